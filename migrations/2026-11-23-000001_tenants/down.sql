@@ -1,0 +1,1 @@
+DROP TABLE resources; DROP TABLE tenants; DROP TABLE organizations;

@@ -1,0 +1,1 @@
+DROP TABLE blobs; DROP TABLE packs; DROP TABLE writers; DROP TABLE storages;

@@ -1,0 +1,1 @@
+//! A MariaDB server of our own, as a supervised child.

@@ -1,0 +1,331 @@
+//! The tables as diesel sees them; `migrations/` is the truth. Each is used by one `sql.rs` only.
+
+diesel::table! {
+    organizations (id) {
+        id -> Unsigned<Integer>,
+        name -> Text,
+        created_at -> Datetime,
+    }
+}
+
+diesel::table! {
+    tenants (id) {
+        id -> Unsigned<Integer>,
+        organization_id -> Unsigned<Integer>,
+        name -> Text,
+        entra_tenant_id -> Text,
+        client_id -> Text,
+        credential_kind -> Text,
+        credential_sealed -> Binary,
+        state -> Text,
+        state_detail -> Nullable<Text>,
+        checked_at -> Nullable<Datetime>,
+        created_at -> Datetime,
+    }
+}
+
+diesel::table! {
+    resources (id) {
+        id -> Unsigned<Integer>,
+        tenant_id -> Unsigned<Integer>,
+        graph_id -> Text,
+        kind -> Text,
+        name -> Text,
+        address -> Text,
+        state -> Text,
+        seen_at -> Datetime,
+        created_at -> Datetime,
+    }
+}
+
+diesel::table! {
+    admins (id) {
+        id -> Unsigned<Integer>,
+        name -> Text,
+        role -> Text,
+        created_at -> Datetime,
+    }
+}
+
+diesel::table! {
+    api_tokens (id) {
+        id -> Unsigned<Integer>,
+        admin_id -> Unsigned<Integer>,
+        name -> Text,
+        hash -> Binary,
+        created_at -> Datetime,
+        expires_at -> Nullable<Datetime>,
+        last_used_at -> Nullable<Datetime>,
+    }
+}
+
+diesel::table! {
+    storages (id) {
+        id -> Unsigned<Integer>,
+        name -> Text,
+        backend -> Text,
+        settings -> Text,
+        store_uuid -> Binary,
+        layout -> Text,
+        key_sealed -> Nullable<Binary>,
+        created_at -> Datetime,
+    }
+}
+
+diesel::table! {
+    writers (id) {
+        id -> Binary,
+        storage_id -> Unsigned<Integer>,
+        agent -> Text,
+        state -> Text,
+        started_at -> Datetime,
+        heartbeat_at -> Datetime,
+    }
+}
+
+diesel::table! {
+    packs (id) {
+        id -> Unsigned<Integer>,
+        storage_id -> Unsigned<Integer>,
+        uid -> Binary,
+        state -> Text,
+        bytes -> Unsigned<BigInt>,
+        n_blobs -> Unsigned<Integer>,
+        n_records -> Unsigned<Integer>,
+        moved_to -> Nullable<Unsigned<Integer>>,
+        created_at -> Datetime,
+        verified_at -> Nullable<Datetime>,
+    }
+}
+
+diesel::table! {
+    blobs (storage_id, id) {
+        storage_id -> Unsigned<Integer>,
+        id -> Binary,
+        pack_id -> Unsigned<Integer>,
+        bytes -> Unsigned<Integer>,
+        state -> Unsigned<TinyInt>,
+    }
+}
+
+diesel::table! {
+    chains (id) {
+        id -> Unsigned<Integer>,
+        resource_id -> Unsigned<Integer>,
+        feature -> Text,
+        storage_id -> Unsigned<Integer>,
+        state -> Text,
+        state_detail -> Nullable<Text>,
+        last_point -> Unsigned<Integer>,
+        sealed_at -> Nullable<Datetime>,
+        created_at -> Datetime,
+    }
+}
+
+diesel::table! {
+    restore_points (chain_id, number) {
+        chain_id -> Unsigned<Integer>,
+        number -> Unsigned<Integer>,
+        state -> Text,
+        run_id -> Nullable<Unsigned<BigInt>>,
+        task_id -> Nullable<Unsigned<BigInt>>,
+        started_at -> Datetime,
+        sealed_at -> Nullable<Datetime>,
+        n_items -> Unsigned<BigInt>,
+        n_added -> Unsigned<BigInt>,
+        n_changed -> Unsigned<BigInt>,
+        n_removed -> Unsigned<BigInt>,
+        n_issues -> Unsigned<BigInt>,
+        bytes_read -> Unsigned<BigInt>,
+        bytes_stored -> Unsigned<BigInt>,
+    }
+}
+
+diesel::table! {
+    containers (id) {
+        id -> Unsigned<Integer>,
+        chain_id -> Unsigned<Integer>,
+        graph_id -> Text,
+        well_known -> Nullable<Text>,
+        cursor_since -> Nullable<Binary>,
+        cursor_resume -> Nullable<Binary>,
+        walk_point -> Nullable<Unsigned<Integer>>,
+        n_service -> Nullable<Unsigned<BigInt>>,
+    }
+}
+
+diesel::table! {
+    container_versions (container_id, from_point) {
+        container_id -> Unsigned<Integer>,
+        from_point -> Unsigned<Integer>,
+        to_point -> Unsigned<Integer>,
+        chain_id -> Unsigned<Integer>,
+        parent_id -> Nullable<Unsigned<Integer>>,
+        name -> Text,
+        hidden -> Bool,
+    }
+}
+
+diesel::table! {
+    item_versions (chain_id, item_key, from_point) {
+        chain_id -> Unsigned<Integer>,
+        item_key -> Binary,
+        from_point -> Unsigned<Integer>,
+        to_point -> Unsigned<Integer>,
+        container_id -> Unsigned<Integer>,
+        walk_point -> Unsigned<Integer>,
+        kind -> Unsigned<TinyInt>,
+        flags -> Unsigned<SmallInt>,
+        change_tag -> Unsigned<BigInt>,
+        name -> Text,
+        party -> Text,
+        item_time -> Datetime,
+        bytes -> Unsigned<BigInt>,
+        properties_pack -> Unsigned<Integer>,
+        properties_blob -> Binary,
+        content_pack -> Nullable<Unsigned<Integer>>,
+        content_blob -> Nullable<Binary>,
+        refs -> Nullable<Binary>,
+    }
+}
+
+diesel::table! {
+    issues (chain_id, item_key) {
+        chain_id -> Unsigned<Integer>,
+        item_key -> Binary,
+        container_id -> Unsigned<Integer>,
+        graph_id -> Text,
+        name -> Text,
+        reason -> Text,
+        message -> Text,
+        attempts -> Unsigned<Integer>,
+        first_point -> Unsigned<Integer>,
+        last_point -> Unsigned<Integer>,
+        first_at -> Datetime,
+        last_at -> Datetime,
+    }
+}
+
+diesel::table! {
+    outcomes (restore_id, chain_id, item_key) {
+        restore_id -> Unsigned<BigInt>,
+        chain_id -> Unsigned<Integer>,
+        item_key -> Binary,
+        outcome -> Text,
+        remark -> Nullable<Text>,
+        bytes -> Unsigned<BigInt>,
+    }
+}
+
+diesel::table! {
+    agents (id) {
+        id -> Unsigned<Integer>,
+        name -> Text,
+        host -> Text,
+        version -> Text,
+        workers -> Unsigned<Integer>,
+        state -> Text,
+        started_at -> Datetime,
+        heartbeat_at -> Datetime,
+    }
+}
+
+diesel::table! {
+    tasks (id) {
+        id -> Unsigned<BigInt>,
+        kind -> Text,
+        state -> Text,
+        priority -> Unsigned<TinyInt>,
+        organization_id -> Unsigned<Integer>,
+        tenant_id -> Nullable<Unsigned<Integer>>,
+        resource_id -> Nullable<Unsigned<Integer>>,
+        run_id -> Nullable<Unsigned<BigInt>>,
+        restore_id -> Nullable<Unsigned<BigInt>>,
+        work -> Text,
+        exclusive_key -> Nullable<Text>,
+        held_key -> Nullable<Text>,
+        not_before -> Datetime,
+        attempts -> Unsigned<Integer>,
+        epoch -> Unsigned<Integer>,
+        agent_id -> Nullable<Unsigned<Integer>>,
+        expires_at -> Nullable<Datetime>,
+        cancel_requested -> Bool,
+        phase -> Text,
+        items_done -> Unsigned<BigInt>,
+        items_total -> Nullable<Unsigned<BigInt>>,
+        bytes_done -> Unsigned<BigInt>,
+        waits_for -> Nullable<Text>,
+        last_error -> Nullable<Text>,
+        result -> Nullable<Text>,
+        created_at -> Datetime,
+        started_at -> Nullable<Datetime>,
+        finished_at -> Nullable<Datetime>,
+    }
+}
+
+diesel::table! {
+    policies (id) {
+        id -> Unsigned<Integer>,
+        organization_id -> Unsigned<Integer>,
+        name -> Text,
+        storage_id -> Unsigned<Integer>,
+        created_at -> Datetime,
+    }
+}
+
+diesel::table! {
+    schedules (id) {
+        id -> Unsigned<Integer>,
+        organization_id -> Unsigned<Integer>,
+        policy_id -> Unsigned<Integer>,
+        name -> Text,
+        selection -> Text,
+        features -> Text,
+        cron -> Text,
+        time_zone -> Text,
+        enabled -> Bool,
+        next_fire_at -> Nullable<Datetime>,
+        created_at -> Datetime,
+    }
+}
+
+diesel::table! {
+    runs (id) {
+        id -> Unsigned<BigInt>,
+        organization_id -> Unsigned<Integer>,
+        schedule_id -> Nullable<Unsigned<Integer>>,
+        fire_at -> Nullable<Datetime>,
+        reason -> Text,
+        state -> Text,
+        created_at -> Datetime,
+        finished_at -> Nullable<Datetime>,
+    }
+}
+
+diesel::table! {
+    restores (id) {
+        id -> Unsigned<BigInt>,
+        organization_id -> Unsigned<Integer>,
+        chain_id -> Unsigned<Integer>,
+        point -> Unsigned<Integer>,
+        target_resource -> Unsigned<Integer>,
+        request -> Text,
+        requested_by -> Text,
+        created_at -> Datetime,
+    }
+}
+
+diesel::allow_tables_to_appear_in_same_query!(organizations, tenants, resources);
+diesel::allow_tables_to_appear_in_same_query!(admins, api_tokens);
+diesel::allow_tables_to_appear_in_same_query!(storages, writers, packs, blobs);
+diesel::allow_tables_to_appear_in_same_query!(
+    chains,
+    restore_points,
+    containers,
+    container_versions,
+    item_versions,
+    issues,
+    outcomes
+);
+diesel::allow_tables_to_appear_in_same_query!(agents, tasks);
+diesel::allow_tables_to_appear_in_same_query!(policies, schedules, runs);

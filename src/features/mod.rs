@@ -1,0 +1,295 @@
+//! The kinds of data that KODO protects, one Microsoft 365 feature a file (a larger one: a folder).
+//!
+//! Owns: what a feature's containers, items and changes look like on Graph, how an item is captured, and how it is
+//! created again. Does not own: when to walk, what is stored where, what is committed; that is `workers`.
+//!
+//! Invariants: nothing here touches the database or a storage; every future is cancel-safe on the capture side
+//! (dropping it loses only the answer); a restore looks for its own marker before it creates.
+
+pub mod mailbox;
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use serde::{Deserialize, Serialize};
+
+use crate::graph::{GraphClient, GraphError};
+use crate::ids::ItemKey;
+
+/// All features. A new one adds its line here and nothing elsewhere.
+pub const REGISTRY: &[&dyn Feature] = &[&mailbox::Mailbox];
+
+/// The feature of this name.
+pub fn find(name: &str) -> Option<&'static dyn Feature> {
+    REGISTRY.iter().copied().find(|feature| feature.name() == name)
+}
+
+/// The owner of the data on Graph: whose client, and which user.
+#[derive(Clone, Copy)]
+pub struct Source<'a> {
+    pub graph: &'a GraphClient,
+    /// The user's object id.
+    pub user: &'a str,
+}
+
+/// What one feature must be able to do.
+pub trait Feature: Send + Sync {
+    /// Lower-case, as in the API, the tables and the storage.
+    fn name(&self) -> &'static str;
+
+    /// The name of a lock that at most one task may hold anywhere: Exchange features share one per mailbox.
+    fn exclusive_key(&self, resource: crate::ids::ResourceId) -> String;
+
+    /// The containers, whole or as changes since the cursor that an earlier call returned.
+    fn containers<'a>(
+        &'a self,
+        source: Source<'a>,
+        since: Option<&'a Cursor>,
+    ) -> BoxFuture<'a, Result<ContainerChanges, WalkError>>;
+
+    /// One page of the changes in a container.
+    fn page<'a>(
+        &'a self,
+        source: Source<'a>,
+        container: &'a str,
+        walk: &'a Walk,
+    ) -> BoxFuture<'a, Result<Page, WalkError>>;
+
+    /// What must be read of a reported item, given the version that the catalog holds. Pure.
+    fn need(&self, item: &RemoteItem, known: Option<&KnownVersion>) -> Need;
+
+    /// Reads what is needed of one item. `item` may be known by its id alone (a retry).
+    fn capture<'a>(
+        &'a self,
+        source: Source<'a>,
+        item: &'a RemoteItem,
+        need: Need,
+    ) -> BoxFuture<'a, Result<Captured, CaptureError>>;
+
+    /// Finds the container at `path` below the target, creating what is missing, and returns its Graph id.
+    fn open_container<'a>(
+        &'a self,
+        target: Source<'a>,
+        path: &'a [PathStep],
+    ) -> BoxFuture<'a, Result<String, RestoreError>>;
+
+    /// Lists what is in a target container, so that nothing is created twice.
+    fn existing<'a>(
+        &'a self,
+        target: Source<'a>,
+        container: &'a str,
+    ) -> BoxFuture<'a, Result<Existing, RestoreError>>;
+
+    /// Creates one item in a target container unless `existing` holds it already.
+    fn restore<'a>(
+        &'a self,
+        target: Source<'a>,
+        container: &'a str,
+        item: &'a StoredItem,
+        existing: &'a Existing,
+    ) -> BoxFuture<'a, Result<Restored, RestoreError>>;
+}
+
+/// An opaque link or token that Graph gave out: where a walk continues.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Cursor(pub String);
+
+/// Where to begin reading the changes of a container.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Walk {
+    /// Everything, from the beginning.
+    Start,
+    /// What changed since a walk that ended with this token.
+    Since(Cursor),
+    /// The next page of a walk that was interrupted.
+    Resume(Cursor),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RemoteContainer {
+    pub id: String,
+    /// `None` at the top.
+    pub parent: Option<String>,
+    pub name: String,
+    pub hidden: bool,
+    /// The language-independent name of a default folder, such as `inbox`.
+    pub well_known: Option<String>,
+    /// How many items the service says it holds.
+    pub n_items: Option<u64>,
+}
+
+#[derive(Debug, Default)]
+pub struct ContainerChanges {
+    /// `true`: `present` is everything there is, and what it lacks is gone.
+    pub whole: bool,
+    pub present: Vec<RemoteContainer>,
+    pub removed: Vec<String>,
+    pub cursor: Option<Cursor>,
+}
+
+#[derive(Debug)]
+pub struct Page {
+    pub changes: Vec<Change>,
+    pub next: Next,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// More pages follow.
+    Page(Cursor),
+    /// The walk is over; the next one starts from here.
+    Done(Cursor),
+}
+
+#[derive(Clone, Debug)]
+pub enum Change {
+    Present(RemoteItem),
+    Removed { id: String },
+}
+
+/// An item as a walk reported it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RemoteItem {
+    pub id: String,
+    /// The properties, when the walk gave all of them; `None` when they must be asked for.
+    pub properties: Option<serde_json::Value>,
+}
+
+/// What the catalog holds of an item, as far as it decides what to read again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KnownVersion {
+    pub change_tag: u64,
+    pub flags: u16,
+    pub has_content: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// The catalog has this very state.
+    Nothing,
+    /// The properties changed; the content cannot have.
+    Properties,
+    Everything,
+}
+
+/// Bits of [`Summary::flags`], shared by the features.
+pub mod flag {
+    pub const READ: u16 = 1;
+    pub const DRAFT: u16 = 1 << 1;
+    pub const FLAGGED: u16 = 1 << 2;
+    pub const ATTACHMENTS: u16 = 1 << 3;
+    pub const HIGH_IMPORTANCE: u16 = 1 << 4;
+    pub const LOW_IMPORTANCE: u16 = 1 << 5;
+}
+
+/// The columns that browse and search use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Summary {
+    /// A number of the feature's own: 1 message, 2 calendar invitation in a mailbox …
+    pub kind: u8,
+    pub flags: u16,
+    /// See [`change_tag`].
+    pub change_tag: u64,
+    pub name: String,
+    /// The other side: a sender's address, an organiser.
+    pub party: String,
+    pub time: chrono::DateTime<chrono::Utc>,
+}
+
+/// Folds Graph's change key to 64 bits: equal keys, equal tags.
+pub fn change_tag(change_key: &str) -> u64 {
+    let mut head = [0; 8];
+    head.copy_from_slice(&blake3::hash(change_key.as_bytes()).as_bytes()[..8]);
+    u64::from_le_bytes(head)
+}
+
+#[derive(Debug)]
+pub struct Captured {
+    pub summary: Summary,
+    /// The properties as Graph returned them, JSON.
+    pub properties: Bytes,
+    /// `None` when only properties were needed.
+    pub content: Option<Content>,
+}
+
+/// An item's content on its way to the storage.
+#[derive(Debug)]
+pub enum Content {
+    /// A message as RFC 5322 text, small enough for memory.
+    Mime(Bytes),
+    /// Bytes too large for memory, spooled to an unnamed temporary file, positioned at its start.
+    Spooled { file: std::fs::File, bytes: u64 },
+}
+
+/// Why a walk cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum WalkError {
+    /// The token is too old: start over and compare with the catalog.
+    #[error("the delta token has expired")]
+    Expired,
+    /// The resource does not have this feature; the text says why. Never a failure.
+    #[error("not applicable: {0}")]
+    NotApplicable(String),
+    #[error(transparent)]
+    Graph(#[from] GraphError),
+}
+
+/// Why one item could not be captured.
+#[derive(Debug, thiserror::Error)]
+pub enum CaptureError {
+    /// It was deleted after the walk reported it.
+    #[error("the item is gone")]
+    Gone,
+    /// This item fails and others will not: record it, go on, retry on the next run.
+    #[error("{message}")]
+    Item { reason: &'static str, message: String },
+    /// Nothing else will work either: stop, keep what was committed, retry the task.
+    #[error(transparent)]
+    Graph(GraphError),
+}
+
+/// One step from the top to a target container.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PathStep {
+    pub name: String,
+    pub well_known: Option<String>,
+    pub hidden: bool,
+}
+
+/// An item of a restore point, read back from the storage.
+#[derive(Debug)]
+pub struct StoredItem {
+    pub key: ItemKey,
+    pub kind: u8,
+    pub properties: Bytes,
+    pub content: Option<Bytes>,
+}
+
+/// What a target container holds already.
+#[derive(Debug, Default)]
+pub struct Existing {
+    /// Items that carry a restore marker, by the item they came from, with their Graph id.
+    pub marked: std::collections::HashMap<ItemKey, String>,
+    /// Items by [`ItemKey::of`] their own Graph id: the original is still there.
+    pub by_id: std::collections::HashSet<ItemKey>,
+    /// Items by the feature's natural key (for mail: the internet message id), hashed with [`ItemKey::of`].
+    pub by_natural_key: std::collections::HashSet<ItemKey>,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub enum Restored {
+    /// Created; the remarks name what Microsoft does not let anybody restore.
+    Created { remarks: Vec<String> },
+    AlreadyThere,
+}
+
+/// Why one item or container could not be restored.
+#[derive(Debug, thiserror::Error)]
+pub enum RestoreError {
+    /// This item fails and others will not.
+    #[error("{0}")]
+    Item(String),
+    /// Nothing else will work either: stop and retry the task.
+    #[error(transparent)]
+    Graph(#[from] GraphError),
+}
