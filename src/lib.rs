@@ -9,7 +9,7 @@
 pub mod clock;
 pub mod ids;
 pub mod secret;
-// pub mod telemetry;
+pub mod telemetry;
 
 // One outside system each: MariaDB, Microsoft Graph, file systems.
 // pub mod backends;
