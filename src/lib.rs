@@ -18,7 +18,7 @@ pub mod db;
 
 // What the product knows, one concept a directory; siblings do not import each other.
 // pub mod access;
-// pub mod catalog;
+pub mod catalog;
 // pub mod features;
 // pub mod queue;
 // pub mod repository;
