@@ -20,7 +20,7 @@ pub mod db;
 // pub mod access;
 pub mod catalog;
 // pub mod features;
-// pub mod queue;
+pub mod queue;
 // pub mod repository;
 // pub mod tenants;
 
