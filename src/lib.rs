@@ -12,7 +12,7 @@ pub mod secret;
 pub mod telemetry;
 
 // One outside system each: MariaDB, Microsoft Graph, file systems.
-// pub mod backends;
+pub mod backends;
 pub mod db;
 pub mod graph;
 
