@@ -9,16 +9,16 @@
 pub mod clock;
 pub mod ids;
 pub mod secret;
-// pub mod telemetry;
+pub mod telemetry;
 
 // One outside system each: MariaDB, Microsoft Graph, file systems.
-// pub mod backends;
+pub mod backends;
 pub mod db;
-// pub mod graph;
+pub mod graph;
 
 // What the product knows, one concept a directory; siblings do not import each other.
 pub mod access;
-// pub mod catalog;
+pub mod catalog;
 // pub mod features;
 pub mod queue;
 // pub mod repository;
