@@ -21,7 +21,7 @@ pub mod db;
 // pub mod catalog;
 // pub mod features;
 // pub mod queue;
-// pub mod repository;
+pub mod repository;
 // pub mod tenants;
 
 // What the product does; these meet only in tables.
