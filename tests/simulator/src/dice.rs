@@ -28,6 +28,10 @@ impl Dice {
         self.below(len as u64) as usize
     }
 
+    pub fn word(&mut self, from: &[&'static str]) -> &'static str {
+        from[self.index(from.len())]
+    }
+
     /// True in `percent` of 100 calls.
     pub fn percent(&mut self, percent: u64) -> bool {
         self.below(100) < percent

@@ -1,5 +1,6 @@
 //! The invented company: who works there, whom they write to, and what they write.
 
+mod extras;
 pub mod mail;
 pub mod populate;
 pub mod text;
@@ -58,15 +59,15 @@ fn make_staff(seed: u64, domain: &str, i: usize) -> Staff {
         },
         given_name: given_name.to_owned(),
         surname: surname.to_owned(),
-        department: *dice.pick(&text::DEPARTMENTS),
-        title: *dice.pick(&text::TITLES),
+        department: dice.word(&text::DEPARTMENTS),
+        title: dice.word(&text::TITLES),
     }
 }
 
 fn make_outsider(seed: u64, i: u64) -> Person {
     let mut dice = Dice::of(&[seed, 2, i]);
-    let (given, surname) = (dice.pick(&text::GIVEN), dice.pick(&text::SURNAMES));
-    let host = dice.pick(&text::OUTSIDE_HOSTS);
+    let (given, surname) = (dice.word(&text::GIVEN), dice.word(&text::SURNAMES));
+    let host = dice.word(&text::OUTSIDE_HOSTS);
     Person {
         name: format!("{given} {surname}"),
         address: format!("{}.{}{i}@{host}", plain(given), plain(surname)),

@@ -226,8 +226,9 @@ fn fill(world: &World, boxes: &[(Person, User)], wanted: usize) -> Vec<Mailbox> 
         } else {
             dice.pick(&world.outsiders).clone()
         };
+        to.retain(|index| !from_inside || *index != sender);
         let mut people: Vec<Person> = to.iter().map(|i| boxes[*i].0.clone()).collect();
-        if from_inside && dice.percent(30) {
+        if people.is_empty() || from_inside && dice.percent(30) {
             people.push(dice.pick(&world.outsiders).clone());
         }
         let mail = mail::write(world, number, &from, &people, sent);

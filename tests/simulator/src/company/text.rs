@@ -171,7 +171,7 @@ const WORLD: [&str; 5] = [
 pub fn subject(dice: &mut Dice, charset: Charset) -> String {
     match charset {
         Charset::Utf8 if dice.percent(70) => {
-            format!("{} {}", dice.pick(&OPENERS), dice.pick(&THINGS))
+            format!("{} {}", dice.word(&OPENERS), dice.word(&THINGS))
         }
         other => format!("{} {}", foreign(dice, other), dice.below(400)),
     }
@@ -181,8 +181,8 @@ pub fn sentence(dice: &mut Dice, charset: Charset) -> String {
     if charset != Charset::Utf8 && dice.percent(50) || charset == Charset::Utf8 && dice.percent(8) {
         return format!("{}.", foreign(dice, charset));
     }
-    let (first, second) = (dice.pick(&ACTIONS), dice.pick(&ACTIONS));
-    let (thing, link) = (dice.pick(&THINGS), dice.pick(&LINKS));
+    let (first, second) = (dice.word(&ACTIONS), dice.word(&ACTIONS));
+    let (thing, link) = (dice.word(&THINGS), dice.word(&LINKS));
     format!(
         "On the {thing}: {first}, {link} {second} ({}).",
         dice.below(10_000)
@@ -208,10 +208,10 @@ pub fn paragraphs(dice: &mut Dice, charset: Charset, n: u64) -> String {
 
 fn foreign(dice: &mut Dice, charset: Charset) -> &'static str {
     match charset {
-        Charset::Latin1 => *dice.pick(&GERMAN),
-        Charset::Windows1252 => *dice.pick(&TYPOGRAPHIC),
-        Charset::Koi8R => *dice.pick(&RUSSIAN),
-        Charset::Iso2022Jp => *dice.pick(&JAPANESE),
-        Charset::Utf8 => *dice.pick(&WORLD),
+        Charset::Latin1 => dice.word(&GERMAN),
+        Charset::Windows1252 => dice.word(&TYPOGRAPHIC),
+        Charset::Koi8R => dice.word(&RUSSIAN),
+        Charset::Iso2022Jp => dice.word(&JAPANESE),
+        Charset::Utf8 => dice.word(&WORLD),
     }
 }

@@ -243,7 +243,7 @@ mod tests {
         let filter = Filter::parse(
             "singleValueExtendedProperties/any(ep: ep/id eq 'String {66f5a359-4659-4830-9070-00047ec6ac6e} Name xyz' and ep/value eq 'a''b')",
         )
-        .unwrap();
+        .expect("a valid filter");
         let mut message = Message::default();
         assert!(!filter.accepts(&message));
         message.set_property(
