@@ -6,7 +6,7 @@
 //! Invariants: nothing here touches the database or a storage; every future is cancel-safe on the capture side
 //! (dropping it loses only the answer); a restore looks for its own marker before it creates.
 
-pub mod mailbox;
+// pub mod mailbox;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
@@ -16,7 +16,7 @@ use crate::graph::{GraphClient, GraphError};
 use crate::ids::ItemKey;
 
 /// All features. A new one adds its line here and nothing elsewhere.
-pub const REGISTRY: &[&dyn Feature] = &[&mailbox::Mailbox];
+pub const REGISTRY: &[&dyn Feature] = &[];
 
 /// The feature of this name.
 pub fn find(name: &str) -> Option<&'static dyn Feature> {
@@ -73,11 +73,7 @@ pub trait Feature: Send + Sync {
     ) -> BoxFuture<'a, Result<String, RestoreError>>;
 
     /// Lists what is in a target container, so that nothing is created twice.
-    fn existing<'a>(
-        &'a self,
-        target: Source<'a>,
-        container: &'a str,
-    ) -> BoxFuture<'a, Result<Existing, RestoreError>>;
+    fn existing<'a>(&'a self, target: Source<'a>, container: &'a str) -> BoxFuture<'a, Result<Existing, RestoreError>>;
 
     /// Creates one item in a target container unless `existing` holds it already.
     fn restore<'a>(
@@ -279,7 +275,9 @@ pub struct Existing {
 #[derive(Debug, PartialEq, Eq)]
 pub enum Restored {
     /// Created; the remarks name what Microsoft does not let anybody restore.
-    Created { remarks: Vec<String> },
+    Created {
+        remarks: Vec<String>,
+    },
     AlreadyThere,
 }
 
