@@ -19,7 +19,7 @@ pub mod graph;
 // What the product knows, one concept a directory; siblings do not import each other.
 // pub mod access;
 // pub mod catalog;
-// pub mod features;
+pub mod features;
 // pub mod queue;
 // pub mod repository;
 // pub mod tenants;
