@@ -6,7 +6,7 @@
 //! Invariants: nothing here touches the database or a storage; every future is cancel-safe on the capture side
 //! (dropping it loses only the answer); a restore looks for its own marker before it creates.
 
-// pub mod mailbox;
+pub mod mailbox;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
@@ -16,7 +16,7 @@ use crate::graph::{GraphClient, GraphError};
 use crate::ids::ItemKey;
 
 /// All features. A new one adds its line here and nothing elsewhere.
-pub const REGISTRY: &[&dyn Feature] = &[];
+pub const REGISTRY: &[&dyn Feature] = &[&mailbox::Mailbox];
 
 /// The feature of this name.
 pub fn find(name: &str) -> Option<&'static dyn Feature> {
