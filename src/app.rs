@@ -75,7 +75,7 @@ pub async fn init(config: &Config) -> anyhow::Result<Initialised> {
         Err(err) => return Err(err),
     };
     let migrations = db::migrate(&database.db)?;
-    let token = access::ensure_first_admin(&database.db, "admin").await?;
+    let token = access::ensure_first_admin(&database.db, "admin").await?.map(|(_, token)| token);
     if let Some(token) = &token {
         let path = config.state.admin_token();
         if path.exists() {
