@@ -281,6 +281,7 @@ pub fn create_session(call: &Call) -> Answer {
         ));
     }
     let planned = Planned {
+        client_id: call.client_id.to_owned(),
         user_id: user.id.clone(),
         item: found.item,
         size,
