@@ -1,1 +1,3 @@
-fn main() {}
+//! What KODO does, seen from outside, against a simulated Microsoft 365.
+
+mod mailbox_feature;
