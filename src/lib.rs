@@ -30,7 +30,7 @@ pub mod catalog;
 // pub mod workers;
 
 // How it is reached, and how it is put together.
-// pub mod api;
+pub mod api;
 // pub mod app;
-// pub mod cli;
+pub mod cli;
 // pub mod config;

@@ -1,0 +1,5 @@
+//! The command line.
+
+pub mod client;
+pub mod exit;
+pub mod output;
