@@ -12,7 +12,7 @@ pub mod secret;
 pub mod telemetry;
 
 // One outside system each: MariaDB, Microsoft Graph, file systems.
-// pub mod backends;
+pub mod backends;
 pub mod db;
 // pub mod graph;
 
@@ -20,7 +20,7 @@ pub mod db;
 // pub mod access;
 pub mod catalog;
 // pub mod features;
-// pub mod queue;
+pub mod queue;
 // pub mod repository;
 // pub mod tenants;
 
