@@ -13,6 +13,16 @@ pub enum Ref {
     Name(String),
 }
 
+impl Ref {
+    /// As one segment of a path, or one value of a query; not yet percent-encoded.
+    pub fn to_path(&self) -> String {
+        match self {
+            Self::Id(id) => id.to_string(),
+            Self::Name(name) => name.clone(),
+        }
+    }
+}
+
 impl FromStr for Ref {
     type Err = Infallible;
 

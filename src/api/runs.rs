@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{OrganizationId, RunId, ScheduleId};
+use crate::ids::{OrganizationId, ResourceId, RunId, ScheduleId, TaskId};
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct RunView {
@@ -52,4 +52,14 @@ impl TaskCounts {
     pub const fn ended(&self) -> u64 {
         self.succeeded + self.failed + self.cancelled
     }
+}
+
+/// A task that works or waits just now.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ActiveTask {
+    pub task_id: TaskId,
+    pub kind: String,
+    pub resource_id: Option<ResourceId>,
+    pub phase: String,
+    pub waits_for: Option<String>,
 }

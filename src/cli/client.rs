@@ -108,7 +108,7 @@ impl Client {
         } else {
             "is \"kodo serve\" running, and is --server right?"
         };
-        CliError::Refused(format!("cannot reach {}: {cause}; {remedy}", self.base))
+        CliError::Unreachable(format!("cannot reach {}: {cause}; {remedy}", self.base))
     }
 }
 

@@ -39,7 +39,10 @@ pub enum CliError {
     /// It ran to its end, and something is missing.
     #[error("{0}")]
     Incomplete(String),
-    /// No answer from the server, or one that says: not you.
+    /// No answer from the server.
+    #[error("{0}")]
+    Unreachable(String),
+    /// An answer that says: not you.
     #[error("{0}")]
     Refused(String),
     #[error("{0:#}")]
@@ -57,7 +60,7 @@ impl CliError {
             Self::Failed(_) | Self::Other(_) => Exit::Failed,
             Self::Usage(_) => Exit::Usage,
             Self::Incomplete(_) => Exit::Incomplete,
-            Self::Refused(_) => Exit::Refused,
+            Self::Unreachable(_) | Self::Refused(_) => Exit::Refused,
             Self::Config(_) => Exit::Config,
             Self::OutputClosed => Exit::Ok,
         }

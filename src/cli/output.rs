@@ -63,13 +63,15 @@ impl Output {
     }
 }
 
-fn plain_table() -> Table {
+/// A table without lines.
+pub fn plain_table() -> Table {
     let mut table = Table::new();
     table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
     table
 }
 
-fn trimmed(table: &Table) -> String {
+/// The table as text, without blanks at the ends of lines.
+pub fn trimmed(table: &Table) -> String {
     table.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
 }
 
