@@ -14,7 +14,7 @@ pub mod telemetry;
 // One outside system each: MariaDB, Microsoft Graph, file systems.
 pub mod backends;
 pub mod db;
-// pub mod graph;
+pub mod graph;
 
 // What the product knows, one concept a directory; siblings do not import each other.
 // pub mod access;

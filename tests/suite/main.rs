@@ -1,1 +1,5 @@
-fn main() {}
+//! Black-box tests, a module per capability. Tests that need a database start a MariaDB of their own.
+
+mod support;
+
+mod queue;

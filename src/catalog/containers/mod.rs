@@ -90,7 +90,7 @@ pub fn put(
     Ok(true)
 }
 
-/// Ends a container in the open point. Its items are closed by [`super::items::close_container`].
+/// Ends a container in the open point. Its items are ended by [`super::items::remove`].
 pub fn close(conn: &mut Conn, point: PointNumber, id: ContainerId) -> QueryResult<()> {
     sql::delete_version_of(conn, point, id)?;
     sql::close_version(conn, point, id)

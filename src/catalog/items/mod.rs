@@ -95,7 +95,7 @@ pub fn put(
     let mut written = Written::default();
     for batch in versions.chunks(super::BATCH_ROWS) {
         let keys: Vec<ItemKey> = batch.iter().map(|version| version.key).collect();
-        let replaced = sql::delete_written_in(conn, chain, point, &keys)? as u64;
+        let replaced = sql::delete_written_in(conn, chain, point, &keys, None)? as u64;
         let closed = sql::close(conn, chain, point, &keys, None)? as u64;
         sql::insert(conn, chain, point, walk, batch)?;
         written.changed += closed;
@@ -104,18 +104,19 @@ pub fn put(
     Ok(written)
 }
 
-/// Ends items that are gone from `container`. An item that lives in another container meanwhile is left alone.
+/// Ends items that are gone: from `container`, so that one that lives in another meanwhile is left alone, or from
+/// wherever they are.
 pub fn remove(
     conn: &mut Conn,
     chain: ChainId,
     point: PointNumber,
-    container: ContainerId,
+    container: Option<ContainerId>,
     keys: &[ItemKey],
 ) -> QueryResult<u64> {
     let mut removed = 0;
     for batch in keys.chunks(super::BATCH_ROWS) {
-        removed += sql::delete_written_in_container(conn, chain, point, batch, container)? as u64;
-        removed += sql::close(conn, chain, point, batch, Some(container))? as u64;
+        removed += sql::delete_written_in(conn, chain, point, batch, container)? as u64;
+        removed += sql::close(conn, chain, point, batch, container)? as u64;
     }
     Ok(removed)
 }
@@ -128,28 +129,20 @@ pub fn met(conn: &mut Conn, chain: ChainId, walk: PointNumber, keys: &[ItemKey])
     Ok(())
 }
 
-/// The end of a full walk: closes up to `limit` versions of the container that it did not meet. Call until 0.
-pub fn close_unmet(
+/// Items of a container that the full walk of this point did not meet: they are gone. At most `limit`.
+pub fn unmet(
     conn: &mut Conn,
     chain: ChainId,
-    point: PointNumber,
+    walk: PointNumber,
     container: ContainerId,
     limit: u32,
-) -> QueryResult<u64> {
-    let keys = sql::open_in(conn, chain, container, Some(point), limit)?;
-    remove(conn, chain, point, container, &keys)
+) -> QueryResult<Vec<ItemKey>> {
+    sql::open_in(conn, chain, container, Some(walk), limit)
 }
 
-/// The end of a container: closes up to `limit` of its versions. Call until 0.
-pub fn close_container(
-    conn: &mut Conn,
-    chain: ChainId,
-    point: PointNumber,
-    container: ContainerId,
-    limit: u32,
-) -> QueryResult<u64> {
-    let keys = sql::open_in(conn, chain, container, None, limit)?;
-    remove(conn, chain, point, container, &keys)
+/// Items that a container holds in the newest state. At most `limit`.
+pub fn held(conn: &mut Conn, chain: ChainId, container: ContainerId, limit: u32) -> QueryResult<Vec<ItemKey>> {
+    sql::open_in(conn, chain, container, None, limit)
 }
 
 /// Where a page of a listing continues: behind this time and key.

@@ -120,32 +120,24 @@ pub(super) fn insert(
     diesel::insert_into(item_versions::table).values(records).execute(conn).map(drop)
 }
 
+/// Deletes what the open point itself had written of these items, in one container only if it is given.
 pub(super) fn delete_written_in(
     conn: &mut Conn,
     chain: ChainId,
     point: PointNumber,
     keys: &[ItemKey],
+    container: Option<ContainerId>,
 ) -> QueryResult<usize> {
-    diesel::delete(item_versions::table)
+    let written = item_versions::table
         .filter(item_versions::chain_id.eq(chain.get()))
         .filter(item_versions::item_key.eq_any(raw(keys)))
-        .filter(item_versions::from_point.eq(point.get()))
-        .execute(conn)
-}
-
-pub(super) fn delete_written_in_container(
-    conn: &mut Conn,
-    chain: ChainId,
-    point: PointNumber,
-    keys: &[ItemKey],
-    container: ContainerId,
-) -> QueryResult<usize> {
-    diesel::delete(item_versions::table)
-        .filter(item_versions::chain_id.eq(chain.get()))
-        .filter(item_versions::item_key.eq_any(raw(keys)))
-        .filter(item_versions::from_point.eq(point.get()))
-        .filter(item_versions::container_id.eq(container.get()))
-        .execute(conn)
+        .filter(item_versions::from_point.eq(point.get()));
+    match container {
+        Some(container) => {
+            diesel::delete(written.filter(item_versions::container_id.eq(container.get()))).execute(conn)
+        }
+        None => diesel::delete(written).execute(conn),
+    }
 }
 
 /// Sets `to_point` of the open versions of these items, of one container only if it is given.

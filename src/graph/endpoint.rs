@@ -1,0 +1,228 @@
+//! Which resource of Graph a request is about, and its URL.
+//!
+//! graph-rs-sdk builds each path once, around placeholders; ids are percent-encoded here, because the SDK leaves
+//! `/`, `+` and `=` as they are and Exchange ids contain them.
+
+use std::sync::LazyLock;
+
+use graph_rs_sdk::GraphClient as Sdk;
+use url::Url;
+
+/// A resource of Graph. Ids are the ones that Graph gave out, unencoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Endpoint<'a> {
+    Organization,
+    Users,
+    /// The children of the root folder.
+    MailFolders {
+        user: &'a str,
+    },
+    /// Changes of folders at all levels.
+    MailFoldersDelta {
+        user: &'a str,
+    },
+    /// A folder by its id or its well-known name.
+    MailFolder {
+        user: &'a str,
+        folder: &'a str,
+    },
+    ChildFolders {
+        user: &'a str,
+        folder: &'a str,
+    },
+    FolderMessages {
+        user: &'a str,
+        folder: &'a str,
+    },
+    FolderMessagesDelta {
+        user: &'a str,
+        folder: &'a str,
+    },
+    Message {
+        user: &'a str,
+        message: &'a str,
+    },
+    /// The message as RFC 5322 text. The longer path through the folder is answered with 405.
+    MessageMime {
+        user: &'a str,
+        message: &'a str,
+    },
+    Attachments {
+        user: &'a str,
+        message: &'a str,
+    },
+    AttachmentUpload {
+        user: &'a str,
+        message: &'a str,
+    },
+}
+
+/// Whose limits a request counts against, and what waits when Microsoft says so.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Scope {
+    /// Users, groups, organization: one bucket for each app and tenant.
+    Directory,
+    /// One mailbox.
+    Mailbox(String),
+}
+
+const USER: &str = "KodoUser";
+const ID: &str = "KodoId";
+
+/// The paths as the SDK writes them, in the order of [`Endpoint::row`].
+static PATHS: LazyLock<[Vec<String>; 12]> = LazyLock::new(|| {
+    let sdk = Sdk::new("unused: nothing is sent by this client");
+    [
+        sdk.organizations().list_organization().url(),
+        sdk.users().list_user().url(),
+        sdk.user(USER).mail_folders().list_mail_folders().url(),
+        sdk.user(USER).mail_folders().delta().url(),
+        sdk.user(USER).mail_folder(ID).get_mail_folders().url(),
+        sdk.user(USER).mail_folder(ID).child_folders().list_child_folders().url(),
+        sdk.user(USER).mail_folder(ID).messages().list_messages().url(),
+        sdk.user(USER).mail_folder(ID).messages().delta().url(),
+        sdk.user(USER).message(ID).get_messages().url(),
+        sdk.user(USER).message(ID).get_messages_content().url(),
+        sdk.user(USER).message(ID).attachments().list_attachments().url(),
+        sdk.user(USER).message(ID).attachments().create_upload_session(&serde_json::Value::Null).url(),
+    ]
+    .map(|url| url.path_segments().into_iter().flatten().skip(1).map(str::to_owned).collect())
+});
+
+impl<'a> Endpoint<'a> {
+    /// This resource below `base`.
+    pub(super) fn url(&self, base: &Url) -> Url {
+        let (row, ids) = self.row();
+        let mut text = base.as_str().trim_end_matches('/').to_owned();
+        for segment in &PATHS[row] {
+            text.push('/');
+            match segment.as_str() {
+                USER => percent_encode(ids.0, &mut text),
+                ID => percent_encode(ids.1, &mut text),
+                fixed => text.push_str(fixed),
+            }
+        }
+        Url::parse(&text).expect("a valid base with encoded segments is a URL")
+    }
+
+    pub fn scope(&self) -> Scope {
+        match self.row() {
+            (0 | 1, _) => Scope::Directory,
+            (_, (user, _)) => Scope::Mailbox(user.to_owned()),
+        }
+    }
+
+    fn row(&self) -> (usize, (&'a str, &'a str)) {
+        match *self {
+            Self::Organization => (0, ("", "")),
+            Self::Users => (1, ("", "")),
+            Self::MailFolders { user } => (2, (user, "")),
+            Self::MailFoldersDelta { user } => (3, (user, "")),
+            Self::MailFolder { user, folder } => (4, (user, folder)),
+            Self::ChildFolders { user, folder } => (5, (user, folder)),
+            Self::FolderMessages { user, folder } => (6, (user, folder)),
+            Self::FolderMessagesDelta { user, folder } => (7, (user, folder)),
+            Self::Message { user, message } => (8, (user, message)),
+            Self::MessageMime { user, message } => (9, (user, message)),
+            Self::Attachments { user, message } => (10, (user, message)),
+            Self::AttachmentUpload { user, message } => (11, (user, message)),
+        }
+    }
+}
+
+/// For error texts: what, by ids that mean nothing to an outsider.
+impl std::fmt::Display for Endpoint<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Organization => write!(f, "the organization"),
+            Self::Users => write!(f, "the list of users"),
+            Self::MailFolders { user } => write!(f, "the mail folders of user {user}"),
+            Self::MailFoldersDelta { user } => write!(f, "the changes of mail folders of user {user}"),
+            Self::MailFolder { user, folder } => write!(f, "mail folder {folder} of user {user}"),
+            Self::ChildFolders { user, folder } => write!(f, "the folders in mail folder {folder} of user {user}"),
+            Self::FolderMessages { user, folder } => write!(f, "the messages in mail folder {folder} of user {user}"),
+            Self::FolderMessagesDelta { user, folder } => {
+                write!(f, "the changes in mail folder {folder} of user {user}")
+            }
+            Self::Message { user, message } => write!(f, "message {message} of user {user}"),
+            Self::MessageMime { user, message } => write!(f, "the MIME text of message {message} of user {user}"),
+            Self::Attachments { user, message } => write!(f, "the attachments of message {message} of user {user}"),
+            Self::AttachmentUpload { user, message } => {
+                write!(f, "the upload of an attachment to message {message} of user {user}")
+            }
+        }
+    }
+}
+
+fn percent_encode(text: &str, into: &mut String) {
+    encode(text, b"-_.~", into);
+}
+
+/// Appends `name=value` to a query, with the signs that OData uses left readable.
+pub(super) fn append_query(query: &mut String, name: &str, value: &str) {
+    if !query.is_empty() {
+        query.push('&');
+    }
+    encode(name, b"-_.~$", query);
+    query.push('=');
+    encode(value, b"-_.~$,()'/:@;*", query);
+}
+
+fn encode(text: &str, plain: &[u8], into: &mut String) {
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || plain.contains(&byte) {
+            into.push(char::from(byte));
+        } else {
+            into.push_str(&format!("%{byte:02X}"));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn path(endpoint: Endpoint<'_>) -> String {
+        endpoint.url(&Url::parse("http://127.0.0.1:8080/v1.0").unwrap()).to_string()
+    }
+
+    #[test]
+    fn every_resource_has_its_own_path_below_the_base() {
+        let (user, folder, message) = ("u", "f", "m");
+        for (endpoint, expected) in [
+            (Endpoint::Organization, "/organization"),
+            (Endpoint::Users, "/users"),
+            (Endpoint::MailFolders { user }, "/users/u/mailFolders"),
+            (Endpoint::MailFoldersDelta { user }, "/users/u/mailFolders/delta()"),
+            (Endpoint::MailFolder { user, folder }, "/users/u/mailFolders/f"),
+            (Endpoint::ChildFolders { user, folder }, "/users/u/mailFolders/f/childFolders"),
+            (Endpoint::FolderMessages { user, folder }, "/users/u/mailFolders/f/messages"),
+            (Endpoint::FolderMessagesDelta { user, folder }, "/users/u/mailFolders/f/messages/delta()"),
+            (Endpoint::Message { user, message }, "/users/u/messages/m"),
+            (Endpoint::MessageMime { user, message }, "/users/u/messages/m/$value"),
+            (Endpoint::Attachments { user, message }, "/users/u/messages/m/attachments"),
+            (Endpoint::AttachmentUpload { user, message }, "/users/u/messages/m/attachments/createUploadSession"),
+        ] {
+            assert_eq!(path(endpoint), format!("http://127.0.0.1:8080/v1.0{expected}"));
+        }
+    }
+
+    #[test]
+    fn signs_in_an_id_do_not_change_the_path() {
+        let endpoint = Endpoint::Message { user: "o'neil+x@a.b", message: "AA/k+L?g#%==" };
+
+        assert_eq!(
+            path(endpoint),
+            "http://127.0.0.1:8080/v1.0/users/o%27neil%2Bx%40a.b/messages/AA%2Fk%2BL%3Fg%23%25%3D%3D"
+        );
+    }
+
+    #[test]
+    fn a_query_value_is_encoded_once_and_stays_readable() {
+        let mut query = String::new();
+        append_query(&mut query, "$select", "id,subject");
+        append_query(&mut query, "$filter", "id eq 'a&b+c'");
+
+        assert_eq!(query, "$select=id,subject&$filter=id%20eq%20'a%26b%2Bc'");
+    }
+}

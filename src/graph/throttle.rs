@@ -1,0 +1,250 @@
+//! Who may send when: four requests at once to a mailbox, the windows that Microsoft counts, and a fence for each
+//! scope that holds back every request of it while Microsoft asks for patience.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
+
+use super::config::GraphConfig;
+use super::endpoint::Scope;
+use super::window::Window;
+
+/// Mailboxes whose use is remembered. Above it, those that have been quiet for ten minutes are forgotten.
+const MAILBOXES_MAX: usize = 2_000;
+/// Directory requests under way at once; its limit is in resource units, far above.
+const DIRECTORY_CONCURRENCY_MAX: usize = 8;
+/// How often one request looks again whether it may go before it gives up.
+const LOOKS_MAX: u32 = 1_000;
+
+pub(super) struct Throttle {
+    start: Instant,
+    wait_max: Duration,
+    concurrency: usize,
+    requests_max: u64,
+    uploads_max: u64,
+    directory: Arc<Gate>,
+    mailboxes: Mutex<HashMap<String, Arc<Gate>>>,
+}
+
+/// The state of one scope.
+pub(super) struct Gate {
+    slots: Arc<Semaphore>,
+    state: Mutex<GateState>,
+}
+
+struct GateState {
+    fence: Option<Fence>,
+    requests: Window,
+    uploads: Window,
+}
+
+#[derive(Clone)]
+struct Fence {
+    until: Instant,
+    reason: String,
+}
+
+/// The right to one request. It counts until it is dropped, so it is kept until the body is read.
+pub(super) struct Pass {
+    _slot: OwnedSemaphorePermit,
+}
+
+/// What a scope waits for, so that a task can say so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Waiting {
+    pub reason: String,
+    pub until: DateTime<Utc>,
+}
+
+/// The wait is longer than a request sits out.
+#[derive(Debug)]
+pub(super) struct TooLong {
+    pub wait: Duration,
+    pub reason: String,
+}
+
+impl Throttle {
+    pub(super) fn new(config: &GraphConfig) -> Self {
+        Self {
+            start: Instant::now(),
+            wait_max: config.wait_max(),
+            concurrency: config.mailbox_concurrency_max as usize,
+            requests_max: config.mailbox_requests_per_10_min,
+            uploads_max: config.mailbox_upload_bytes_per_5_min,
+            directory: Arc::new(Gate::new(DIRECTORY_CONCURRENCY_MAX, u64::MAX, u64::MAX)),
+            mailboxes: Mutex::default(),
+        }
+    }
+
+    pub(super) fn gate(&self, scope: &Scope) -> Arc<Gate> {
+        match scope {
+            Scope::Directory => Arc::clone(&self.directory),
+            Scope::Mailbox(user) => {
+                let mut mailboxes = locked(&self.mailboxes);
+                if mailboxes.len() >= MAILBOXES_MAX && !mailboxes.contains_key(user) {
+                    let now = self.start.elapsed();
+                    mailboxes.retain(|_, gate| Arc::strong_count(gate) > 1 || !gate.is_quiet(now));
+                }
+                let new = || Arc::new(Gate::new(self.concurrency, self.requests_max, self.uploads_max));
+                Arc::clone(mailboxes.entry(user.clone()).or_insert_with(new))
+            }
+        }
+    }
+
+    /// Waits for a free slot, for the fence to fall and for room in the windows.
+    pub(super) async fn enter(&self, gate: &Gate, upload_bytes: u64) -> Result<Pass, TooLong> {
+        let slots = Arc::clone(&gate.slots);
+        let slot = slots.acquire_owned().await.expect("the semaphore of a scope is never closed");
+        for _ in 0..LOOKS_MAX {
+            let Some(fence) = gate.look(self.start.elapsed(), upload_bytes) else { return Ok(Pass { _slot: slot }) };
+            let wait = fence.until.saturating_duration_since(Instant::now());
+            if wait > self.wait_max {
+                return Err(TooLong { wait, reason: fence.reason });
+            }
+            tokio::time::sleep_until(fence.until).await;
+        }
+        Err(TooLong { wait: self.wait_max, reason: "this scope stays throttled".to_owned() })
+    }
+
+    /// What the scope waits for at this moment.
+    pub(super) fn waiting(&self, scope: &Scope) -> Option<Waiting> {
+        let gate = match scope {
+            Scope::Directory => Arc::clone(&self.directory),
+            Scope::Mailbox(user) => Arc::clone(locked(&self.mailboxes).get(user)?),
+        };
+        let fence = locked(&gate.state).fence.clone()?;
+        let left = fence.until.checked_duration_since(Instant::now())?;
+        let until = crate::clock::now() + chrono::Duration::from_std(left).ok()?;
+        Some(Waiting { reason: fence.reason, until })
+    }
+}
+
+impl Gate {
+    fn new(concurrency: usize, requests_max: u64, uploads_max: u64) -> Self {
+        let state = GateState {
+            fence: None,
+            requests: Window::new(requests_max, Duration::from_secs(600)),
+            uploads: Window::new(uploads_max, Duration::from_secs(300)),
+        };
+        Self { slots: Arc::new(Semaphore::new(concurrency)), state: Mutex::new(state) }
+    }
+
+    /// Holds back every request of this scope for `wait`. A fence that stands longer stays.
+    pub(super) fn raise_fence(&self, wait: Duration, reason: &str) {
+        let mut state = locked(&self.state);
+        let until = Instant::now() + wait;
+        if state.fence.as_ref().is_none_or(|fence| fence.until < until) {
+            state.fence = Some(Fence { until, reason: reason.to_owned() });
+        }
+    }
+
+    /// Counts the request, or says what it must wait for. A full window becomes a fence, so that others see it.
+    fn look(&self, now: Duration, upload_bytes: u64) -> Option<Fence> {
+        let mut state = locked(&self.state);
+        let instant = Instant::now();
+        state.fence = state.fence.take().filter(|fence| fence.until > instant);
+        if let Some(fence) = &state.fence {
+            return Some(fence.clone());
+        }
+        let full = if let Some(wait) = state.requests.wait_for(now, 1) {
+            Some((wait, "the mailbox has had all the requests that Microsoft allows in ten minutes"))
+        } else if upload_bytes == 0 {
+            None
+        } else {
+            let wait = state.uploads.wait_for(now, upload_bytes);
+            wait.map(|wait| (wait, "the mailbox has had all the bytes that Microsoft allows in five minutes"))
+        };
+        if let Some((wait, reason)) = full {
+            // Reads need not wait for uploads, so a full upload window holds back this request alone.
+            let fence = Fence { until: instant + wait.max(Duration::from_millis(1)), reason: reason.to_owned() };
+            if upload_bytes == 0 {
+                state.fence = Some(fence.clone());
+            }
+            return Some(fence);
+        }
+        state.requests.take(now, 1);
+        if upload_bytes > 0 {
+            state.uploads.take(now, upload_bytes);
+        }
+        None
+    }
+
+    fn is_quiet(&self, now: Duration) -> bool {
+        let mut state = locked(&self.state);
+        let fenced = state.fence.as_ref().is_some_and(|fence| fence.until > Instant::now());
+        !fenced && state.requests.is_quiet(now) && state.uploads.is_quiet(now)
+    }
+}
+
+/// The state behind these locks is valid at every step, so a panic elsewhere does not spoil it.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn throttle(requests: u64, wait_max_s: u64) -> Throttle {
+        let config = GraphConfig { mailbox_requests_per_10_min: requests, wait_max_s, ..GraphConfig::default() };
+        Throttle::new(&config)
+    }
+
+    #[tokio::test]
+    async fn a_fifth_request_to_a_mailbox_waits_for_a_free_slot() {
+        let throttle = throttle(100, 5);
+        let gate = throttle.gate(&Scope::Mailbox("u".into()));
+        let mut passes = Vec::new();
+        for _ in 0..4 {
+            passes.push(throttle.enter(&gate, 0).await.unwrap());
+        }
+
+        let soon = Duration::from_millis(20);
+        assert!(tokio::time::timeout(soon, throttle.enter(&gate, 0)).await.is_err());
+        let other = throttle.gate(&Scope::Mailbox("v".into()));
+        assert!(tokio::time::timeout(soon, throttle.enter(&other, 0)).await.is_ok());
+        passes.pop();
+        assert!(tokio::time::timeout(soon, throttle.enter(&gate, 0)).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_fence_holds_back_its_scope_alone_and_says_why() {
+        let throttle = throttle(100, 5);
+        let scope = Scope::Mailbox("u".into());
+        let gate = throttle.gate(&scope);
+
+        gate.raise_fence(Duration::from_millis(60), "ApplicationThrottled");
+        gate.raise_fence(Duration::from_millis(1), "shorter");
+
+        assert_eq!(throttle.waiting(&scope).unwrap().reason, "ApplicationThrottled");
+        assert_eq!(throttle.waiting(&Scope::Directory), None);
+        let start = Instant::now();
+        throttle.enter(&gate, 0).await.unwrap();
+        assert!(start.elapsed() >= Duration::from_millis(60));
+        assert_eq!(throttle.waiting(&scope), None);
+    }
+
+    #[tokio::test]
+    async fn a_wait_beyond_the_limit_is_handed_to_the_caller() {
+        let throttle = throttle(1, 2);
+        let gate = throttle.gate(&Scope::Mailbox("u".into()));
+
+        drop(throttle.enter(&gate, 0).await.unwrap());
+
+        assert!(throttle.enter(&gate, 0).await.is_err_and(|TooLong { wait, .. }| wait > Duration::from_secs(500)));
+    }
+
+    #[tokio::test]
+    async fn quiet_mailboxes_are_forgotten() {
+        let throttle = throttle(10, 2);
+        for n in 0..MAILBOXES_MAX + 10 {
+            throttle.gate(&Scope::Mailbox(n.to_string()));
+        }
+
+        assert!(locked(&throttle.mailboxes).len() <= MAILBOXES_MAX);
+    }
+}
