@@ -17,12 +17,12 @@ pub mod db;
 pub mod graph;
 
 // What the product knows, one concept a directory; siblings do not import each other.
-// pub mod access;
+pub mod access;
 pub mod catalog;
 // pub mod features;
 pub mod queue;
 // pub mod repository;
-// pub mod tenants;
+pub mod tenants;
 
 // What the product does; these meet only in tables.
 // pub mod restores;

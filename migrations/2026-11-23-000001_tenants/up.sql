@@ -38,5 +38,6 @@ CREATE TABLE resources (
   created_at  DATETIME(3) NOT NULL,
   UNIQUE KEY resources_graph_id (tenant_id, graph_id),
   KEY resources_address (tenant_id, address),
+  KEY resources_name (tenant_id, name),
   CONSTRAINT resources_tenant FOREIGN KEY (tenant_id) REFERENCES tenants (id)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_unicode_ci;
