@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::error::ApiResult;
-use super::{App, Page};
+use super::{Page, Shared};
 use crate::ids::AgentId;
 use crate::queue::agents;
 
@@ -43,7 +43,7 @@ impl From<agents::AgentView> for AgentView {
     }
 }
 
-pub async fn list(app: Data<App>) -> ApiResult<Json<Page<AgentView>>> {
+pub async fn list(app: Data<Shared>) -> ApiResult<Json<Page<AgentView>>> {
     let agents = agents::list(&app.db).await?;
     Ok(Json(Page { items: agents.into_iter().map(AgentView::from).collect(), next: None }))
 }

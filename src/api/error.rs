@@ -79,7 +79,9 @@ impl ApiError {
             }
             Self::Conflict(_) => (StatusCode::CONFLICT, "conflict", "In conflict with what exists"),
             Self::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "too-large", "The request is too large"),
-            Self::Unprocessable(_) => (StatusCode::UNPROCESSABLE_ENTITY, "unprocessable", "This cannot be done as asked"),
+            Self::Unprocessable(_) => {
+                (StatusCode::UNPROCESSABLE_ENTITY, "unprocessable", "This cannot be done as asked")
+            }
             Self::Upstream(_) => (StatusCode::BAD_GATEWAY, "upstream", "Microsoft did not do it"),
             Self::Unavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, "unavailable", "Not available now"),
             Self::Internal { .. } => (StatusCode::INTERNAL_SERVER_ERROR, "internal", "An error inside kodo"),

@@ -5,7 +5,7 @@ use actix_web::http::StatusCode;
 use actix_web::web::{Data, ServiceConfig, get};
 use serde::{Deserialize, Serialize};
 
-use super::App;
+use super::Shared;
 use crate::queue::agents;
 
 /// The answer of `/readyz`.
@@ -24,7 +24,7 @@ async fn alive() -> HttpResponse {
     HttpResponse::Ok().content_type("text/plain").body("alive\n")
 }
 
-async fn ready(app: Data<App>) -> HttpResponse {
+async fn ready(app: Data<Shared>) -> HttpResponse {
     let ready = match agents::list(&app.db).await {
         Ok(agents) => Ready { database: true, agents: agents.iter().any(|agent| agent.online) },
         Err(_) => Ready { database: false, agents: false },

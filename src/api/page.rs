@@ -20,14 +20,16 @@ pub struct Page<T> {
     pub next: Option<String>,
 }
 
-/// `?limit=…&cursor=…`, taken by every listing beside its own filters.
-#[derive(Clone, Debug, Default)]
-pub struct PageRequest {
+/// `?limit=…&cursor=…` of a listing without filters. One with filters repeats the two fields, because unknown fields
+/// are not refused inside flattened structs.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PageQuery {
     pub limit: Option<u32>,
     pub cursor: Option<String>,
 }
 
-impl PageRequest {
+impl PageQuery {
     pub fn new(limit: Option<u32>, cursor: Option<String>) -> Self {
         Self { limit, cursor }
     }
@@ -50,16 +52,25 @@ impl PageRequest {
             None => Err(ApiError::BadRequest("the cursor is not one that this listing gave out".to_owned())),
         }
     }
+
+    /// A page of a list that is short enough to be read whole, in the order of its ids.
+    pub fn page_of_all<R, K: Ord + Serialize + DeserializeOwned, T>(
+        &self,
+        rows_max: u32,
+        mut all: Vec<R>,
+        id: impl Fn(&R) -> K,
+        view: impl FnMut(R) -> T,
+    ) -> ApiResult<Page<T>> {
+        let (rows, after) = (self.rows(rows_max)?, self.after::<K>()?);
+        all.retain(|one| after.as_ref().is_none_or(|after| id(one) > *after));
+        all.sort_by_key(|one| id(one));
+        Ok(Page::cut(all, rows, id, view))
+    }
 }
 
 impl<T> Page<T> {
     /// Makes a page of `rows` from up to `rows + 1` that were read; the extra one tells that more follow.
-    pub fn cut<R, K: Serialize>(
-        mut read: Vec<R>,
-        rows: u32,
-        key: impl Fn(&R) -> K,
-        view: impl FnMut(R) -> T,
-    ) -> Self {
+    pub fn cut<R, K: Serialize>(mut read: Vec<R>, rows: u32, key: impl Fn(&R) -> K, view: impl FnMut(R) -> T) -> Self {
         let more = read.len() > rows as usize;
         read.truncate(rows as usize);
         let next = if more { read.last().map(|last| cursor(&key(last))) } else { None };
@@ -79,7 +90,7 @@ mod tests {
     #[test]
     fn a_page_leads_to_the_next_until_there_is_no_more() {
         let first = Page::cut(vec![1u32, 2, 3], 2, |row| *row, |row| row);
-        let request = PageRequest::new(Some(2), first.next.clone());
+        let request = PageQuery::new(Some(2), first.next.clone());
         let last = Page::cut(vec![3u32], 2, |row| *row, |row| row);
 
         assert_eq!(first.items, [1, 2]);
@@ -89,9 +100,9 @@ mod tests {
 
     #[test]
     fn a_limit_out_of_bounds_and_a_made_up_cursor_are_refused() {
-        assert!(PageRequest::new(Some(0), None).rows(500).is_err());
-        assert!(PageRequest::new(Some(501), None).rows(500).is_err());
-        assert_eq!(PageRequest::default().rows(500).unwrap(), LIMIT_DEFAULT);
-        assert!(PageRequest::new(None, Some("xyz!".into())).after::<u64>().is_err());
+        assert!(PageQuery::new(Some(0), None).rows(500).is_err());
+        assert!(PageQuery::new(Some(501), None).rows(500).is_err());
+        assert_eq!(PageQuery::default().rows(500).unwrap(), LIMIT_DEFAULT);
+        assert!(PageQuery::new(None, Some("xyz!".into())).after::<u64>().is_err());
     }
 }

@@ -14,6 +14,10 @@ pub enum Ref {
 }
 
 impl Ref {
+    pub fn of(text: &str) -> Self {
+        text.parse().map_or_else(|_| Self::Name(text.to_owned()), Self::Id)
+    }
+
     /// As one segment of a path, or one value of a query; not yet percent-encoded.
     pub fn to_path(&self) -> String {
         match self {
@@ -27,7 +31,7 @@ impl FromStr for Ref {
     type Err = Infallible;
 
     fn from_str(text: &str) -> Result<Self, Infallible> {
-        Ok(text.parse().map_or_else(|_| Self::Name(text.to_owned()), Self::Id))
+        Ok(Self::of(text))
     }
 }
 
@@ -65,7 +69,7 @@ impl<'de> Deserialize<'de> for Ref {
             }
 
             fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Ref, E> {
-                Ok(text.parse().unwrap_or_else(|never: Infallible| match never {}))
+                Ok(Ref::of(text))
             }
         }
 

@@ -11,7 +11,7 @@ use anyhow::{Context, anyhow};
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
-use super::{App, ServerConfig, error, routes, tls};
+use super::{App, ServerConfig, Shared, error, routes, tls};
 
 /// Clients that send their request slower than this are cut off.
 const REQUEST_HEAD_MAX: Duration = Duration::from_secs(15);
@@ -35,17 +35,12 @@ pub fn listen_file(state_dir: &Path) -> PathBuf {
 }
 
 /// Serves until `stop`; requests under way get `shutdown_seconds` to finish.
-pub async fn serve(
-    config: ServerConfig,
-    app: App,
-    state_dir: PathBuf,
-    stop: CancellationToken,
-) -> anyhow::Result<()> {
+pub async fn serve(config: &ServerConfig, app: App, state_dir: &Path, stop: CancellationToken) -> anyhow::Result<()> {
     let listener = bind(config.listen)?;
     let address = listener.local_addr().context("cannot tell the address that the API listens on")?;
-    let listening = announce(&config, address, &state_dir);
-    let server = start(&config, Data::new(app), listener, &state_dir)?;
-    write_replacing(&listen_file(&state_dir), &listening)?;
+    let listening = announce(config, address, state_dir);
+    let server = start(config, Data::new(Shared::new(app, config)), listener, state_dir)?;
+    write_replacing(&listen_file(state_dir), &listening)?;
     tracing::info!(%address, url = listening.url, "listening");
     let handle = server.handle();
     let mut served = tokio::spawn(server);
@@ -56,7 +51,7 @@ pub async fn serve(
             served.await
         }
     };
-    if let Err(err) = std::fs::remove_file(listen_file(&state_dir)) {
+    if let Err(err) = std::fs::remove_file(listen_file(state_dir)) {
         tracing::debug!(error = %err, "listen.json was not there to be removed");
     }
     ended.context("the API's listener panicked")?.context("the API's listener failed")
@@ -78,11 +73,16 @@ fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
     })
 }
 
-fn start(config: &ServerConfig, app: Data<App>, listener: TcpListener, state_dir: &Path) -> anyhow::Result<Server> {
+fn start(
+    config: &ServerConfig,
+    shared: Data<Shared>,
+    listener: TcpListener,
+    state_dir: &Path,
+) -> anyhow::Result<Server> {
     let bytes_max = config.body_bytes_max;
     let server = HttpServer::new(move || {
         actix_web::App::new()
-            .app_data(app.clone())
+            .app_data(shared.clone())
             .app_data(JsonConfig::default().limit(bytes_max).error_handler(error::unreadable_json))
             .app_data(QueryConfig::default().error_handler(error::unreadable_query))
             .app_data(PathConfig::default().error_handler(error::unreadable_path))

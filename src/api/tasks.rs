@@ -1,10 +1,14 @@
 //! `/tasks`: the units of work, and their cancellation.
 
+use actix_web::web::{Data, Json, Path, Query};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::Shared;
+use super::error::{ApiError, ApiResult};
+use super::page::{Page, PageQuery};
 use crate::ids::{AgentId, OrganizationId, ResourceId, RestoreId, RunId, TaskId, TenantId};
-use crate::queue;
+use crate::queue::{self, Member, TaskFilter, TaskState};
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct TaskView {
@@ -71,4 +75,55 @@ impl From<queue::TaskView> for TaskView {
             finished_at: task.finished_at,
         }
     }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TaskQuery {
+    run: Option<RunId>,
+    restore: Option<RestoreId>,
+    state: Option<String>,
+    limit: Option<u32>,
+    cursor: Option<String>,
+}
+
+impl TaskQuery {
+    fn filter(&self) -> ApiResult<TaskFilter> {
+        let member = match (self.run, self.restore) {
+            (None, None) => None,
+            (Some(run), None) => Some(Member::Run(run)),
+            (None, Some(restore)) => Some(Member::Restore(restore)),
+            (Some(_), Some(_)) => return Err(ApiError::BadRequest("give a run or a restore, not both".to_owned())),
+        };
+        let state = self.state.as_deref().map(|text| {
+            TaskState::parse(text).ok_or_else(|| {
+                let known: Vec<&str> = TaskState::ALL.into_iter().map(TaskState::as_str).collect();
+                ApiError::BadRequest(format!("\"{text}\" is not a state of a task: {}", known.join(", ")))
+            })
+        });
+        Ok(TaskFilter { member, state: state.transpose()?, organization: None })
+    }
+}
+
+pub async fn list(app: Data<Shared>, query: Query<TaskQuery>) -> ApiResult<Json<Page<TaskView>>> {
+    let page = PageQuery::new(query.limit, query.cursor.clone());
+    let rows = page.rows(app.rows_max)?;
+    let read = app.queue.list(query.filter()?, page.after()?, rows + 1).await?;
+    Ok(Json(Page::cut(read, rows, |task| task.id, TaskView::from)))
+}
+
+pub async fn show(app: Data<Shared>, task: Path<TaskId>) -> ApiResult<Json<TaskView>> {
+    read(&app, *task).await.map(Json)
+}
+
+/// Cancels a task: a queued one at once, a running one within seconds. Doing it again does no harm.
+pub async fn cancel(app: Data<Shared>, task: Path<TaskId>) -> ApiResult<Json<TaskView>> {
+    read(&app, *task).await?;
+    app.queue.cancel(*task).await?;
+    read(&app, *task).await.map(Json)
+}
+
+async fn read(app: &Shared, task: TaskId) -> ApiResult<TaskView> {
+    let found = app.queue.get(task).await?;
+    found.map(TaskView::from).ok_or_else(|| ApiError::not_found("task", task))
 }

@@ -37,8 +37,8 @@ pub fn acceptor(config: &ServerConfig, state_dir: &Path) -> anyhow::Result<rustl
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)
         .with_context(|| format!("cannot read the certificate {}", cert.display()))?;
     ensure!(!chain.is_empty(), "{} holds no certificate in PEM form", cert.display());
-    let private = PrivateKeyDer::from_pem_file(&key)
-        .with_context(|| format!("cannot read the private key {}", key.display()))?;
+    let private =
+        PrivateKeyDer::from_pem_file(&key).with_context(|| format!("cannot read the private key {}", key.display()))?;
     rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
         .with_safe_default_protocol_versions()
         .context("cannot set up TLS")?

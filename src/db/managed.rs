@@ -308,7 +308,9 @@ fn create_database(place: &Place) -> anyhow::Result<()> {
 
 fn find(places: &[&str], name: &str) -> anyhow::Result<PathBuf> {
     places.iter().map(PathBuf::from).find(|path| path.exists()).with_context(|| {
-        format!("{name} is not installed; install the package mariadb-server, or set database.url to an existing MariaDB")
+        format!(
+            "{name} is not installed; install the package mariadb-server, or set database.url to an existing MariaDB"
+        )
     })
 }
 

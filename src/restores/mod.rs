@@ -16,10 +16,10 @@ use serde::{Deserialize, Serialize};
 use crate::catalog::{self, Chain};
 use crate::clock;
 use crate::db::{Db, DbError, TxError};
-use crate::ids::{ChainId, OrganizationId, PointNumber, ResourceId, RestoreId, TaskId};
+use crate::ids::{ChainId, FeatureName, OrganizationId, PointNumber, ResourceId, RestoreId, TaskId, TenantId};
 use crate::queue::work::{self, RestoreSelection, RestoreWork};
 use crate::queue::{self, Counts, Member, NewTask, Priority, Queue, TaskFilter, TaskKind};
-use crate::tenants;
+use crate::tenants::{self, ResourceState, ResourceView, TenantView};
 
 /// Containers and items that one request may name; more are named by their container.
 pub const SELECTED_MAX: usize = 10_000;
@@ -113,7 +113,7 @@ struct Request {
 pub struct Caller<'a> {
     pub name: &'a str,
     /// The exclusive key that the chain's feature gives a target.
-    pub exclusive_key: &'a (dyn Fn(&str, ResourceId) -> Option<String> + Sync),
+    pub exclusive_key: &'a (dyn Fn(&FeatureName, ResourceId) -> Option<String> + Sync),
 }
 
 /// Checks the request, then writes the restore and its task in one transaction.
@@ -152,7 +152,7 @@ pub async fn start(
         run: None,
         restore: None,
         work: String::new(),
-        exclusive_key: (caller.exclusive_key)(chain.key.feature.as_str(), target.resource),
+        exclusive_key: (caller.exclusive_key)(&chain.key.feature, target.resource),
         open_key: None,
     };
     let restore = db
@@ -174,4 +174,180 @@ pub async fn start(
         .map_err(only_db)?;
     queue.notify();
     Ok((restore, task_of(queue, restore).await?))
+}
+
+/// [`None`]: there is no such restore.
+pub async fn get(db: &Db, id: RestoreId) -> Result<Option<Restore>, DbError> {
+    db.run("read a restore", move |conn| sql::find(conn, id)).await?.map(restore).transpose()
+}
+
+/// Restores, newest first, older than `before`.
+pub async fn list(db: &Db, before: Option<RestoreId>, limit: u32) -> Result<Vec<Restore>, DbError> {
+    let rows = db.run("list restores", move |conn| sql::list(conn, before, limit)).await?;
+    rows.into_iter().map(restore).collect()
+}
+
+/// What the tasks of a restore, and how many items failed, come to.
+pub const fn state(tasks: &Counts, n_items_failed: u64) -> RestoreState {
+    if tasks.leased > 0 {
+        RestoreState::Running
+    } else if tasks.queued > 0 {
+        RestoreState::Queued
+    } else if tasks.failed > 0 {
+        RestoreState::Failed
+    } else if tasks.cancelled > 0 {
+        RestoreState::Cancelled
+    } else if n_items_failed > 0 {
+        RestoreState::Incomplete
+    } else {
+        RestoreState::Succeeded
+    }
+}
+
+/// Where a restore goes.
+#[derive(Clone, Copy)]
+struct Target {
+    resource: ResourceId,
+    tenant: TenantId,
+    organization: OrganizationId,
+}
+
+async fn sealed_point(db: &Db, chain: &Chain, wanted: Option<PointNumber>) -> Result<PointNumber, StartError> {
+    let (id, last) = (chain.id, chain.last_point);
+    if last == 0 {
+        return Err(StartError::Refused(format!("chain {id} has no restore point yet: back it up first")));
+    }
+    let Some(number) = wanted else { return Ok(PointNumber::new(last)) };
+    match db.run("read a restore point", move |conn| catalog::points::get(conn, id, number)).await? {
+        Some(point) if point.sealed => Ok(number),
+        Some(_) => Err(StartError::Refused(format!("point {number} of chain {id} is still being written"))),
+        None => Err(StartError::Refused(format!("chain {id} has no point {number}; the newest is {last}"))),
+    }
+}
+
+/// The target, which must be there and belong to the organization that the data is of.
+async fn target(db: &Db, chain: &Chain, wanted: Option<ResourceId>) -> Result<Target, StartError> {
+    let (source, _) = resource(db, chain.key.resource).await?;
+    let (tenant, view) = resource(db, wanted.unwrap_or(chain.key.resource)).await?;
+    if view.state == ResourceState::Deleted {
+        return Err(StartError::Refused(format!(
+            "resource {} is gone from its directory: name another target resource",
+            view.id
+        )));
+    }
+    if tenant.organization != source.organization {
+        return Err(StartError::Refused(format!(
+            "resource {} belongs to another organization than the data: it is not restored there",
+            view.id
+        )));
+    }
+    Ok(Target { resource: view.id, tenant: tenant.id, organization: tenant.organization })
+}
+
+async fn resource(db: &Db, id: ResourceId) -> Result<(TenantView, ResourceView), StartError> {
+    let view = match tenants::get_resource(db, id).await {
+        Err(DbError::NotFound) => return Err(StartError::NoResource(id)),
+        other => other?,
+    };
+    Ok((tenants::get_tenant(db, view.tenant).await?, view))
+}
+
+fn check_request(request: &NewRestore) -> Result<(), StartError> {
+    if let Some(folder) = &request.target_folder {
+        let fits = (1..=FOLDER_CHARS_MAX).contains(&folder.chars().count())
+            && !folder.trim().is_empty()
+            && !folder.chars().any(char::is_control);
+        if !fits {
+            return Err(StartError::Refused(format!("the target folder has 1 to {FOLDER_CHARS_MAX} characters")));
+        }
+    }
+    let Some(selection) = &request.selection else { return Ok(()) };
+    let n_selected = selection.containers.len() + selection.items.len();
+    if (1..=SELECTED_MAX).contains(&n_selected) {
+        return Ok(());
+    }
+    Err(StartError::Refused(format!("a selection names 1 to {SELECTED_MAX} containers and items, not {n_selected}")))
+}
+
+/// The task that was enqueued with the restore. It can have ended, and cannot be gone.
+async fn task_of(queue: &Queue, restore: RestoreId) -> Result<TaskId, StartError> {
+    let filter = TaskFilter { member: Some(Member::Restore(restore)), ..TaskFilter::default() };
+    let task = queue.list(filter, None, 1).await?.into_iter().next();
+    Ok(task.ok_or(DbError::NotFound)?.id)
+}
+
+fn restore(row: sql::Row) -> Result<Restore, DbError> {
+    let request: Request = serde_json::from_str(&row.request)
+        .map_err(|err| DbError::Query(format!("the request of restore {} is not understood: {err}", row.id)))?;
+    Ok(Restore {
+        id: RestoreId::new(row.id),
+        organization: OrganizationId::new(row.organization_id),
+        chain: ChainId::new(row.chain_id),
+        point: PointNumber::new(row.point),
+        target_resource: ResourceId::new(row.target_resource),
+        target_folder: request.target_folder,
+        selection: request.selection,
+        requested_by: row.requested_by,
+        created_at: row.created_at.and_utc(),
+    })
+}
+
+/// The error of a transaction whose work cannot refuse.
+fn only_db(err: TxError<Infallible>) -> DbError {
+    match err {
+        TxError::Db(err) => err,
+        TxError::Refused(never) => match never {},
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(folder: Option<&str>, selection: Option<RestoreSelection>) -> NewRestore {
+        NewRestore {
+            chain: ChainId::new(1),
+            point: None,
+            target_resource: None,
+            target_folder: folder.map(str::to_owned),
+            selection,
+        }
+    }
+
+    #[test]
+    fn a_selection_of_nothing_is_refused_rather_than_taken_for_everything() {
+        assert!(check_request(&request(None, None)).is_ok());
+        assert!(check_request(&request(None, Some(RestoreSelection::default()))).is_err());
+    }
+
+    #[test]
+    fn a_folder_name_must_be_one() {
+        assert!(check_request(&request(Some("Restored 2026-11-23"), None)).is_ok());
+        for bad in ["", "  ", "a\nb", &"x".repeat(201)] {
+            assert!(check_request(&request(Some(bad), None)).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn the_state_of_a_restore_follows_from_its_tasks() {
+        let tasks = |queued, leased, succeeded, failed, cancelled| Counts {
+            queued,
+            leased,
+            succeeded,
+            failed,
+            cancelled,
+            ..Counts::default()
+        };
+        let cases = [
+            (tasks(1, 0, 0, 0, 0), 0, RestoreState::Queued),
+            (tasks(1, 1, 0, 0, 0), 0, RestoreState::Running),
+            (tasks(0, 0, 1, 0, 0), 0, RestoreState::Succeeded),
+            (tasks(0, 0, 1, 0, 0), 2, RestoreState::Incomplete),
+            (tasks(0, 0, 0, 1, 0), 2, RestoreState::Failed),
+            (tasks(0, 0, 0, 0, 1), 0, RestoreState::Cancelled),
+        ];
+        for (tasks, n_failed, expected) in cases {
+            assert_eq!(state(&tasks, n_failed), expected, "{tasks:?}");
+        }
+    }
 }

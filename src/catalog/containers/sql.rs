@@ -50,12 +50,7 @@ impl From<(ContainerRecord, VersionRecord)> for Container {
 }
 
 /// What was there at `point`; [`PointNumber::OPEN`] asks for the newest state.
-pub(super) fn present(
-    conn: &mut Conn,
-    chain: ChainId,
-    point: PointNumber,
-    limit: u32,
-) -> QueryResult<Vec<Container>> {
+pub(super) fn present(conn: &mut Conn, chain: ChainId, point: PointNumber, limit: u32) -> QueryResult<Vec<Container>> {
     let mut query = container_versions::table
         .inner_join(containers::table.on(containers::id.eq(container_versions::container_id)))
         .filter(container_versions::chain_id.eq(chain.get()))

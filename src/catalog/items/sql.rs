@@ -161,12 +161,7 @@ pub(super) fn close(
     }
 }
 
-pub(super) fn set_walk_point(
-    conn: &mut Conn,
-    chain: ChainId,
-    walk: PointNumber,
-    keys: &[ItemKey],
-) -> QueryResult<()> {
+pub(super) fn set_walk_point(conn: &mut Conn, chain: ChainId, walk: PointNumber, keys: &[ItemKey]) -> QueryResult<()> {
     diesel::update(item_versions::table)
         .filter(item_versions::chain_id.eq(chain.get()))
         .filter(item_versions::item_key.eq_any(raw(keys)))

@@ -56,12 +56,7 @@ pub fn put(conn: &mut Conn, restore: RestoreId, rows: &[OutcomeRow]) -> QueryRes
 }
 
 /// Which of these items the restore has settled: created or found there.
-pub fn settled(
-    conn: &mut Conn,
-    restore: RestoreId,
-    chain: ChainId,
-    keys: &[ItemKey],
-) -> QueryResult<HashSet<ItemKey>> {
+pub fn settled(conn: &mut Conn, restore: RestoreId, chain: ChainId, keys: &[ItemKey]) -> QueryResult<HashSet<ItemKey>> {
     let mut settled = HashSet::new();
     for batch in keys.chunks(super::BATCH_ROWS) {
         settled.extend(sql::settled(conn, restore, chain, batch)?);

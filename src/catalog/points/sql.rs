@@ -190,12 +190,7 @@ pub(super) fn insert_point(
         .map(drop)
 }
 
-pub(super) fn add_counts(
-    conn: &mut Conn,
-    chain: ChainId,
-    point: PointNumber,
-    counts: &PointCounts,
-) -> QueryResult<()> {
+pub(super) fn add_counts(conn: &mut Conn, chain: ChainId, point: PointNumber, counts: &PointCounts) -> QueryResult<()> {
     let target = restore_points::table.find((chain.get(), point.get()));
     diesel::update(target)
         .set((
@@ -228,12 +223,7 @@ pub(super) fn seal_point(
         .execute(conn)
 }
 
-pub(super) fn points(
-    conn: &mut Conn,
-    chain: ChainId,
-    before: PointNumber,
-    limit: u32,
-) -> QueryResult<Vec<PointRow>> {
+pub(super) fn points(conn: &mut Conn, chain: ChainId, before: PointNumber, limit: u32) -> QueryResult<Vec<PointRow>> {
     let records: Vec<PointRecord> = restore_points::table
         .filter(restore_points::chain_id.eq(chain.get()))
         .filter(restore_points::number.lt(before.get()))

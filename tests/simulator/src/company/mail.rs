@@ -5,8 +5,8 @@ use crate::clock::mail_date;
 use crate::dice::{Dice, hash};
 use crate::store::lazy::LazyBase;
 use crate::store::message::{
-    Attachment, AttachmentContent, Blob, Body, Charset, Class, Encoding, Flag, FlagStatus,
-    Importance, Message, MimeFault, Person, Wire,
+    Attachment, AttachmentContent, Blob, Body, Charset, Class, Encoding, Flag, FlagStatus, Importance, Message,
+    MimeFault, Person, Wire,
 };
 
 /// Writes a mail from `from` to `to`, dated `sent`. What it is like depends on `seed` only.
@@ -20,19 +20,10 @@ pub fn write(world: &World, seed: u64, from: &Person, to: &[Person], sent: i64) 
         sender: Some(from.clone()),
         to: to.iter().take(2).cloned().collect(),
         cc: to.iter().skip(2).cloned().collect(),
-        internet_message_id: format!(
-            "<{:016x}.{:x}@{}>",
-            hash(&[world.seed, seed]),
-            seed,
-            world.domain
-        ),
+        internet_message_id: format!("<{:016x}.{:x}@{}>", hash(&[world.seed, seed]), seed, world.domain),
         sent,
         received: sent + 2 + dice.below(40) as i64,
-        importance: if dice.percent(6) {
-            Importance::High
-        } else {
-            Importance::Normal
-        },
+        importance: if dice.percent(6) { Importance::High } else { Importance::Normal },
         read_receipt: dice.percent(2),
         conversation: hash(&[world.seed, 4, seed / 3]),
         wire,
@@ -40,94 +31,49 @@ pub fn write(world: &World, seed: u64, from: &Person, to: &[Person], sent: i64) 
     };
     if dice.percent(35) {
         message.subject = format!("Re: {}", message.subject);
-        message.headers.push((
-            "In-Reply-To".into(),
-            format!("<{:x}@{}>", seed / 3, world.domain),
-        ));
+        message.headers.push(("In-Reply-To".into(), format!("<{:x}@{}>", seed / 3, world.domain)));
     }
     if dice.percent(5) {
-        message
-            .reply_to
-            .push(world.outsiders[dice.index(world.outsiders.len())].clone());
+        message.reply_to.push(world.outsiders[dice.index(world.outsiders.len())].clone());
     }
     message.created = message.received;
     message.modified = message.received;
-    message.headers.push((
-        "X-Mailer".into(),
-        format!("Invented Mail {}", dice.below(9)),
-    ));
+    message.headers.push(("X-Mailer".into(), format!("Invented Mail {}", dice.below(9))));
     let n_paragraphs = 1 + dice.below(6);
     let plain = text::paragraphs(&mut dice, wire.charset, n_paragraphs);
-    message.body = if html {
-        html_body(&plain, from)
-    } else {
-        Body {
-            html: false,
-            content: plain,
-        }
-    };
+    message.body = if html { html_body(&plain, from) } else { Body { html: false, content: plain } };
     decorate(world, &mut dice, &mut message, seed);
     message
 }
 
 /// The copy of a mail that lands in one mailbox: same body, other trace headers and read state.
 pub fn deliver(world: &World, mail: &Message, mailbox: &Person, salt: u64) -> Message {
-    let mut dice = Dice::of(&[
-        world.seed,
-        5,
-        salt,
-        crate::dice::hash_text(&mailbox.address),
-    ]);
+    let mut dice = Dice::of(&[world.seed, 5, salt, crate::dice::hash_text(&mailbox.address)]);
     let mut copy = mail.clone();
     let hop = |dice: &mut Dice| format!("mx{}.{}", dice.below(9), world.domain);
     let date = mail_date(mail.received);
-    let received = format!(
-        "from {} by {} with ESMTPS; {date}",
-        hop(&mut dice),
-        hop(&mut dice)
-    );
+    let received = format!("from {} by {} with ESMTPS; {date}", hop(&mut dice), hop(&mut dice));
     copy.headers.insert(0, ("Received".into(), received));
-    copy.headers.push((
-        "X-MS-Exchange-Organization-Network-Message-Id".into(),
-        format!("{:016x}", dice.next_u64()),
-    ));
-    copy.headers
-        .push(("Delivered-To".into(), mailbox.address.clone()));
+    copy.headers.push(("X-MS-Exchange-Organization-Network-Message-Id".into(), format!("{:016x}", dice.next_u64())));
+    copy.headers.push(("Delivered-To".into(), mailbox.address.clone()));
     copy.is_read = dice.percent(70);
     copy.other_inbox = dice.percent(20);
     if dice.percent(8) {
-        copy.flag.status = if dice.percent(70) {
-            FlagStatus::Flagged
-        } else {
-            FlagStatus::Complete
-        };
+        copy.flag.status = if dice.percent(70) { FlagStatus::Flagged } else { FlagStatus::Complete };
         copy.flag = dated_flag(copy.flag.status, mail.received);
     }
     if dice.percent(10) {
-        copy.categories
-            .push((*dice.pick(&text::CATEGORIES)).to_owned());
+        copy.categories.push((*dice.pick(&text::CATEGORIES)).to_owned());
     }
     copy
 }
 
 pub fn dated_flag(status: FlagStatus, at: i64) -> Flag {
-    let day = |offset: i64| {
-        Some(crate::clock::iso((at / 86_400 + offset) * 86_400).replace('Z', ".0000000"))
-    };
+    let day = |offset: i64| Some(crate::clock::iso((at / 86_400 + offset) * 86_400).replace('Z', ".0000000"));
     match status {
         FlagStatus::NotFlagged => Flag::default(),
-        FlagStatus::Flagged => Flag {
-            status,
-            start: day(1),
-            due: day(3),
-            completed: None,
-        },
-        FlagStatus::Complete => Flag {
-            status,
-            start: None,
-            due: None,
-            completed: day(4),
-        },
+        FlagStatus::Flagged => Flag { status, start: day(1), due: day(3), completed: None },
+        FlagStatus::Complete => Flag { status, start: None, due: None, completed: day(4) },
     }
 }
 
@@ -140,19 +86,10 @@ pub fn computed(base: &LazyBase, item: u64) -> Message {
     let n_paragraphs = 4 + dice.below(5);
     let content = text::paragraphs(&mut dice, Charset::Utf8, n_paragraphs);
     let subject = text::subject(&mut dice, Charset::Utf8);
-    let trace = format!(
-        "from mx{}.{} by mx.{}; {}",
-        dice.below(9),
-        from.address,
-        world.domain,
-        mail_date(received)
-    );
+    let trace = format!("from mx{}.{} by mx.{}; {}", dice.below(9), from.address, world.domain, mail_date(received));
     let mut message = Message {
         subject,
-        body: Body {
-            html: false,
-            content,
-        },
+        body: Body { html: false, content },
         from: Some(from.clone()),
         sender: Some(from),
         to: vec![base.owner.clone()],
@@ -170,11 +107,7 @@ pub fn computed(base: &LazyBase, item: u64) -> Message {
         message.attach(file(
             "note.txt",
             "text/plain",
-            Blob::Made {
-                seed: hash(&[base.seed, item % 500]),
-                len: 1500,
-                text: true,
-            },
+            Blob::Made { seed: hash(&[base.seed, item % 500]), len: 1500, text: true },
         ));
     }
     message
@@ -201,11 +134,7 @@ fn make_wire(dice: &mut Dice) -> Wire {
         4 => Some(MimeFault::NoHeaders),
         _ => None,
     };
-    Wire {
-        encoding,
-        charset,
-        fault,
-    }
+    Wire { encoding, charset, fault }
 }
 
 fn html_body(plain: &str, from: &Person) -> Body {
@@ -218,10 +147,7 @@ fn html_body(plain: &str, from: &Person) -> Body {
         content.push_str("</p>");
     }
     content.push_str(&format!("<p>Regards<br>{}</p></body></html>", from.name));
-    Body {
-        html: true,
-        content,
-    }
+    Body { html: true, content }
 }
 
 fn decorate(world: &World, dice: &mut Dice, message: &mut Message, seed: u64) {
@@ -244,18 +170,10 @@ fn decorate(world: &World, dice: &mut Dice, message: &mut Message, seed: u64) {
 fn attach_file(world: &World, dice: &mut Dice, message: &mut Message) {
     const KINDS: [(&str, &str, bool); 5] = [
         ("pdf", "application/pdf", false),
-        (
-            "xlsx",
-            "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
-            false,
-        ),
+        ("xlsx", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", false),
         ("csv", "text/csv", true),
         ("png", "image/png", false),
-        (
-            "docx",
-            "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
-            false,
-        ),
+        ("docx", "application/vnd.openxmlformats-officedocument.wordprocessingml.document", false),
     ];
     for _ in 0..1 + dice.below(2) {
         let number = dice.below(40);
@@ -266,11 +184,7 @@ fn attach_file(world: &World, dice: &mut Dice, message: &mut Message) {
             2_000 + (hash(&[number]) % 60_000) as usize
         };
         let seed = hash(&[world.seed, 8, number]);
-        message.attach(file(
-            &format!("Report {number}.{ending}"),
-            content_type,
-            Blob::Made { seed, len, text },
-        ));
+        message.attach(file(&format!("Report {number}.{ending}"), content_type, Blob::Made { seed, len, text }));
     }
 }
 
@@ -286,11 +200,7 @@ fn attach_inline(dice: &mut Dice, message: &mut Message) {
     let mut logo = file(
         &format!("image{number:03}.png"),
         "image/png",
-        Blob::Made {
-            seed: hash(&[9, number]),
-            len: 900 + number as usize * 311,
-            text: false,
-        },
+        Blob::Made { seed: hash(&[9, number]), len: 900 + number as usize * 311, text: false },
     );
     logo.is_inline = true;
     logo.content_id = Some(content_id);
@@ -302,10 +212,7 @@ fn attach_item(world: &World, dice: &mut Dice, message: &mut Message, seed: u64)
     let content = text::paragraphs(dice, Charset::Utf8, 2);
     let nested = Message {
         subject: text::subject(dice, Charset::Utf8),
-        body: Body {
-            html: false,
-            content,
-        },
+        body: Body { html: false, content },
         from: Some(from.clone()),
         sender: Some(from),
         to: message.to.clone(),
@@ -335,11 +242,7 @@ fn make_meeting_request(dice: &mut Dice, message: &mut Message) {
     let end = start + 3600;
     let location = format!("Room {}", dice.below(30));
     let stamp = |at: i64| crate::clock::iso(at).replace(['-', ':'], "");
-    let organizer = message
-        .from
-        .as_ref()
-        .map(|p| p.address.clone())
-        .unwrap_or_default();
+    let organizer = message.from.as_ref().map(|p| p.address.clone()).unwrap_or_default();
     let ics = format!(
         "BEGIN:VCALENDAR\r\nMETHOD:REQUEST\r\nPRODID:-//Invented//Calendar//EN\r\nVERSION:2.0\r\nBEGIN:VEVENT\r\n\
          UID:{:016x}\r\nORGANIZER:mailto:{organizer}\r\nDTSTAMP:{}\r\nDTSTART:{}\r\nDTEND:{}\r\nSUMMARY:{}\r\n\
@@ -351,12 +254,7 @@ fn make_meeting_request(dice: &mut Dice, message: &mut Message) {
         message.subject,
     );
     message.wire.fault = None;
-    message.class = Class::MeetingRequest {
-        start,
-        end,
-        location,
-        ics,
-    };
+    message.class = Class::MeetingRequest { start, end, location, ics };
 }
 
 // Exchange shows a signed mail with one attachment that holds the whole signed entity as it came
@@ -365,14 +263,7 @@ fn make_signed(dice: &mut Dice, message: &mut Message) {
     let boundary = format!("----=_sig_{:016x}", dice.next_u64());
     let text = text::paragraphs(dice, Charset::Latin1, 2);
     let inner = crate::mime::quoted_printable(text.as_bytes());
-    let signature = crate::mime::base64_lines(
-        &Blob::Made {
-            seed: dice.next_u64(),
-            len: 2100,
-            text: false,
-        }
-        .bytes(),
-    );
+    let signature = crate::mime::base64_lines(&Blob::Made { seed: dice.next_u64(), len: 2100, text: false }.bytes());
     let entity = format!(
         "Content-Type: multipart/signed; protocol=\"application/pkcs7-signature\"; micalg=sha-256;\r\n\
          \tboundary=\"{boundary}\"\r\n\r\nThis is an S/MIME signed message\r\n\r\n--{boundary}\r\n\
@@ -381,17 +272,10 @@ fn make_signed(dice: &mut Dice, message: &mut Message) {
          Content-Transfer-Encoding: base64\r\nContent-Disposition: attachment; filename=\"smime.p7s\"\r\n\r\n\
          {signature}\r\n--{boundary}--\r\n"
     );
-    message.body = Body {
-        html: false,
-        content: text,
-    };
+    message.body = Body { html: false, content: text };
     message.class = Class::SmimeSigned;
     message.wire.fault = None;
-    message.attach(file(
-        "smime.p7m",
-        "multipart/signed",
-        Blob::Held(entity.into_bytes().into()),
-    ));
+    message.attach(file("smime.p7m", "multipart/signed", Blob::Held(entity.into_bytes().into())));
 }
 
 pub fn file(name: &str, content_type: &str, blob: Blob) -> Attachment {
@@ -408,11 +292,7 @@ pub fn file(name: &str, content_type: &str, blob: Blob) -> Attachment {
 
 impl Message {
     fn attachments_push_reference(&mut self, dice: &mut Dice) {
-        let mut link = file(
-            &format!("Shared plan {}.docx", dice.below(20)),
-            "",
-            Blob::Held(bytes::Bytes::new()),
-        );
+        let mut link = file(&format!("Shared plan {}.docx", dice.below(20)), "", Blob::Held(bytes::Bytes::new()));
         link.content = AttachmentContent::Reference;
         self.attach(link);
     }
