@@ -26,7 +26,7 @@ pub mod tenants;
 
 // What the product does; these meet only in tables.
 pub mod restores;
-// pub mod scheduler;
+pub mod scheduler;
 pub mod workers;
 
 // How it is reached, and how it is put together.

@@ -19,6 +19,8 @@ CREATE TABLE tenants (
   state              VARCHAR(16) CHARACTER SET ascii NOT NULL,
   state_detail       VARCHAR(1000) NULL,
   checked_at         DATETIME(3) NULL,
+  -- When the directory is to be read again.
+  next_sync_at       DATETIME(3) NOT NULL,
   created_at         DATETIME(3) NOT NULL,
   UNIQUE KEY tenants_name (name),
   CONSTRAINT tenants_organization FOREIGN KEY (organization_id) REFERENCES organizations (id)

@@ -8,6 +8,8 @@
 mod role;
 mod sql;
 
+use std::convert::Infallible;
+
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, Utc};
@@ -61,7 +63,8 @@ pub struct TokenView {
 /// Adds an admin. [`DbError::Duplicate`]: the name is taken.
 pub async fn add_admin(db: &Db, name: &str, role: Role) -> Result<AdminId, DbError> {
     let name = name.to_owned();
-    db.run("add an admin", move |conn| sql::insert_admin(conn, &name, role)).await
+    let work = move |conn: &mut Conn| Ok(sql::insert_admin(conn, &name, role)?);
+    db.transaction("add an admin", work).await.map_err(only_db)
 }
 
 pub async fn list_admins(db: &Db) -> Result<Vec<AdminView>, DbError> {
@@ -73,7 +76,7 @@ pub async fn list_admins(db: &Db) -> Result<Vec<AdminView>, DbError> {
 pub async fn ensure_first_admin(db: &Db, name: &str) -> anyhow::Result<Option<(AdminId, Secret<String>)>> {
     let (token, hash) = new_token()?;
     let name = name.to_owned();
-    let work = move |conn: &mut Conn| -> Result<Option<AdminId>, TxError<std::convert::Infallible>> {
+    let work = move |conn: &mut Conn| {
         if sql::any_admin(conn)? {
             return Ok(None);
         }
@@ -82,7 +85,7 @@ pub async fn ensure_first_admin(db: &Db, name: &str) -> anyhow::Result<Option<(A
         sql::insert_token(conn, admin, "first token", &hash, None)?;
         Ok(Some(admin))
     };
-    let admin = db.transaction("create the first admin", work).await?;
+    let admin = db.transaction("create the first admin", work).await.map_err(only_db)?;
     Ok(admin.map(|admin| (admin, token)))
 }
 
@@ -95,7 +98,8 @@ pub async fn create_token(
 ) -> anyhow::Result<Secret<String>> {
     let (token, hash) = new_token()?;
     let name = name.to_owned();
-    db.run("create a token", move |conn| sql::insert_token(conn, admin, &name, &hash, expires_at)).await?;
+    let work = move |conn: &mut Conn| Ok(sql::insert_token(conn, admin, &name, &hash, expires_at)?);
+    db.transaction("create a token", work).await.map_err(only_db)?;
     Ok(token)
 }
 
@@ -141,6 +145,14 @@ fn hash(token: &str) -> [u8; 32] {
 
 fn known_role(admin: &str, text: &str) -> Result<Role, DbError> {
     Role::parse(text).ok_or_else(|| DbError::Query(format!("admin \"{admin}\" has the unknown role \"{text}\"")))
+}
+
+/// The error of a transaction whose work cannot refuse.
+fn only_db(err: TxError<Infallible>) -> DbError {
+    match err {
+        TxError::Db(err) => err,
+        TxError::Refused(never) => match never {},
+    }
 }
 
 fn admin_view(row: sql::AdminRow) -> Result<AdminView, DbError> {

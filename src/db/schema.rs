@@ -20,6 +20,7 @@ diesel::table! {
         state -> Text,
         state_detail -> Nullable<Text>,
         checked_at -> Nullable<Datetime>,
+        next_sync_at -> Datetime,
         created_at -> Datetime,
     }
 }
@@ -299,6 +300,16 @@ diesel::table! {
         fire_at -> Nullable<Datetime>,
         reason -> Text,
         state -> Text,
+        cancel_requested -> Bool,
+        n_tasks -> Unsigned<BigInt>,
+        n_skipped -> Unsigned<BigInt>,
+        n_gone -> Unsigned<BigInt>,
+        n_succeeded -> Unsigned<BigInt>,
+        n_failed -> Unsigned<BigInt>,
+        n_cancelled -> Unsigned<BigInt>,
+        n_issues -> Unsigned<BigInt>,
+        items_done -> Unsigned<BigInt>,
+        bytes_done -> Unsigned<BigInt>,
         created_at -> Datetime,
         finished_at -> Nullable<Datetime>,
     }

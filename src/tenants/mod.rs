@@ -10,6 +10,7 @@ mod resource;
 mod sql;
 
 use std::convert::Infallible;
+use std::time::Duration;
 
 use anyhow::Context;
 use chrono::{DateTime, Utc};
@@ -123,7 +124,8 @@ pub struct TenantCredentials {
 /// [`DbError::Duplicate`]: the name is taken.
 pub async fn add_organization(db: &Db, name: &str) -> Result<OrganizationId, DbError> {
     let name = name.to_owned();
-    db.run("add an organization", move |conn| sql::insert_organization(conn, &name)).await
+    let work = move |conn: &mut Conn| Ok(sql::insert_organization(conn, &name)?);
+    db.transaction("add an organization", work).await.map_err(only_db)
 }
 
 /// All organizations by name.
@@ -142,9 +144,8 @@ pub async fn add_tenant(db: &Db, sealer: &Sealer, tenant: NewTenant) -> anyhow::
     let label = credential_label(&tenant.entra_tenant_id, &tenant.client_id);
     let sealed = sealer.seal(&label, tenant.credential.expose())?;
     let name = tenant.name.clone();
-    db.run("add a tenant", move |conn| sql::insert_tenant(conn, &tenant, &sealed))
-        .await
-        .with_context(|| format!("cannot add tenant \"{name}\""))
+    let work = move |conn: &mut Conn| Ok(sql::insert_tenant(conn, &tenant, &sealed)?);
+    db.transaction("add a tenant", work).await.map_err(only_db).with_context(|| format!("cannot add tenant \"{name}\""))
 }
 
 /// Replaces the credential, for the secret that runs out. The tenant is unchecked again.
@@ -201,6 +202,19 @@ pub async fn set_state(db: &Db, tenant: TenantId, state: TenantState) -> Result<
 /// The organization that a tenant belongs to, inside a caller's transaction.
 pub fn organization_of<E>(conn: &mut Conn, tenant: TenantId) -> Result<OrganizationId, TxError<E>> {
     Ok(OrganizationId::new(sql::find_tenant(conn, tenant)?.organization_id))
+}
+
+/// Takes tenants whose directory is due to be read, and dates each one's next reading, in a transaction of the caller
+/// that queues the syncs. Two callers at once get different tenants.
+pub fn take_sync_due<E>(
+    conn: &mut Conn,
+    every: Duration,
+    limit: u32,
+) -> Result<Vec<(TenantId, OrganizationId)>, TxError<E>> {
+    let due = sql::lock_sync_due(conn, i64::from(limit))?;
+    let ids: Vec<u32> = due.iter().map(|(tenant, _)| *tenant).collect();
+    sql::set_next_sync(conn, &ids, every)?;
+    Ok(due.into_iter().map(|(tenant, owner)| (TenantId::new(tenant), OrganizationId::new(owner))).collect())
 }
 
 fn credential_label(entra_tenant_id: &str, client_id: &str) -> String {

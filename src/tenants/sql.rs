@@ -1,5 +1,7 @@
 //! The tables `organizations`, `tenants` and `resources`. Times are the database's.
 
+use std::time::Duration;
+
 use chrono::NaiveDateTime;
 use diesel::dsl::{DuplicatedKeys, select, sql};
 use diesel::expression::{SqlLiteral, TypedExpressionType};
@@ -53,6 +55,7 @@ pub(super) fn insert_tenant(conn: &mut Conn, tenant: &NewTenant, sealed: &[u8]) 
             tenants::credential_kind.eq(tenant.credential_kind.as_str()),
             tenants::credential_sealed.eq(sealed),
             tenants::state.eq(TenantState::Unchecked.as_str()),
+            tenants::next_sync_at.eq(db_now::<Datetime>()),
             tenants::created_at.eq(db_now::<Datetime>()),
         ))
         .execute(conn)?;
@@ -71,6 +74,7 @@ pub(super) struct TenantRow {
     pub state: String,
     pub state_detail: Option<String>,
     pub checked_at: Option<NaiveDateTime>,
+    pub _next_sync_at: NaiveDateTime,
     pub created_at: NaiveDateTime,
 }
 
@@ -109,6 +113,23 @@ pub(super) fn set_state(conn: &mut Conn, id: TenantId, state: &str, detail: Opti
             tenants::checked_at.eq(db_now::<Nullable<Datetime>>()),
         ))
         .execute(conn)
+}
+
+/// Locks tenants whose directory is to be read again, those that nobody else is looking at.
+pub(super) fn lock_sync_due(conn: &mut Conn, limit: i64) -> QueryResult<Vec<(u32, u32)>> {
+    tenants::table
+        .filter(tenants::next_sync_at.le(db_now::<Datetime>()))
+        .order(tenants::next_sync_at)
+        .limit(limit)
+        .select((tenants::id, tenants::organization_id))
+        .for_update()
+        .skip_locked()
+        .load(conn)
+}
+
+pub(super) fn set_next_sync(conn: &mut Conn, ids: &[u32], after: Duration) -> QueryResult<usize> {
+    let next = sql::<Datetime>(&format!("NOW(3) + INTERVAL {} SECOND", after.as_secs()));
+    diesel::update(tenants::table.filter(tenants::id.eq_any(ids))).set(tenants::next_sync_at.eq(next)).execute(conn)
 }
 
 #[derive(Queryable)]

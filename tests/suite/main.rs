@@ -3,3 +3,6 @@
 mod support;
 
 mod queue;
+mod schedule;
+mod tenants;
+mod tidy;
