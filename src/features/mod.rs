@@ -73,11 +73,7 @@ pub trait Feature: Send + Sync {
     ) -> BoxFuture<'a, Result<String, RestoreError>>;
 
     /// Lists what is in a target container, so that nothing is created twice.
-    fn existing<'a>(
-        &'a self,
-        target: Source<'a>,
-        container: &'a str,
-    ) -> BoxFuture<'a, Result<Existing, RestoreError>>;
+    fn existing<'a>(&'a self, target: Source<'a>, container: &'a str) -> BoxFuture<'a, Result<Existing, RestoreError>>;
 
     /// Creates one item in a target container unless `existing` holds it already.
     fn restore<'a>(
@@ -279,7 +275,9 @@ pub struct Existing {
 #[derive(Debug, PartialEq, Eq)]
 pub enum Restored {
     /// Created; the remarks name what Microsoft does not let anybody restore.
-    Created { remarks: Vec<String> },
+    Created {
+        remarks: Vec<String>,
+    },
     AlreadyThere,
 }
 

@@ -165,7 +165,7 @@ pub(super) fn append_query(query: &mut String, name: &str, value: &str) {
     }
     encode(name, b"-_.~$", query);
     query.push('=');
-    encode(value, b"-_.~$,()'/:@;*", query);
+    encode(value, b"-_.~$,()'/:@;*=", query);
 }
 
 fn encode(text: &str, plain: &[u8], into: &mut String) {

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use reqwest::StatusCode;
 
+use super::endpoint::Endpoint;
+
 /// A request that did not succeed, after the retries that are safe.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum GraphError {
@@ -137,6 +139,11 @@ impl fmt::Display for Answer {
 }
 
 impl GraphError {
+    /// An answer about `endpoint` that does not have the shape it should have.
+    pub fn protocol(endpoint: Endpoint<'_>, message: &str) -> Self {
+        Self::Protocol { answer: Answer::new(format!("reading {endpoint}")).with_message(message) }
+    }
+
     pub fn answer(&self) -> &Answer {
         match self {
             Self::Throttled { answer, .. }

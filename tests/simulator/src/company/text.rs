@@ -4,10 +4,10 @@ use crate::dice::Dice;
 use crate::store::message::Charset;
 
 pub const GIVEN: [&str; 41] = [
-    "Anna", "Björn", "Clara", "David", "Elena", "Farid", "Grete", "Hannes", "Ines", "Jonas", "Katrin", "Lukas",
-    "Marta", "Nils", "Olga", "Pavel", "Queralt", "Rosa", "Stefan", "Tomás", "Ulla", "Viktor", "Wanda", "Xenia",
-    "Yusuf", "Zoë", "Adele", "Bruno", "Cem", "Dora", "Emil", "Frida", "Gustav", "Hilde", "Ivan", "Judith", "Karim",
-    "Lena", "Moritz", "Noor", "Otto",
+    "Anna", "Björn", "Clara", "David", "Elena", "Farid", "Grete", "Hannes", "Ines", "Jonas",
+    "Katrin", "Lukas", "Marta", "Nils", "Olga", "Pavel", "Queralt", "Rosa", "Stefan", "Tomás",
+    "Ulla", "Viktor", "Wanda", "Xenia", "Yusuf", "Zoë", "Adele", "Bruno", "Cem", "Dora", "Emil",
+    "Frida", "Gustav", "Hilde", "Ivan", "Judith", "Karim", "Lena", "Moritz", "Noor", "Otto",
 ];
 pub const SURNAMES: [&str; 37] = [
     "Albrecht",
@@ -48,9 +48,24 @@ pub const SURNAMES: [&str; 37] = [
     "Jäger",
     "Köhler",
 ];
-pub const DEPARTMENTS: [&str; 8] =
-    ["Sales", "Finance", "Engineering", "Operations", "Human Resources", "Legal", "Purchasing", "Marketing"];
-pub const TITLES: [&str; 6] = ["Manager", "Analyst", "Engineer", "Assistant", "Director", "Specialist"];
+pub const DEPARTMENTS: [&str; 8] = [
+    "Sales",
+    "Finance",
+    "Engineering",
+    "Operations",
+    "Human Resources",
+    "Legal",
+    "Purchasing",
+    "Marketing",
+];
+pub const TITLES: [&str; 6] = [
+    "Manager",
+    "Analyst",
+    "Engineer",
+    "Assistant",
+    "Director",
+    "Specialist",
+];
 pub const OUTSIDE_HOSTS: [&str; 6] = [
     "nordwind-logistik.example",
     "papier-und-co.example",
@@ -71,10 +86,23 @@ pub const FOLDERS: [&str; 10] = [
     "Reports",
     "Größere Vorhaben",
 ];
-pub const CATEGORIES: [&str; 6] = ["Red category", "Blue category", "Customer", "Urgent", "Überfällig", "Follow up"];
+pub const CATEGORIES: [&str; 6] = [
+    "Red category",
+    "Blue category",
+    "Customer",
+    "Urgent",
+    "Überfällig",
+    "Follow up",
+];
 
-const OPENERS: [&str; 6] =
-    ["Re the", "About the", "Please see the", "Regarding our", "Next steps for the", "Notes on the"];
+const OPENERS: [&str; 6] = [
+    "Re the",
+    "About the",
+    "Please see the",
+    "Regarding our",
+    "Next steps for the",
+    "Notes on the",
+];
 const THINGS: [&str; 12] = [
     "quarterly report",
     "delivery to Lyon",
@@ -143,7 +171,7 @@ const WORLD: [&str; 5] = [
 pub fn subject(dice: &mut Dice, charset: Charset) -> String {
     match charset {
         Charset::Utf8 if dice.percent(70) => {
-            format!("{} {}", dice.pick(&OPENERS), dice.pick(&THINGS))
+            format!("{} {}", dice.word(&OPENERS), dice.word(&THINGS))
         }
         other => format!("{} {}", foreign(dice, other), dice.below(400)),
     }
@@ -153,9 +181,12 @@ pub fn sentence(dice: &mut Dice, charset: Charset) -> String {
     if charset != Charset::Utf8 && dice.percent(50) || charset == Charset::Utf8 && dice.percent(8) {
         return format!("{}.", foreign(dice, charset));
     }
-    let (first, second) = (dice.pick(&ACTIONS), dice.pick(&ACTIONS));
-    let (thing, link) = (dice.pick(&THINGS), dice.pick(&LINKS));
-    format!("On the {thing}: {first}, {link} {second} ({}).", dice.below(10_000))
+    let (first, second) = (dice.word(&ACTIONS), dice.word(&ACTIONS));
+    let (thing, link) = (dice.word(&THINGS), dice.word(&LINKS));
+    format!(
+        "On the {thing}: {first}, {link} {second} ({}).",
+        dice.below(10_000)
+    )
 }
 
 /// `n` paragraphs of a few sentences, separated by empty lines.
@@ -177,10 +208,10 @@ pub fn paragraphs(dice: &mut Dice, charset: Charset, n: u64) -> String {
 
 fn foreign(dice: &mut Dice, charset: Charset) -> &'static str {
     match charset {
-        Charset::Latin1 => *dice.pick(&GERMAN),
-        Charset::Windows1252 => *dice.pick(&TYPOGRAPHIC),
-        Charset::Koi8R => *dice.pick(&RUSSIAN),
-        Charset::Iso2022Jp => *dice.pick(&JAPANESE),
-        Charset::Utf8 => *dice.pick(&WORLD),
+        Charset::Latin1 => dice.word(&GERMAN),
+        Charset::Windows1252 => dice.word(&TYPOGRAPHIC),
+        Charset::Koi8R => dice.word(&RUSSIAN),
+        Charset::Iso2022Jp => dice.word(&JAPANESE),
+        Charset::Utf8 => dice.word(&WORLD),
     }
 }

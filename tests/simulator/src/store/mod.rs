@@ -9,8 +9,9 @@ pub mod folder;
 pub mod ids;
 pub mod lazy;
 pub mod message;
+mod tree;
 
-use folder::{Change, ChangeKind, Changed, Folder, FolderChange, ROOT, TOP, standard_folders};
+use folder::{Change, ChangeKind, Changed, Folder, FolderChange, TOP, standard_folders};
 use lazy::LazyBase;
 use message::Message;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -90,7 +91,8 @@ pub enum FolderRefusal {
 
 impl Mailbox {
     pub fn new(guid: String) -> Self {
-        let folders: BTreeMap<u32, Folder> = standard_folders().into_iter().map(|f| (f.id, f)).collect();
+        let folders: BTreeMap<u32, Folder> =
+            standard_folders().into_iter().map(|f| (f.id, f)).collect();
         Self {
             guid,
             epoch: 1,
@@ -111,7 +113,11 @@ impl Mailbox {
         let mut from = 1;
         for (known, name, share) in lazy::LAYOUT {
             let until = from + base.count * share / 100;
-            let until = if name == lazy::LAYOUT[lazy::LAYOUT.len() - 1].1 { base.count + 1 } else { until };
+            let until = if name == lazy::LAYOUT[lazy::LAYOUT.len() - 1].1 {
+                base.count + 1
+            } else {
+                until
+            };
             let id = match self.well_known(known) {
                 Some(id) => id,
                 None => self.insert_folder(TOP, name, false),
@@ -135,147 +141,6 @@ impl Mailbox {
         self.seq
     }
 
-    // Folders
-
-    pub fn folder(&self, id: u32) -> Option<&Folder> {
-        self.folders.get(&id)
-    }
-
-    pub fn folders(&self) -> impl Iterator<Item = &Folder> {
-        self.folders.values()
-    }
-
-    pub fn children(&self, parent: u32) -> impl Iterator<Item = &Folder> {
-        self.folders.values().filter(move |f| f.parent == parent)
-    }
-
-    pub fn well_known(&self, name: &str) -> Option<u32> {
-        let name = name.to_ascii_lowercase();
-        self.folders.values().find(|f| f.well_known == Some(name.as_str())).map(|f| f.id)
-    }
-
-    /// True for folders a user sees, that is everything under the top of the store.
-    pub fn is_visible(&self, mut id: u32) -> bool {
-        while let Some(folder) = self.folders.get(&id) {
-            if folder.parent == TOP || id == TOP {
-                return true;
-            }
-            id = folder.parent;
-        }
-        false
-    }
-
-    /// Display names from the top, joined by `/`; a slash inside a name becomes `\/`.
-    pub fn path(&self, id: u32) -> String {
-        let mut names = Vec::new();
-        let mut at = id;
-        while let Some(folder) = self.folders.get(&at) {
-            if at == TOP || at == ROOT {
-                break;
-            }
-            names.push(folder.name.replace('/', "\\/"));
-            at = folder.parent;
-        }
-        names.reverse();
-        names.join("/")
-    }
-
-    pub fn folder_by_path(&self, path: &str) -> Option<u32> {
-        self.well_known(path).or_else(|| self.folders.keys().copied().find(|id| *id > TOP && self.path(*id) == path))
-    }
-
-    pub fn create_folder(&mut self, parent: u32, name: &str, hidden: bool) -> Result<u32, FolderRefusal> {
-        if !self.folders.contains_key(&parent) {
-            return Err(FolderRefusal::NotFound);
-        }
-        self.refuse_taken(parent, name, 0)?;
-        Ok(self.insert_folder(parent, name, hidden))
-    }
-
-    pub fn mark_search(&mut self, id: u32) {
-        if let Some(folder) = self.folders.get_mut(&id) {
-            folder.search = true;
-        }
-    }
-
-    pub fn rename_folder(&mut self, id: u32, name: &str) -> Result<(), FolderRefusal> {
-        let parent = self.free_folder(id)?.parent;
-        self.refuse_taken(parent, name, id)?;
-        self.free_folder(id)?.name = name.to_owned();
-        self.note_folder(id, false);
-        Ok(())
-    }
-
-    pub fn move_folder(&mut self, id: u32, parent: u32) -> Result<(), FolderRefusal> {
-        let name = self.free_folder(id)?.name.clone();
-        let mut above = parent;
-        while let Some(folder) = self.folders.get(&above) {
-            if above == id {
-                return Err(FolderRefusal::Protected);
-            }
-            above = folder.parent;
-        }
-        self.refuse_taken(parent, &name, id)?;
-        self.free_folder(id)?.parent = parent;
-        self.note_folder(id, false);
-        Ok(())
-    }
-
-    /// Removes the folder, those below it, and all items in them.
-    pub fn delete_folder(&mut self, id: u32) -> Result<(), FolderRefusal> {
-        self.free_folder(id)?;
-        let below: Vec<u32> = self.children(id).map(|f| f.id).collect();
-        for child in below {
-            self.drop_folder(child);
-        }
-        self.drop_folder(id);
-        Ok(())
-    }
-
-    fn drop_folder(&mut self, id: u32) {
-        let below: Vec<u32> = self.children(id).map(|f| f.id).collect();
-        for child in below {
-            self.drop_folder(child);
-        }
-        if let Some(folder) = self.folders.remove(&id) {
-            for item in folder.members {
-                self.forget_entry(item);
-            }
-            self.note_folder(id, true);
-        }
-    }
-
-    fn free_folder(&mut self, id: u32) -> Result<&mut Folder, FolderRefusal> {
-        match self.folders.get_mut(&id) {
-            None => Err(FolderRefusal::NotFound),
-            Some(folder) if folder.well_known.is_some() || id == ROOT => Err(FolderRefusal::Protected),
-            Some(folder) => Ok(folder),
-        }
-    }
-
-    fn refuse_taken(&self, parent: u32, name: &str, except: u32) -> Result<(), FolderRefusal> {
-        let wanted = name.to_lowercase();
-        let taken = self.children(parent).any(|f| f.id != except && f.name.to_lowercase() == wanted);
-        if taken { Err(FolderRefusal::NameTaken) } else { Ok(()) }
-    }
-
-    fn insert_folder(&mut self, parent: u32, name: &str, hidden: bool) -> u32 {
-        let id = self.next_folder;
-        self.next_folder += 1;
-        let mut folder = Folder::new(id, parent, name);
-        folder.hidden = hidden;
-        self.folders.insert(id, folder);
-        self.note_folder(id, false);
-        id
-    }
-
-    fn note_folder(&mut self, folder: u32, removed: bool) {
-        self.seq += 1;
-        self.folder_log.push(FolderChange { seq: self.seq, folder, removed });
-    }
-
-    // Items
-
     pub fn item(&self, item: u64) -> Option<Found> {
         if let Some(entry) = self.entries.get(&item) {
             return Some(Found {
@@ -291,14 +156,29 @@ impl Mailbox {
             return None;
         }
         let folder = self.folders.values().find(|f| f.base.contains(&item))?;
-        Some(Found { item, folder: folder.id, incarnation: 1, change: item, content: Content::Lazy(Arc::clone(base)) })
+        Some(Found {
+            item,
+            folder: folder.id,
+            incarnation: 1,
+            change: item,
+            content: Content::Lazy(Arc::clone(base)),
+        })
     }
 
     pub fn by_internet_id(&self, internet_id: &str) -> Vec<u64> {
-        let mut found = self.by_internet_id.get(internet_id).cloned().unwrap_or_default();
-        if let Some(item) = self.lazy.as_ref().and_then(|base| base.item_of(internet_id))
+        let mut found = self
+            .by_internet_id
+            .get(internet_id)
+            .cloned()
+            .unwrap_or_default();
+        if let Some(item) = self
+            .lazy
+            .as_ref()
+            .and_then(|base| base.item_of(internet_id))
             && !found.contains(&item)
-            && self.item(item).is_some_and(|f| f.internet_id() == internet_id)
+            && self
+                .item(item)
+                .is_some_and(|f| f.internet_id() == internet_id)
         {
             found.push(item);
         }
@@ -308,8 +188,16 @@ impl Mailbox {
     pub fn add(&mut self, folder: u32, message: Message) -> u64 {
         let item = self.next_item;
         self.next_item += 1;
-        self.by_internet_id.entry(message.internet_message_id.clone()).or_default().push(item);
-        let entry = Entry { message: Arc::new(message), folder, incarnation: 1, change: 0 };
+        self.by_internet_id
+            .entry(message.internet_message_id.clone())
+            .or_default()
+            .push(item);
+        let entry = Entry {
+            message: Arc::new(message),
+            folder,
+            incarnation: 1,
+            change: 0,
+        };
         self.entries.insert(item, entry);
         self.enter(item, folder);
         item
@@ -329,7 +217,10 @@ impl Mailbox {
         let before = entry.message.internet_message_id.clone();
         edit(Arc::make_mut(&mut entry.message));
         entry.change = seq;
-        let (now_read, after) = (entry.message.is_read, entry.message.internet_message_id.clone());
+        let (now_read, after) = (
+            entry.message.is_read,
+            entry.message.internet_message_id.clone(),
+        );
         let (folder, incarnation) = (entry.folder, entry.incarnation);
         if before != after {
             self.unindex(&before, item);
@@ -337,7 +228,12 @@ impl Mailbox {
         }
         if let Some(folder) = self.folders.get_mut(&folder) {
             folder.unread += i64::from(!now_read) - i64::from(!was_read);
-            folder.log.push(Change { seq, item, incarnation, kind: ChangeKind::Updated(changed) });
+            folder.log.push(Change {
+                seq,
+                item,
+                incarnation,
+                kind: ChangeKind::Updated(changed),
+            });
         }
         true
     }
@@ -377,7 +273,12 @@ impl Mailbox {
             folder.members.insert(item);
             folder.total += 1;
             folder.unread += i64::from(unread);
-            folder.log.push(Change { seq, item, incarnation, kind: ChangeKind::Created });
+            folder.log.push(Change {
+                seq,
+                item,
+                incarnation,
+                kind: ChangeKind::Created,
+            });
         }
     }
 
@@ -392,7 +293,12 @@ impl Mailbox {
             folder.members.remove(&item);
             folder.total -= 1;
             folder.unread -= i64::from(unread);
-            folder.log.push(Change { seq, item, incarnation, kind: ChangeKind::Removed });
+            folder.log.push(Change {
+                seq,
+                item,
+                incarnation,
+                kind: ChangeKind::Removed,
+            });
         }
     }
 
@@ -423,10 +329,18 @@ impl Mailbox {
             return false;
         };
         let message = found.message();
-        self.by_internet_id.entry(message.internet_message_id.clone()).or_default().push(item);
+        self.by_internet_id
+            .entry(message.internet_message_id.clone())
+            .or_default()
+            .push(item);
         self.entries.insert(
             item,
-            Entry { message, folder: found.folder, incarnation: found.incarnation, change: found.change },
+            Entry {
+                message,
+                folder: found.folder,
+                incarnation: found.incarnation,
+                change: found.change,
+            },
         );
         if let Some(folder) = self.folders.get_mut(&found.folder) {
             folder.members.insert(item);
