@@ -10,6 +10,7 @@
 pub mod agents;
 mod answer;
 mod auth;
+pub mod backups;
 pub mod browse;
 mod config;
 mod error;
@@ -19,6 +20,7 @@ pub mod items;
 pub mod organizations;
 mod page;
 pub mod points;
+pub mod policies;
 mod progress;
 mod readers;
 mod reference;
@@ -27,15 +29,18 @@ pub mod resources;
 pub mod restores;
 mod routes;
 pub mod runs;
+pub mod schedules;
 mod server;
+pub mod status;
+pub mod storages;
 pub mod tasks;
 pub mod tenants;
 mod tls;
 
 use crate::db::Db;
 use crate::graph::GraphConfig;
-use crate::ids::ResourceId;
 use crate::queue::Queue;
+use crate::scheduler::{ExclusiveKey, Scheduler};
 use crate::secret::Sealer;
 
 pub use config::ServerConfig;
@@ -50,29 +55,32 @@ pub use tls::generated_cert;
 pub struct App {
     pub db: Db,
     pub queue: Queue,
+    pub scheduler: Scheduler,
     pub sealer: Sealer,
     pub graph: GraphConfig,
-    /// The exclusive key that a feature gives a resource; `None` for an unknown feature.
-    pub exclusive_key: fn(&str, ResourceId) -> Option<String>,
+    /// The lock that tasks of a feature on a resource share.
+    pub exclusive_key: ExclusiveKey,
 }
 
 /// What every handler can reach.
 pub struct Shared {
     db: Db,
     queue: Queue,
+    scheduler: Scheduler,
     sealer: Sealer,
     graph: GraphConfig,
-    exclusive_key: fn(&str, ResourceId) -> Option<String>,
+    exclusive_key: ExclusiveKey,
     readers: readers::Readers,
     rows_max: u32,
 }
 
 impl Shared {
     fn new(app: App, config: &ServerConfig) -> Self {
-        let App { db, queue, sealer, graph, exclusive_key } = app;
+        let App { db, queue, scheduler, sealer, graph, exclusive_key } = app;
         Self {
             db,
             queue,
+            scheduler,
             sealer,
             graph,
             exclusive_key,

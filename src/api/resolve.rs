@@ -2,11 +2,14 @@
 
 use super::Shared;
 use super::error::{ApiError, ApiResult};
+use super::readers::storage_error;
 use super::reference::Ref;
 use crate::catalog::{self, Chain};
 use crate::db::DbError;
-use crate::ids::{ChainId, FeatureName, OrganizationId, PointNumber, ResourceId, TenantId};
+use crate::ids::{ChainId, FeatureName, OrganizationId, PointNumber, ResourceId, ScheduleId, StorageId, TenantId};
+use crate::scheduler::PolicyView;
 use crate::tenants::{self, OrganizationView, ResourceView, TenantView};
+use crate::{features, repository};
 
 const NAME_CHARS_MAX: usize = 190;
 /// Chains that one resource can have: features times storages.
@@ -99,6 +102,51 @@ pub async fn resource(app: &Shared, wanted: &Ref) -> ApiResult<ResourceView> {
             Err(ApiError::Unprocessable(format!("{n} resources are called {wanted}; give an id: {}", ids.join(", "))))
         }
     }
+}
+
+/// Resources by what they are called, in the order given; all of one tenant, where one is named.
+pub async fn resource_ids(app: &Shared, tenant: Option<TenantId>, named: &[Ref]) -> ApiResult<Vec<ResourceId>> {
+    let mut ids = Vec::with_capacity(named.len());
+    for wanted in named {
+        let resource = resource(app, wanted).await?;
+        if tenant.is_some_and(|tenant| tenant != resource.tenant) {
+            return Err(ApiError::Unprocessable(format!("resource {wanted} belongs to another tenant")));
+        }
+        ids.push(resource.id);
+    }
+    Ok(ids)
+}
+
+pub async fn storage(app: &Shared, wanted: &Ref) -> ApiResult<StorageId> {
+    let all = repository::list_storages(&app.db).await.map_err(storage_error)?;
+    pick("storage", wanted, &all, |one| one.id.get(), |one| &one.name).map(|one| one.id)
+}
+
+pub async fn policy(app: &Shared, wanted: Option<&Ref>) -> ApiResult<PolicyView> {
+    let all = app.scheduler.policies(None).await?;
+    pick_or_only("policy", wanted, &all, |one| one.id.get(), |one| &one.name).cloned()
+}
+
+pub async fn schedule(app: &Shared, wanted: &Ref) -> ApiResult<ScheduleId> {
+    let all = app.scheduler.schedules(None).await?;
+    pick("schedule", wanted, &all, |one| one.id.get(), |one| &one.name).map(|one| one.id)
+}
+
+/// Refuses features that this version does not have.
+pub fn check_features(wanted: &[FeatureName]) -> ApiResult<()> {
+    if wanted.is_empty() {
+        return Err(ApiError::Unprocessable(format!("name at least one feature: {}", known_features())));
+    }
+    match wanted.iter().find(|name| features::find(name.as_str()).is_none()) {
+        None => Ok(()),
+        Some(name) => {
+            Err(ApiError::Unprocessable(format!("there is no feature \"{name}\"; there is {}", known_features())))
+        }
+    }
+}
+
+fn known_features() -> String {
+    features::REGISTRY.iter().map(|feature| feature.name()).collect::<Vec<_>>().join(", ")
 }
 
 /// How a request names a chain.

@@ -116,8 +116,7 @@ pub async fn start(app: Data<Shared>, admin: Admin, body: Json<NewRestoreBody>) 
         target_folder: body.target_folder,
         selection: selection(body.containers, body.items)?,
     };
-    let exclusive_key = |feature: &FeatureName, resource| (app.exclusive_key)(feature.as_str(), resource);
-    let caller = restores::Caller { name: &admin.0.name, exclusive_key: &exclusive_key };
+    let caller = restores::Caller { name: admin.0.name, exclusive_key: app.exclusive_key };
     let (restore_id, task_id) = restores::start(&app.db, &app.queue, request, caller).await?;
     Ok(Accepted(RestoreStarted { restore_id, task_id }))
 }

@@ -6,7 +6,10 @@ use actix_web::middleware::{Next, from_fn};
 use actix_web::{HttpRequest, Route, web};
 
 use super::error::ApiError;
-use super::{agents, auth, browse, health, issues, items, organizations, points, resources, restores, tasks, tenants};
+use super::{
+    agents, auth, backups, browse, health, issues, items, organizations, points, policies, resources, restores, runs,
+    schedules, status, storages, tasks, tenants,
+};
 use crate::access::Permission;
 
 pub const PREFIX: &str = "/api/v1";
@@ -38,6 +41,17 @@ pub const ROUTES: &[RouteRow] = &[
     post("/tenants/{tenant}/check", Configure, || web::to(tenants::check)),
     post("/tenants/{tenant}/sync", StartRuns, || web::to(tenants::sync)),
     get("/resources", Read, || web::to(resources::list)),
+    get("/storages", Read, || web::to(storages::list)),
+    post("/storages", Configure, || web::to(storages::add)),
+    get("/policies", Read, || web::to(policies::list)),
+    post("/policies", Configure, || web::to(policies::add)),
+    get("/schedules", Read, || web::to(schedules::list)),
+    post("/schedules", Configure, || web::to(schedules::add)),
+    post("/schedules/{schedule}/run", StartRuns, || web::to(schedules::run)),
+    post("/backups", StartRuns, || web::to(backups::start)),
+    get("/runs", Read, || web::to(runs::list)),
+    get("/runs/{run}", Read, || web::to(runs::show)),
+    post("/runs/{run}/cancel", StartRuns, || web::to(runs::cancel)),
     get("/tasks", Read, || web::to(tasks::list)),
     get("/tasks/{task}", Read, || web::to(tasks::show)),
     post("/tasks/{task}/cancel", StartRuns, || web::to(tasks::cancel)),
@@ -51,6 +65,7 @@ pub const ROUTES: &[RouteRow] = &[
     get("/restores", Read, || web::to(restores::list)),
     post("/restores", Restore, || web::to(restores::start)),
     get("/restores/{restore}", Read, || web::to(restores::show)),
+    get("/status", Read, || web::to(status::show)),
 ];
 
 pub fn configure(service: &mut web::ServiceConfig) {

@@ -110,10 +110,10 @@ struct Request {
 }
 
 /// Who asks, and what keeps two tasks from working on one target at once.
-pub struct Caller<'a> {
-    pub name: &'a str,
-    /// The exclusive key that the chain's feature gives a target.
-    pub exclusive_key: &'a (dyn Fn(&FeatureName, ResourceId) -> Option<String> + Sync),
+pub struct Caller {
+    pub name: String,
+    /// The lock that tasks of a feature on a resource share. Features know it, and this layer does not know features.
+    pub exclusive_key: fn(&FeatureName, ResourceId) -> String,
 }
 
 /// Checks the request, then writes the restore and its task in one transaction.
@@ -121,7 +121,7 @@ pub async fn start(
     db: &Db,
     queue: &Queue,
     request: NewRestore,
-    caller: Caller<'_>,
+    caller: Caller,
 ) -> Result<(RestoreId, TaskId), StartError> {
     check_request(&request)?;
     let chain_id = request.chain;
@@ -140,7 +140,7 @@ pub async fn start(
             target_folder: request.target_folder.clone(),
             selection: request.selection.clone(),
         }),
-        requested_by: caller.name.to_owned(),
+        requested_by: caller.name,
         created_at: clock::now().naive_utc(),
     };
     let task = NewTask {
@@ -152,7 +152,7 @@ pub async fn start(
         run: None,
         restore: None,
         work: String::new(),
-        exclusive_key: (caller.exclusive_key)(&chain.key.feature, target.resource),
+        exclusive_key: Some((caller.exclusive_key)(&chain.key.feature, target.resource)),
         open_key: None,
     };
     let restore = db

@@ -148,8 +148,7 @@ fn every_table_is_used_by_one_sql_file() {
             }
         }
     }
-    let shared: Vec<_> =
-        users.iter().filter(|(_, files)| files.len() > 1 || !files[0].ends_with("sql.rs")).collect();
+    let shared: Vec<_> = users.iter().filter(|(_, files)| files.len() > 1 || !files[0].ends_with("sql.rs")).collect();
     assert!(shared.is_empty(), "tables with more than one owner, or outside sql.rs: {shared:?}");
     let orphans: Vec<_> = tables.iter().filter(|table| !users.contains_key(*table)).collect();
     assert!(orphans.is_empty(), "tables that nobody uses: {orphans:?}");
