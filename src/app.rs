@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::Config;
 use crate::db::managed::{Managed, Place};
 use crate::db::{self, Db};
-use crate::ids::ResourceId;
+use crate::ids::{FeatureName, ResourceId};
 use crate::queue::Queue;
 use crate::scheduler::Scheduler;
 use crate::secret::{Sealer, write_private};
@@ -75,7 +75,7 @@ pub async fn init(config: &Config) -> anyhow::Result<Initialised> {
         Err(err) => return Err(err),
     };
     let migrations = db::migrate(&database.db)?;
-    let token = access::ensure_first_admin(&database.db, "admin").await?;
+    let token = access::ensure_first_admin(&database.db, "admin").await?.map(|(_, token)| token);
     if let Some(token) = &token {
         let path = config.state.admin_token();
         if path.exists() {
@@ -127,7 +127,7 @@ async fn serve_on(config: &Config, db: &Db, sealer: Sealer) -> anyhow::Result<()
         exclusive_key,
     };
     let agent = tokio::spawn(run_agent(Arc::new(workshop), queue, stop.clone()));
-    let ticking = tokio::spawn(scheduler.run(config.scheduler.clone(), stop.clone()));
+    let ticking = tokio::spawn(scheduler.keep_ticking(config.scheduler, stop.clone()));
     let serving = api::serve(&config.server, app, &config.state.dir, stop.clone()).await;
     // The API ends first: nobody can start new work while the old one is put down.
     stop.cancel();
@@ -157,8 +157,9 @@ pub async fn worker(config: Config) -> anyhow::Result<()> {
 }
 
 /// The lock that a feature's tasks share, for modules that may not know the features.
-fn exclusive_key(feature: &str, resource: ResourceId) -> Option<String> {
-    features::find(feature).map(|feature| feature.exclusive_key(resource))
+fn exclusive_key(feature: &FeatureName, resource: ResourceId) -> String {
+    // A feature of a newer version has no lock here; agents of this version do not work on it either.
+    features::find(feature.as_str()).map_or_else(|| format!("{feature}:{resource}"), |known| known.exclusive_key(resource))
 }
 
 fn stop_on_signal() -> anyhow::Result<CancellationToken> {

@@ -8,6 +8,10 @@ use std::sync::LazyLock;
 use graph_rs_sdk::GraphClient as Sdk;
 use url::Url;
 
+/// The preference for ids that survive a move between folders. It belongs to a request, not to a link: it must be
+/// sent every time, and an id is understood only with the preference it was given out with.
+pub const IMMUTABLE_IDS: &str = "IdType=\"ImmutableId\"";
+
 /// A resource of Graph. Ids are the ones that Graph gave out, unencoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Endpoint<'a> {

@@ -88,15 +88,14 @@ pub(super) fn creation(original: &Value, letter: &Letter, marker: &Marker, detai
 
 fn extended(original: &Value, letter: &Letter, marker: &Marker, detail: Detail) -> Vec<Value> {
     let property = |id: &str, value: &str| json!({ "id": id, "value": value });
-    let draft = is_draft(original);
     let mut properties = vec![marker.property()];
-    if !draft {
+    if !is_draft(original) {
         // The state of a new message is a draft's unless these bits, without MSGFLAG_UNSENT, are given at creation.
         let read = original["isRead"].as_bool().unwrap_or(false);
         properties.push(property(MESSAGE_FLAGS, if read { "1" } else { "0" }));
     }
     for (id, name) in [(SENT, "sentDateTime"), (RECEIVED, "receivedDateTime")] {
-        if time(&original[name]).is_some() && !(draft && id == SENT) {
+        if time(&original[name]).is_some() {
             properties.push(property(id, text(&original[name])));
         }
     }
@@ -231,7 +230,8 @@ mod tests {
 
         let (message, _) = creation(&draft, &letter(), &marker(), Detail::Full);
 
-        assert_eq!((property(&message, MESSAGE_FLAGS), property(&message, SENT)), (None, None));
+        assert_eq!(property(&message, MESSAGE_FLAGS), None);
+        assert_eq!(property(&message, SENT), Some("2020-01-02T03:04:05Z"));
         assert_eq!(message["isReadReceiptRequested"], json!(true));
     }
 

@@ -32,12 +32,12 @@ use super::{
     CaptureError, Captured, ContainerChanges, Cursor, Existing, Feature, KnownVersion, Need, Page, PathStep,
     RemoteItem, RestoreError, Restored, Source, StoredItem, Walk, WalkError,
 };
+use crate::graph::IMMUTABLE_IDS;
 use crate::ids::ResourceId;
 
 pub struct Mailbox;
 
-/// Ids that survive a move between folders. Headers are not part of a link: sent with every request.
-const IMMUTABLE_IDS: &str = "IdType=\"ImmutableId\"";
+/// Preferences are not part of a link: this and the kind of ids are asked for with every page.
 const PAGE_SIZE: &str = "odata.maxpagesize=500";
 
 /// What is kept of a message besides its MIME text. The body, the headers and the preview are in the MIME.

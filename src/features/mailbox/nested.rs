@@ -27,7 +27,9 @@ pub(super) fn attachment(
         content_id,
         content: text,
     };
-    let (shown, used) = body(message, &message.raw_message);
+    let (mut shown, used) = body(message, &message.raw_message);
+    // Blank lines between an attached message and the boundary behind it are nobody's text.
+    shown.text.truncate(shown.text.trim_end_matches(['\r', '\n']).len());
     let has_more = message.attachments.iter().any(|id| !used.contains(id));
     if has_more || original.content.len() > ITEM_BYTES_MAX {
         remarks.push(TOO_RICH.to_owned());

@@ -239,11 +239,9 @@ impl Stage {
     /// The addresses of ordinary users, in their order.
     pub fn users(&self) -> Vec<String> {
         let users = self.tenant.users();
-        let list = users.as_array().or_else(|| users["users"].as_array()).cloned().unwrap_or_default();
-        let ordinary = |user: &Value| user["kind"].as_str().is_none_or(|kind| kind == "user" || kind == "ordinary");
-        list.iter()
-            .filter(|user| ordinary(user))
-            .filter_map(|user| user["user_principal_name"].as_str().or_else(|| user["userPrincipalName"].as_str()))
+        let list = users["users"].as_array().into_iter().flatten();
+        list.filter(|user| user["kind"] == "member")
+            .filter_map(|user| user["user_principal_name"].as_str())
             .map(str::to_owned)
             .collect()
     }
