@@ -25,12 +25,12 @@ pub mod repository;
 pub mod tenants;
 
 // What the product does; these meet only in tables.
-// pub mod restores;
+pub mod restores;
 pub mod scheduler;
 pub mod workers;
 
 // How it is reached, and how it is put together.
-// pub mod api;
+pub mod api;
 // pub mod app;
 // pub mod cli;
 // pub mod config;

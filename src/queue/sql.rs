@@ -381,10 +381,11 @@ pub(super) fn sums_by_state(conn: &mut Conn, member: Member) -> QueryResult<Vec<
         .load(conn)
 }
 
-/// How many tasks each agent works on.
-pub(super) fn leased_by_agent(conn: &mut Conn) -> QueryResult<Vec<(Option<u32>, i64)>> {
-    let leased = tasks::table.filter(tasks::state.eq(TaskState::Leased.as_str()));
-    leased.group_by(tasks::agent_id).select((tasks::agent_id, count_star())).load(conn)
+/// How many unfinished tasks there are, by state and by the agent that works on them or did last.
+pub(super) fn open_by_agent(conn: &mut Conn) -> QueryResult<Vec<(String, Option<u32>, i64)>> {
+    let open = tasks::state.eq_any([TaskState::Queued.as_str(), TaskState::Leased.as_str()]);
+    let grouped = tasks::table.filter(open).group_by((tasks::state, tasks::agent_id));
+    grouped.select((tasks::state, tasks::agent_id, count_star())).load(conn)
 }
 
 /// Whether any task of the run or restore is unfinished. One look into an index.
