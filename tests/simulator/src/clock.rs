@@ -10,7 +10,7 @@ pub struct Clock {
 
 impl Clock {
     pub fn now_ms(&self) -> i64 {
-        Utc::now().timestamp_millis() + self.offset_ms.load(Ordering::Relaxed)
+        machine_ms() + self.offset_ms.load(Ordering::Relaxed)
     }
 
     pub fn now(&self) -> i64 {
@@ -22,9 +22,14 @@ impl Clock {
     }
 
     pub fn set(&self, at: DateTime<Utc>) {
-        let offset = at.timestamp_millis() - Utc::now().timestamp_millis();
+        let offset = at.timestamp_millis() - machine_ms();
         self.offset_ms.store(offset, Ordering::Relaxed);
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the simulator's one clock; everything else asks `Clock`")]
+fn machine_ms() -> i64 {
+    Utc::now().timestamp_millis()
 }
 
 /// `2026-01-02T03:04:05Z`, the form Graph uses for Outlook items.
@@ -39,18 +44,14 @@ pub fn http_date(seconds: i64) -> String {
 
 /// `Fri, 02 Jan 2026 03:04:05 +0000`, for mail headers.
 pub fn mail_date(seconds: i64) -> String {
-    at(seconds)
-        .format("%a, %d %b %Y %H:%M:%S +0000")
-        .to_string()
+    at(seconds).format("%a, %d %b %Y %H:%M:%S +0000").to_string()
 }
 
 pub fn parse_iso(text: &str) -> Option<i64> {
     if let Ok(found) = DateTime::parse_from_rfc3339(text) {
         return Some(found.timestamp());
     }
-    chrono::NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S%.f")
-        .ok()
-        .map(|found| found.and_utc().timestamp())
+    chrono::NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S%.f").ok().map(|found| found.and_utc().timestamp())
 }
 
 fn at(seconds: i64) -> DateTime<Utc> {

@@ -8,19 +8,8 @@ use crate::store::message::{Class, Message};
 use serde_json::Value;
 
 // The draft state and the dates follow from these only when the message is made.
-pub fn set_properties(
-    call: &Call,
-    m: &mut Message,
-    value: &Value,
-    purpose: Purpose,
-) -> Result<(), Refusal> {
-    let wrong = || {
-        Refusal::new(
-            400,
-            "ErrorInvalidProperty",
-            "Extended properties need an id and a value.",
-        )
-    };
+pub fn set_properties(call: &Call, m: &mut Message, value: &Value, purpose: Purpose) -> Result<(), Refusal> {
+    let wrong = || Refusal::new(400, "ErrorInvalidProperty", "Extended properties need an id and a value.");
     for one in value.as_array().ok_or_else(wrong)? {
         let (Some(id), Some(value)) = (one["id"].as_str(), one["value"].as_str()) else {
             return Err(wrong());
@@ -48,10 +37,7 @@ pub fn set_properties(
                     other => Class::Other(other.to_owned()),
                 };
             }
-            Some(_) => call.violation(
-                "property_without_effect",
-                format!("'{id}' has an effect only on create"),
-            ),
+            Some(_) => call.violation("property_without_effect", format!("'{id}' has an effect only on create")),
             None => m.set_property(id, value),
         }
     }
@@ -71,26 +57,14 @@ fn well_known_tag(id: &str) -> Option<String> {
 
 /// `Type 0xHHHH`, `Type {guid} Name x` or `Type {guid} Id 0xHHHH`.
 fn is_property_id(id: &str) -> bool {
-    const TYPES: [&str; 8] = [
-        "String",
-        "Integer",
-        "SystemTime",
-        "Boolean",
-        "Binary",
-        "Double",
-        "Long",
-        "CLSID",
-    ];
+    const TYPES: [&str; 8] = ["String", "Integer", "SystemTime", "Boolean", "Binary", "Double", "Long", "CLSID"];
     let Some((kind, rest)) = id.split_once(' ') else {
         return false;
     };
     if !TYPES.iter().any(|have| have.eq_ignore_ascii_case(kind)) {
         return false;
     }
-    let hex = |text: &str| {
-        text.strip_prefix("0x")
-            .is_some_and(|h| !h.is_empty() && u64::from_str_radix(h, 16).is_ok())
-    };
+    let hex = |text: &str| text.strip_prefix("0x").is_some_and(|h| !h.is_empty() && u64::from_str_radix(h, 16).is_ok());
     match rest.split_once('}') {
         Some((guid, tail)) => {
             let guid = guid.trim_start_matches('{');

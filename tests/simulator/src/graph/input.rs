@@ -30,14 +30,8 @@ const READ_ONLY: [&str; 9] = [
     "webLink",
 ];
 /// Read-only too, but Outlook ignores these instead of refusing.
-const IGNORED: [&str; 6] = [
-    "sentDateTime",
-    "isDraft",
-    "bodyPreview",
-    "uniqueBody",
-    "conversationIndex",
-    "unsubscribeData",
-];
+const IGNORED: [&str; 6] =
+    ["sentDateTime", "isDraft", "bodyPreview", "uniqueBody", "conversationIndex", "unsubscribeData"];
 const SETTABLE_ALWAYS: [&str; 7] = [
     "isRead",
     "flag",
@@ -49,8 +43,7 @@ const SETTABLE_ALWAYS: [&str; 7] = [
 ];
 
 pub fn object(call: &Call) -> Result<Map<String, Value>, Refusal> {
-    serde_json::from_slice(&call.request.body)
-        .map_err(|_| Refusal::bad_body("Were expecting JSON object."))
+    serde_json::from_slice(&call.request.body).map_err(|_| Refusal::bad_body("Were expecting JSON object."))
 }
 
 pub fn apply(
@@ -70,26 +63,14 @@ pub fn apply(
 fn refuse_read_only(call: &Call, name: &str, purpose: Purpose) -> Result<(), Refusal> {
     let annotation = name.contains("@odata.") && name != "@odata.type";
     let read_only = match purpose {
-        Purpose::Nested => [
-            "isDraft",
-            "hasAttachments",
-            "parentFolderId",
-            "internetMessageHeaders",
-            "attachments",
-        ]
-        .contains(&name),
-        Purpose::Create | Purpose::EditDraft | Purpose::EditSent => {
-            READ_ONLY.contains(&name) || annotation
+        Purpose::Nested => {
+            ["isDraft", "hasAttachments", "parentFolderId", "internetMessageHeaders", "attachments"].contains(&name)
         }
+        Purpose::Create | Purpose::EditDraft | Purpose::EditSent => READ_ONLY.contains(&name) || annotation,
     };
     if read_only {
-        call.violation(
-            "read_only_property",
-            format!("'{name}' in the body of a {purpose:?}"),
-        );
-        return Err(Refusal::bad_request(&format!(
-            "The property '{name}' is read-only and cannot be set."
-        )));
+        call.violation("read_only_property", format!("'{name}' in the body of a {purpose:?}"));
+        return Err(Refusal::bad_request(&format!("The property '{name}' is read-only and cannot be set.")));
     }
     if purpose == Purpose::EditSent && !SETTABLE_ALWAYS.contains(&name) {
         let text = format!("The property '{name}' can be set only while the message is a draft.");
@@ -98,13 +79,7 @@ fn refuse_read_only(call: &Call, name: &str, purpose: Purpose) -> Result<(), Ref
     Ok(())
 }
 
-fn set(
-    call: &Call,
-    m: &mut Message,
-    name: &str,
-    value: &Value,
-    purpose: Purpose,
-) -> Result<Changed, Refusal> {
+fn set(call: &Call, m: &mut Message, name: &str, value: &Value, purpose: Purpose) -> Result<Changed, Refusal> {
     let wrong = || wrong_value(name);
     let truth = || value.as_bool().ok_or_else(wrong);
     match name {
@@ -120,18 +95,11 @@ fn set(
             m.categories = strings(value).ok_or_else(wrong)?;
             return Ok(Changed::CATEGORIES);
         }
-        "importance" => {
-            m.importance = value
-                .as_str()
-                .and_then(Importance::parse)
-                .ok_or_else(wrong)?
-        }
+        "importance" => m.importance = value.as_str().and_then(Importance::parse).ok_or_else(wrong)?,
         "singleValueExtendedProperties" => extended::set_properties(call, m, value, purpose)?,
         "attachments" => attach_all(call, m, value)?,
         "@odata.type" if value != "#microsoft.graph.message" => {
-            return Err(Refusal::bad_request(
-                "Only microsoft.graph.message can be created.",
-            ));
+            return Err(Refusal::bad_request("Only microsoft.graph.message can be created."));
         }
         "sentDateTime" | "receivedDateTime" | "createdDateTime" | "lastModifiedDateTime"
             if purpose == Purpose::Nested =>
@@ -148,8 +116,7 @@ fn set(
         other if IGNORED.contains(&other) => {}
         _ if set_content(m, name, value)? || purpose == Purpose::Nested => {}
         _ => {
-            let text =
-                format!("The property '{name}' does not exist on type 'microsoft.graph.message'.");
+            let text = format!("The property '{name}' does not exist on type 'microsoft.graph.message'.");
             return Err(Refusal::new(400, "RequestBodyRead", &text));
         }
     }
@@ -170,16 +137,10 @@ fn set_content(m: &mut Message, name: &str, value: &Value) -> Result<bool, Refus
         "replyTo" => {
             m.reply_to = read_people(value).ok_or_else(wrong)?;
             if m.reply_to.iter().any(|p| !p.address.contains('@')) {
-                return Err(Refusal::new(
-                    400,
-                    "ErrorInvalidRecipients",
-                    "At least one recipient is not valid.",
-                ));
+                return Err(Refusal::new(400, "ErrorInvalidRecipients", "At least one recipient is not valid."));
             }
         }
-        "internetMessageId" => {
-            m.internet_message_id = value.as_str().map(str::to_owned).ok_or_else(wrong)?
-        }
+        "internetMessageId" => m.internet_message_id = value.as_str().map(str::to_owned).ok_or_else(wrong)?,
         "internetMessageHeaders" => m.headers = read_headers(value)?,
         "isReadReceiptRequested" => m.read_receipt = value.as_bool().unwrap_or(false),
         "isDeliveryReceiptRequested" => m.delivery_receipt = value.as_bool().unwrap_or(false),
@@ -205,64 +166,34 @@ fn attach_all(call: &Call, m: &mut Message, value: &Value) -> Result<(), Refusal
 fn read_headers(value: &Value) -> Result<Vec<(String, String)>, Refusal> {
     let mut out = Vec::new();
     for one in value.as_array().into_iter().flatten() {
-        let (name, value) = (
-            one["name"].as_str().unwrap_or_default(),
-            one["value"].as_str().unwrap_or_default(),
-        );
+        let (name, value) = (one["name"].as_str().unwrap_or_default(), one["value"].as_str().unwrap_or_default());
         if !name.to_ascii_lowercase().starts_with("x-") {
-            let text = format!(
-                "The internet message header name '{name}' should start with 'x-' or 'X-'."
-            );
+            let text = format!("The internet message header name '{name}' should start with 'x-' or 'X-'.");
             return Err(Refusal::new(400, "InvalidInternetMessageHeader", &text));
         }
         out.push((name.to_owned(), value.to_owned()));
     }
     if out.len() > 5 {
         let text = "Maximum number of headers in one message should be less than or equal to 5.";
-        return Err(Refusal::new(
-            400,
-            "InvalidInternetMessageHeaderCollection",
-            text,
-        ));
+        return Err(Refusal::new(400, "InvalidInternetMessageHeaderCollection", text));
     }
     Ok(out)
 }
 
 fn read_body(value: &Value) -> Option<Body> {
-    let content = value
-        .get("content")
-        .and_then(Value::as_str)
-        .unwrap_or_default();
-    let html = match value
-        .get("contentType")
-        .and_then(Value::as_str)
-        .unwrap_or("text")
-        .to_ascii_lowercase()
-        .as_str()
-    {
+    let content = value.get("content").and_then(Value::as_str).unwrap_or_default();
+    let html = match value.get("contentType").and_then(Value::as_str).unwrap_or("text").to_ascii_lowercase().as_str() {
         "html" => true,
         "text" => false,
         _ => return None,
     };
-    Some(Body {
-        html,
-        content: content.to_owned(),
-    })
+    Some(Body { html, content: content.to_owned() })
 }
 
 fn read_person(value: &Value) -> Option<Person> {
     let address = value.get("emailAddress")?;
-    let text = |name: &str| {
-        address
-            .get(name)
-            .and_then(Value::as_str)
-            .unwrap_or_default()
-            .to_owned()
-    };
-    Some(Person {
-        name: text("name"),
-        address: text("address"),
-    })
+    let text = |name: &str| address.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+    Some(Person { name: text("name"), address: text("address") })
 }
 
 fn read_people(value: &Value) -> Option<Vec<Person>> {
@@ -270,41 +201,21 @@ fn read_people(value: &Value) -> Option<Vec<Person>> {
 }
 
 fn strings(value: &Value) -> Option<Vec<String>> {
-    value
-        .as_array()?
-        .iter()
-        .map(|one| one.as_str().map(str::to_owned))
-        .collect()
+    value.as_array()?.iter().map(|one| one.as_str().map(str::to_owned)).collect()
 }
 
 fn read_flag(value: &Value) -> Option<Flag> {
-    let status = match value
-        .get("flagStatus")
-        .and_then(Value::as_str)?
-        .to_ascii_lowercase()
-        .as_str()
-    {
+    let status = match value.get("flagStatus").and_then(Value::as_str)?.to_ascii_lowercase().as_str() {
         "notflagged" => FlagStatus::NotFlagged,
         "flagged" => FlagStatus::Flagged,
         "complete" => FlagStatus::Complete,
         _ => return None,
     };
-    let at = |name: &str| {
-        value
-            .get(name)?
-            .get("dateTime")?
-            .as_str()
-            .map(str::to_owned)
-    };
+    let at = |name: &str| value.get(name)?.get("dateTime")?.as_str().map(str::to_owned);
     // A due date without a start date is refused by Outlook, a start without a due date too.
     let (start, due) = (at("startDateTime"), at("dueDateTime"));
     if status == FlagStatus::Flagged && due.is_some() && start.is_none() {
         return None;
     }
-    Some(Flag {
-        status,
-        start,
-        due,
-        completed: at("completedDateTime"),
-    })
+    Some(Flag { status, start, due, completed: at("completedDateTime") })
 }
