@@ -159,7 +159,8 @@ pub async fn worker(config: Config) -> anyhow::Result<()> {
 /// The lock that a feature's tasks share, for modules that may not know the features.
 fn exclusive_key(feature: &FeatureName, resource: ResourceId) -> String {
     // A feature of a newer version has no lock here; agents of this version do not work on it either.
-    features::find(feature.as_str()).map_or_else(|| format!("{feature}:{resource}"), |known| known.exclusive_key(resource))
+    features::find(feature.as_str())
+        .map_or_else(|| format!("{feature}:{resource}"), |known| known.exclusive_key(resource))
 }
 
 fn stop_on_signal() -> anyhow::Result<CancellationToken> {

@@ -31,6 +31,6 @@ pub mod workers;
 
 // How it is reached, and how it is put together.
 pub mod api;
-// pub mod app;
-// pub mod cli;
-// pub mod config;
+pub mod app;
+pub mod cli;
+pub mod config;

@@ -149,10 +149,10 @@ fn run(cli: Cli) -> Result<(), CliError> {
     let Cli { global, command } = cli;
     let out = Output { json: global.json };
     match command {
-        Command::Init => process::init(&global),
+        Command::Init => process::init(&global, out),
         Command::Serve => process::serve(&global),
         Command::Worker => process::worker(&global),
-        Command::Migrate => process::migrate(&global),
+        Command::Migrate => process::migrate(&global, out),
         Command::CheckConfig => check_config::run(&global, out),
         other => process::block_on(client_command(global, out, other))?,
     }

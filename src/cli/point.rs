@@ -58,7 +58,8 @@ pub async fn run(session: &Session, command: Command) -> Result<(), CliError> {
     match command {
         Command::List { chosen, limit } => {
             let page = session.client.list::<PointView>("points", &chosen.query(), limit.limit).await?;
-            let headers = ["point", "state", "sealed (UTC)", "items", "added", "changed", "removed", "issues", "stored"];
+            let headers =
+                ["point", "state", "sealed (UTC)", "items", "added", "changed", "removed", "issues", "stored"];
             session.out.list(&page, &headers, |view| {
                 vec![
                     view.number.to_string(),
@@ -81,7 +82,9 @@ pub async fn run(session: &Session, command: Command) -> Result<(), CliError> {
                     view.id.to_string(),
                     view.resource_id.to_string(),
                     view.feature.to_string(),
-                    view.state_detail.as_ref().map_or_else(|| view.state.clone(), |why| format!("{}: {why}", view.state)),
+                    view.state_detail
+                        .as_ref()
+                        .map_or_else(|| view.state.clone(), |why| format!("{}: {why}", view.state)),
                     view.last_point.map_or_else(|| "-".to_owned(), |number| number.to_string()),
                     view.sealed_at.map_or_else(|| "-".to_owned(), time),
                 ]

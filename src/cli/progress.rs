@@ -154,7 +154,8 @@ impl Display {
                 Ok(())
             }
             Self::Lines { last, written } => {
-                let line = [headline(progress)].into_iter().chain(active_lines(progress)).collect::<Vec<_>>().join("; ");
+                let line =
+                    [headline(progress)].into_iter().chain(active_lines(progress)).collect::<Vec<_>>().join("; ");
                 let due = written.is_none_or(|at| at.elapsed() >= LINE_EVERY) || ended;
                 if due && line != *last {
                     remark(&line)?;
@@ -188,8 +189,7 @@ impl Display {
 
 fn draw(bar: &ProgressBar, progress: &ProgressView) {
     let (done, total) = extent(progress);
-    let template =
-        if total.is_some() { "{spinner} [{bar:32}] {percent:>3}%  {msg}" } else { "{spinner} {msg}" };
+    let template = if total.is_some() { "{spinner} [{bar:32}] {percent:>3}%  {msg}" } else { "{spinner} {msg}" };
     let style = ProgressStyle::with_template(template).expect("a constant template").progress_chars("=> ");
     bar.set_style(style);
     bar.set_length(total.unwrap_or(0));

@@ -70,8 +70,7 @@ async fn add(session: &Session, add: Add) -> Result<(), CliError> {
         time_zone: add.time_zone,
     };
     let added: ScheduleView = session.client.post("schedules", &body).await?;
-    let line =
-        format!("schedule {} added: {}, next at {} UTC", added.id, added.name, time_or_dash(added.next_fire_at));
+    let line = format!("schedule {} added: {}, next at {} UTC", added.id, added.name, time_or_dash(added.next_fire_at));
     session.out.done(&added, &line)
 }
 

@@ -13,7 +13,7 @@ pub async fn run(session: &Session) -> Result<(), CliError> {
         &view,
         &[
             ("kodo", view.version.clone()),
-            ("tasks", format!("{} running, {} queued, {} failed", tasks.leased, tasks.queued, tasks.failed)),
+            ("tasks", format!("{} running, {} queued", count(tasks.leased), count(tasks.queued))),
             (
                 "chains",
                 format!(

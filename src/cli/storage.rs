@@ -8,6 +8,7 @@ use super::exit::CliError;
 use super::output::{bytes, count, remark};
 use super::{Limit, Session};
 use crate::api::storages::{NewStorageBody, StorageCreated, StorageView};
+use crate::repository::{BackendKind, Layout};
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -26,6 +27,9 @@ pub struct Add {
     /// What kind of file system it is on
     #[arg(long, value_enum, default_value_t = Backend::Filesystem)]
     backend: Backend,
+    /// How content is laid out [default: aligned on a VDO volume, packed elsewhere]
+    #[arg(long, value_enum)]
+    layout: Option<LayoutArg>,
     /// Store without encryption: for a disk that is encrypted itself
     #[arg(long)]
     unencrypted: bool,
@@ -39,13 +43,28 @@ enum Backend {
     Vdo,
 }
 
-impl Backend {
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Filesystem => "filesystem",
-            Self::Nfs => "nfs",
-            Self::Cifs => "cifs",
-            Self::Vdo => "vdo",
+impl From<Backend> for BackendKind {
+    fn from(backend: Backend) -> Self {
+        match backend {
+            Backend::Filesystem => Self::Filesystem,
+            Backend::Nfs => Self::Nfs,
+            Backend::Cifs => Self::Cifs,
+            Backend::Vdo => Self::Vdo,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum LayoutArg {
+    Packed,
+    Aligned,
+}
+
+impl From<LayoutArg> for Layout {
+    fn from(layout: LayoutArg) -> Self {
+        match layout {
+            LayoutArg::Packed => Self::Packed,
+            LayoutArg::Aligned => Self::Aligned,
         }
     }
 }
@@ -69,9 +88,10 @@ async fn add(session: &Session, add: Add) -> Result<(), CliError> {
     };
     let body = NewStorageBody {
         name: add.name,
-        backend: add.backend.as_str().to_owned(),
+        backend: add.backend.into(),
         path: path.to_owned(),
-        encrypted: !add.unencrypted,
+        layout: add.layout.map(Layout::from),
+        encrypted: add.unencrypted.then_some(false),
     };
     let created: StorageCreated = session.client.post("storages", &body).await?;
     let storage = &created.storage;
@@ -91,9 +111,9 @@ pub fn row(view: &StorageView) -> Vec<String> {
     vec![
         view.id.to_string(),
         view.name.clone(),
-        view.backend.clone(),
-        view.settings["path"].as_str().unwrap_or_default().to_owned(),
-        count(view.n_packs),
+        view.backend.name().to_owned(),
+        view.path.clone(),
+        count(view.packs),
         bytes(view.bytes),
         if view.encrypted { "yes" } else { "no" }.to_owned(),
     ]
