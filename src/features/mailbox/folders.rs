@@ -123,8 +123,11 @@ async fn changes(source: Source<'_>, mut state: State) -> Result<ContainerChange
             }
         }
     }
+    // A default folder may have been made since; none of them is hidden, and hidden ones are listed at every call.
     let news_at_top = present.values().any(|folder| {
-        folder.parent_folder_id.as_ref() == Some(&state.root) && !state.well_known.values().any(|id| *id == folder.id)
+        folder.parent_folder_id.as_ref() == Some(&state.root)
+            && folder.is_hidden != Some(true)
+            && !state.well_known.values().any(|id| *id == folder.id)
     });
     if news_at_top {
         let absent: Vec<&str> = WELL_KNOWN.into_iter().filter(|name| !state.well_known.contains_key(*name)).collect();
