@@ -9,28 +9,28 @@
 pub mod clock;
 pub mod ids;
 pub mod secret;
-// pub mod telemetry;
+pub mod telemetry;
 
 // One outside system each: MariaDB, Microsoft Graph, file systems.
-// pub mod backends;
+pub mod backends;
 pub mod db;
 pub mod graph;
 
 // What the product knows, one concept a directory; siblings do not import each other.
-// pub mod access;
-// pub mod catalog;
+pub mod access;
+pub mod catalog;
 pub mod features;
-// pub mod queue;
-// pub mod repository;
-// pub mod tenants;
+pub mod queue;
+pub mod repository;
+pub mod tenants;
 
 // What the product does; these meet only in tables.
-// pub mod restores;
-// pub mod scheduler;
-// pub mod workers;
+pub mod restores;
+pub mod scheduler;
+pub mod workers;
 
 // How it is reached, and how it is put together.
-// pub mod api;
-// pub mod app;
-// pub mod cli;
-// pub mod config;
+pub mod api;
+pub mod app;
+pub mod cli;
+pub mod config;

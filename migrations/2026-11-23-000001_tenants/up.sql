@@ -19,6 +19,8 @@ CREATE TABLE tenants (
   state              VARCHAR(16) CHARACTER SET ascii NOT NULL,
   state_detail       VARCHAR(1000) NULL,
   checked_at         DATETIME(3) NULL,
+  -- When the directory is to be read again.
+  next_sync_at       DATETIME(3) NOT NULL,
   created_at         DATETIME(3) NOT NULL,
   UNIQUE KEY tenants_name (name),
   CONSTRAINT tenants_organization FOREIGN KEY (organization_id) REFERENCES organizations (id)
@@ -38,5 +40,6 @@ CREATE TABLE resources (
   created_at  DATETIME(3) NOT NULL,
   UNIQUE KEY resources_graph_id (tenant_id, graph_id),
   KEY resources_address (tenant_id, address),
+  KEY resources_name (tenant_id, name),
   CONSTRAINT resources_tenant FOREIGN KEY (tenant_id) REFERENCES tenants (id)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_unicode_ci;

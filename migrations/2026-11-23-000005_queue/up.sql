@@ -23,7 +23,9 @@ CREATE TABLE tasks (
   run_id            BIGINT UNSIGNED NULL,
   restore_id        BIGINT UNSIGNED NULL,
   -- What to do, as JSON that the kind tells how to read.
-  work              TEXT NOT NULL,
+  work              MEDIUMTEXT NOT NULL,
+  -- At most one unfinished task has an open key: what is queued or leased already is not queued again.
+  open_key          VARCHAR(96) CHARACTER SET ascii COLLATE ascii_bin NULL,
   -- At most one leased task holds a key: held_key repeats it while leased, and is unique.
   exclusive_key     VARCHAR(96) CHARACTER SET ascii COLLATE ascii_bin NULL,
   held_key          VARCHAR(96) CHARACTER SET ascii COLLATE ascii_bin NULL,
@@ -39,13 +41,17 @@ CREATE TABLE tasks (
   bytes_done        BIGINT UNSIGNED NOT NULL DEFAULT 0,
   waits_for         VARCHAR(255) NULL,
   last_error        VARCHAR(2000) NULL,
-  result            TEXT NULL,
+  result            MEDIUMTEXT NULL,
+  n_issues          BIGINT UNSIGNED NOT NULL DEFAULT 0,
   created_at        DATETIME(6) NOT NULL,
   started_at        DATETIME(6) NULL,
   finished_at       DATETIME(6) NULL,
+  UNIQUE KEY tasks_open_key (open_key),
   UNIQUE KEY tasks_held_key (held_key),
-  KEY tasks_ready (state, organization_id, priority, not_before),
+  -- One lane per (organization, tenant, priority, kind); a lease reads the lanes, then the head of a lane.
+  KEY tasks_ready (state, organization_id, tenant_id, priority, kind, not_before),
   KEY tasks_expiry (state, expires_at),
-  KEY tasks_run (run_id, state),
-  KEY tasks_restore (restore_id, state)
+  -- These two cover the counts that a progress bar asks for every second.
+  KEY tasks_run (run_id, state, items_done, bytes_done, n_issues),
+  KEY tasks_restore (restore_id, state, items_done, bytes_done, n_issues)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_unicode_ci;

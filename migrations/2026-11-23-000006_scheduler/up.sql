@@ -36,6 +36,19 @@ CREATE TABLE runs (
   reason           VARCHAR(24) CHARACTER SET ascii NOT NULL,
   -- 'running', 'succeeded', 'incomplete', 'failed' or 'cancelled': derived from the tasks.
   state            VARCHAR(12) CHARACTER SET ascii NOT NULL,
+  cancel_requested BOOLEAN NOT NULL DEFAULT FALSE,
+  -- Told when the run was planned: tasks queued, tasks left out because the same backup was still unfinished, and
+  -- selected resources that are gone.
+  n_tasks          BIGINT UNSIGNED NOT NULL DEFAULT 0,
+  n_skipped        BIGINT UNSIGNED NOT NULL DEFAULT 0,
+  n_gone           BIGINT UNSIGNED NOT NULL DEFAULT 0,
+  -- Told when the run was settled; until then the tasks are counted. Tasks may be forgotten, runs keep these.
+  n_succeeded      BIGINT UNSIGNED NOT NULL DEFAULT 0,
+  n_failed         BIGINT UNSIGNED NOT NULL DEFAULT 0,
+  n_cancelled      BIGINT UNSIGNED NOT NULL DEFAULT 0,
+  n_issues         BIGINT UNSIGNED NOT NULL DEFAULT 0,
+  items_done       BIGINT UNSIGNED NOT NULL DEFAULT 0,
+  bytes_done       BIGINT UNSIGNED NOT NULL DEFAULT 0,
   created_at       DATETIME(3) NOT NULL,
   finished_at      DATETIME(3) NULL,
   UNIQUE KEY runs_firing (schedule_id, fire_at),

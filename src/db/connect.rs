@@ -35,7 +35,8 @@ const MINIMUM_VERSION: (u32, u32) = (10, 6);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// READ COMMITTED, because a lease must see what others committed; strict, so that nothing is cut short silently.
-const SESSION: &str = "SET SESSION transaction_isolation = 'READ-COMMITTED', time_zone = '+00:00', \
+/// The isolation is set by statement, because its variable has another name before MariaDB 11.1.
+const SESSION: &str = "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED; SET SESSION time_zone = '+00:00', \
      sql_mode = 'STRICT_ALL_TABLES,NO_ZERO_DATE,NO_ZERO_IN_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION', \
      innodb_lock_wait_timeout = 20, wait_timeout = 28800";
 

@@ -15,7 +15,6 @@ pub mod schema;
 use std::sync::Arc;
 
 use diesel::connection::{AnsiTransactionManager, TransactionManager};
-use diesel::prelude::*;
 use diesel::r2d2::{ConnectionManager, Pool, PooledConnection};
 use tokio::sync::Semaphore;
 
@@ -25,6 +24,8 @@ pub use migrate::migrate;
 
 /// The one place that names the connection type: a move to another client changes this line.
 pub type Conn = diesel::mysql::MysqlConnection;
+/// What a function of an `sql.rs` returns.
+pub type QueryResult<T> = diesel::QueryResult<T>;
 
 const RETRIES_MAX: u32 = 8;
 

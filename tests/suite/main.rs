@@ -1,5 +1,14 @@
-//! What KODO does, seen from outside, against a simulated Microsoft 365.
+//! What KODO promises, seen from outside: a module per capability, against a simulated Microsoft 365, a real MariaDB
+//! and real processes. Tests that need a database start one of their own.
+
+mod support;
 
 mod graph_client;
+mod killed;
 mod mailbox_feature;
+mod main_job;
+mod queue;
+mod schedule;
 mod tenant;
+mod tenants;
+mod tidy;

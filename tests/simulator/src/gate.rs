@@ -40,7 +40,7 @@ pub fn admit(app: &App, request: &Request, raw_path: &str, body_len: u64) -> Res
     let upload = request.segments.first().is_some_and(|s| s == "api");
     if upload {
         let running = match upload::owner(app, request) {
-            Some(owner) => enter(app, request, &owner, "upload-session", body_len)?,
+            Some(owner) => enter(app, request, &owner.user_id, &owner.client_id, body_len)?,
             None => None,
         };
         return Ok(Admitted { passage: Passage::Upload, running });
@@ -138,7 +138,7 @@ pub async fn answer(app: &App, admitted: &Admitted, request: &Request, ids: &Req
         };
     }
     let answer = match &admitted.passage {
-        Passage::Graph { target, .. } => graph::answer(app, target, request),
+        Passage::Graph { grant, target } => graph::answer(app, grant, target, request),
         Passage::Upload => upload::answer(app, request),
     };
     let mut reply = answer.unwrap_or_else(|refusal| refusal.into_reply(ids));

@@ -27,6 +27,7 @@ pub struct Session {
 /// What the client announced.
 #[derive(Clone, Debug)]
 pub struct Planned {
+    pub client_id: String,
     pub user_id: String,
     pub item: u64,
     pub size: u64,
@@ -56,10 +57,10 @@ impl Sessions {
     }
 }
 
-/// The mailbox a session belongs to, so that its requests count there.
-pub fn owner(app: &App, request: &Request) -> Option<String> {
+/// What a session was opened for, so that its requests count for that app and mailbox.
+pub fn owner(app: &App, request: &Request) -> Option<Planned> {
     let session = app.sessions.find(key_of(request), app.clock.now())?;
-    let owner = lock(&session).planned.user_id.clone();
+    let owner = lock(&session).planned.clone();
     Some(owner)
 }
 

@@ -83,7 +83,7 @@ pub fn computed(base: &LazyBase, item: u64) -> Message {
     let mut dice = Dice::of(&[base.seed, 6, item]);
     let received = base.received(item);
     let from = world.outsiders[dice.index(world.outsiders.len())].clone();
-    let n_paragraphs = 4 + dice.below(5);
+    let n_paragraphs = 6 + dice.below(7);
     let content = text::paragraphs(&mut dice, Charset::Utf8, n_paragraphs);
     let subject = text::subject(&mut dice, Charset::Utf8);
     let trace = format!("from mx{}.{} by mx.{}; {}", dice.below(9), from.address, world.domain, mail_date(received));

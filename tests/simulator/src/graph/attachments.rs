@@ -200,6 +200,7 @@ pub fn create_session(call: &Call) -> Answer {
         return Err(Refusal::new(413, "ErrorAttachmentSizeLimitExceeded", "The attachment is larger than 150 MB."));
     }
     let planned = Planned {
+        client_id: call.client_id.to_owned(),
         user_id: user.id.clone(),
         item: found.item,
         size,

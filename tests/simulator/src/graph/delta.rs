@@ -210,10 +210,12 @@ fn entry(
         return None;
     }
     let shown = Shown { mailbox: guid, found, message: &message, prefer: &call.request.prefer };
-    Some(Value::Object(match partial {
+    let mut out = match partial {
         Some(changed) => shown.partial(query, changed),
         None => shown.json(query),
-    }))
+    };
+    out.entry("@odata.type").or_insert_with(|| json!("#microsoft.graph.message"));
+    Some(Value::Object(out))
 }
 
 fn removed(id: &str) -> Value {

@@ -118,7 +118,6 @@ fn collect(call: &Call, user: &User, filter: Option<&Filter>, page: usize) -> Re
     };
     let search = folder.and_then(|id| mailbox.folder(id)).is_some_and(|f| f.search);
     let skip = call.query.skip;
-    let here = |found: &Found| folder.is_none_or(|id| search || found.folder == id);
     let mut all: Vec<Found> = match (filter, folder) {
         (Some(filter), _) if filter.only_internet_ids().is_some() => {
             let ids = filter.only_internet_ids().unwrap_or_default();
@@ -130,12 +129,21 @@ fn collect(call: &Call, user: &User, filter: Option<&Filter>, page: usize) -> Re
         (_, Some(_)) => {
             mailbox.well_known("inbox").map(|id| mailbox.newest_items(id, 0, usize::MAX)).unwrap_or_default()
         }
-        (_, None) => mailbox.folders().flat_map(|f| mailbox.newest_items(f.id, 0, usize::MAX)).collect(),
+        (_, None) => {
+            // Without a filter each folder can give no more to the page than its newest.
+            let enough = filter.map_or(skip.saturating_add(page + 1), |_| usize::MAX);
+            mailbox.folders().flat_map(|f| mailbox.newest_items(f.id, 0, enough)).collect()
+        }
     };
-    drop(mailbox);
     let paged = filter.is_none() && folder.is_some() && !search;
     if !paged {
-        all.retain(here);
+        all.retain(|found| match folder {
+            None => mailbox.is_visible(found.folder),
+            Some(id) => search || found.folder == id,
+        });
+    }
+    drop(mailbox);
+    if !paged {
         if let Some(filter) = filter {
             all.retain(|found| filter.accepts(&found.message()));
         }

@@ -4,6 +4,7 @@
 pub mod attachments;
 pub mod create;
 pub mod delta;
+pub mod extended;
 pub mod filter;
 pub mod folder_delta;
 pub mod folders;
@@ -14,7 +15,7 @@ pub mod token;
 pub mod users;
 pub mod view;
 
-use crate::app::{App, MailboxState, User};
+use crate::app::{App, Grant, MailboxState, User};
 use crate::reply::{Answer, Refusal};
 use crate::request::Request;
 use odata::Query;
@@ -23,6 +24,7 @@ use std::sync::Arc;
 /// Everything a handler needs to know.
 pub struct Call<'a> {
     pub app: &'a App,
+    pub client_id: &'a str,
     pub request: &'a Request,
     pub query: Query,
     pub target: &'a Target,
@@ -180,9 +182,9 @@ pub fn check_mailbox(user: &User) -> Result<(), Refusal> {
     }
 }
 
-pub fn answer(app: &App, target: &Target, request: &Request) -> Answer {
+pub fn answer(app: &App, grant: &Grant, target: &Target, request: &Request) -> Answer {
     let query = Query::parse(&request.raw_query)?;
-    let call = Call { app, request, query, target };
+    let call = Call { app, client_id: &grant.client_id, request, query, target };
     match (target.route, request.method.as_str()) {
         (Route::Organization, "GET") => users::organization(&call),
         (Route::Users, "GET") => users::list(&call),

@@ -124,11 +124,10 @@ impl Shown<'_> {
 
     fn head(&self) -> Map<String, Value> {
         let mut out = Map::new();
-        let kind = match self.message.class {
-            Class::MeetingRequest { .. } => "#microsoft.graph.eventMessageRequest",
-            Class::Note | Class::SmimeSigned | Class::Other(_) => "#microsoft.graph.message",
-        };
-        out.insert("@odata.type".into(), json!(kind));
+        // Graph names the type of a plain message only in delta pages, see there.
+        if let Class::MeetingRequest { .. } = self.message.class {
+            out.insert("@odata.type".into(), json!("#microsoft.graph.eventMessageRequest"));
+        }
         out.insert("@odata.etag".into(), json!(format!("W/\"{}\"", self.change_key())));
         out.insert("id".into(), json!(self.id()));
         out

@@ -77,9 +77,9 @@ impl Mailbox {
         folder.members.iter().rev().copied().chain(base).skip(skip).take(limit).filter_map(|i| self.item(i)).collect()
     }
 
-    /// All held items of all folders a user sees; computed ones are not among them.
+    /// All held items of all folders; computed ones are not among them.
     pub fn held_items(&self) -> impl Iterator<Item = Found> + '_ {
-        self.entries.keys().filter_map(|item| self.item(*item)).filter(|f| self.is_visible(f.folder))
+        self.entries.keys().filter_map(|item| self.item(*item))
     }
 
     /// Every number in the folder, ascending.

@@ -127,3 +127,18 @@ async fn folders_refuse_a_name_twice() {
     assert_eq!(first.status, 201);
     assert_eq!((second.status.as_u16(), second.code()), (409, "ErrorFolderExists"));
 }
+
+#[actix_web::test]
+async fn a_deleted_message_is_not_found_by_its_message_id_any_more() {
+    let tenant = Tenant::small().await;
+    let made = tenant.create("inbox", restored("bin")).await;
+    let messages = format!("/users/{}/messages", tenant.user());
+    let filter = format!("{messages}?$filter=internetMessageId eq '<bin@example.org>'");
+    assert_eq!(tenant.get(&filter).await.values().len(), 1);
+
+    let path = format!("{messages}/{}", made["id"].as_str().expect("an id"));
+    let deleted = send(tenant.request(Method::DELETE, &path)).await;
+
+    assert_eq!(deleted.status, 204);
+    assert_eq!(tenant.get(&filter).await.values().len(), 0);
+}

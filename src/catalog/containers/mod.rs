@@ -1,0 +1,116 @@
+//! The containers of a chain: their names over time, and how far each was walked.
+//!
+//! The container with the empty Graph id stands for the list of containers itself: its cursor tells which of them
+//! changed.
+
+mod sql;
+
+use crate::db::{Conn, QueryResult};
+use crate::ids::{ChainId, ContainerId, PointNumber};
+
+/// The Graph id of the row whose cursor covers the list of containers.
+pub const LIST: &str = "";
+
+/// A container as it is now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Container {
+    pub id: ContainerId,
+    pub graph_id: String,
+    pub well_known: Option<String>,
+    pub parent: Option<ContainerId>,
+    pub name: String,
+    pub hidden: bool,
+    pub cursors: Cursors,
+}
+
+/// How far a container was walked.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Cursors {
+    /// The delta token with which the last whole walk ended.
+    pub since: Option<String>,
+    /// The next page of a walk that has not ended.
+    pub resume: Option<String>,
+    /// The point in which a full walk is under way: at its end, what it did not meet is closed.
+    pub walk_point: Option<PointNumber>,
+}
+
+/// What is known of a container when it is written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ContainerState {
+    pub graph_id: String,
+    pub parent: Option<ContainerId>,
+    pub name: String,
+    pub hidden: bool,
+    pub well_known: Option<String>,
+    pub n_items: Option<u64>,
+}
+
+/// How a commit moves a container's cursor.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CursorUpdate {
+    /// A full walk begins in this point.
+    FullWalk(PointNumber),
+    /// More pages follow; the walk can be resumed here.
+    Resume(String),
+    /// The walk is over; the next begins from this token.
+    Done(String),
+}
+
+/// All containers that exist in the newest state of a chain. Bounded by what a service allows in one mailbox.
+pub fn present(conn: &mut Conn, chain: ChainId, limit: u32) -> QueryResult<Vec<Container>> {
+    sql::present(conn, chain, PointNumber::OPEN, limit)
+}
+
+/// The containers as of a point.
+pub fn as_of(conn: &mut Conn, chain: ChainId, point: PointNumber, limit: u32) -> QueryResult<Vec<Container>> {
+    sql::present(conn, chain, point, limit)
+}
+
+/// The id of a container, given to it when it is first seen.
+pub fn identify(conn: &mut Conn, chain: ChainId, graph_id: &str) -> QueryResult<ContainerId> {
+    sql::insert(conn, chain, graph_id)?;
+    sql::id_of(conn, chain, graph_id)
+}
+
+/// Writes a container's state as of the open point; does nothing when it is as it was.
+pub fn put(
+    conn: &mut Conn,
+    chain: ChainId,
+    point: PointNumber,
+    id: ContainerId,
+    state: &ContainerState,
+) -> QueryResult<bool> {
+    let name = super::fit(&state.name, 512);
+    sql::set_facts(conn, id, state.well_known.as_deref(), state.n_items)?;
+    if sql::is_current(conn, id, state.parent, &name, state.hidden)? {
+        return Ok(false);
+    }
+    close(conn, point, id)?;
+    sql::insert_version(conn, chain, point, id, state.parent, &name, state.hidden)?;
+    Ok(true)
+}
+
+/// Ends a container in the open point. Its items are ended by [`super::items::remove`].
+pub fn close(conn: &mut Conn, point: PointNumber, id: ContainerId) -> QueryResult<()> {
+    sql::delete_version_of(conn, point, id)?;
+    sql::close_version(conn, point, id)
+}
+
+/// Forgets how far a container was walked, for one that is gone: should it come back, it is walked whole.
+pub fn forget_cursors(conn: &mut Conn, id: ContainerId) -> QueryResult<()> {
+    sql::set_cursors(conn, id, None, None, None)
+}
+
+/// Moves a container's cursor, in the transaction that holds the items before it.
+pub fn move_cursor(conn: &mut Conn, id: ContainerId, update: &CursorUpdate) -> QueryResult<()> {
+    match update {
+        CursorUpdate::FullWalk(point) => sql::set_cursors(conn, id, None, None, Some(*point)),
+        CursorUpdate::Resume(token) => sql::set_resume(conn, id, token),
+        CursorUpdate::Done(token) => sql::set_cursors(conn, id, Some(token), None, None),
+    }
+}
+
+/// How far the container of this Graph id was walked.
+pub fn cursors(conn: &mut Conn, id: ContainerId) -> QueryResult<Cursors> {
+    sql::cursors(conn, id)
+}

@@ -1,0 +1,190 @@
+//! Tables `containers` and `container_versions`.
+
+use diesel::prelude::*;
+
+use super::{Container, Cursors, LIST};
+use crate::db::schema::{container_versions, containers};
+use crate::db::{Conn, QueryResult};
+use crate::ids::{ChainId, ContainerId, PointNumber};
+
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = containers)]
+struct ContainerRecord {
+    id: u32,
+    graph_id: String,
+    well_known: Option<String>,
+    cursor_since: Option<Vec<u8>>,
+    cursor_resume: Option<Vec<u8>>,
+    walk_point: Option<u32>,
+}
+
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = container_versions)]
+struct VersionRecord {
+    parent_id: Option<u32>,
+    name: String,
+    hidden: bool,
+}
+
+/// Tokens are ASCII; anything else in the column is treated as no token, and the walk begins anew.
+fn token(bytes: Option<Vec<u8>>) -> Option<String> {
+    bytes.and_then(|bytes| String::from_utf8(bytes).ok())
+}
+
+fn cursors_of(since: Option<Vec<u8>>, resume: Option<Vec<u8>>, walk_point: Option<u32>) -> Cursors {
+    Cursors { since: token(since), resume: token(resume), walk_point: walk_point.map(PointNumber::new) }
+}
+
+impl From<(ContainerRecord, VersionRecord)> for Container {
+    fn from((container, version): (ContainerRecord, VersionRecord)) -> Self {
+        Self {
+            id: ContainerId::new(container.id),
+            graph_id: container.graph_id,
+            well_known: container.well_known,
+            parent: version.parent_id.map(ContainerId::new),
+            name: version.name,
+            hidden: version.hidden,
+            cursors: cursors_of(container.cursor_since, container.cursor_resume, container.walk_point),
+        }
+    }
+}
+
+/// What was there at `point`; [`PointNumber::OPEN`] asks for the newest state.
+pub(super) fn present(conn: &mut Conn, chain: ChainId, point: PointNumber, limit: u32) -> QueryResult<Vec<Container>> {
+    let mut query = container_versions::table
+        .inner_join(containers::table.on(containers::id.eq(container_versions::container_id)))
+        .filter(container_versions::chain_id.eq(chain.get()))
+        .filter(containers::graph_id.ne(LIST))
+        .into_boxed();
+    query = if point == PointNumber::OPEN {
+        query.filter(container_versions::to_point.eq(point.get()))
+    } else {
+        query
+            .filter(container_versions::from_point.le(point.get()))
+            .filter(container_versions::to_point.gt(point.get()))
+    };
+    let rows: Vec<(ContainerRecord, VersionRecord)> = query
+        .order(containers::id)
+        .limit(limit.into())
+        .select((ContainerRecord::as_select(), VersionRecord::as_select()))
+        .load(conn)?;
+    Ok(rows.into_iter().map(Container::from).collect())
+}
+
+pub(super) fn insert(conn: &mut Conn, chain: ChainId, graph_id: &str) -> QueryResult<()> {
+    diesel::insert_or_ignore_into(containers::table)
+        .values((containers::chain_id.eq(chain.get()), containers::graph_id.eq(graph_id)))
+        .execute(conn)
+        .map(drop)
+}
+
+pub(super) fn id_of(conn: &mut Conn, chain: ChainId, graph_id: &str) -> QueryResult<ContainerId> {
+    containers::table
+        .filter(containers::chain_id.eq(chain.get()))
+        .filter(containers::graph_id.eq(graph_id))
+        .select(containers::id)
+        .first::<u32>(conn)
+        .map(ContainerId::new)
+}
+
+pub(super) fn set_facts(
+    conn: &mut Conn,
+    id: ContainerId,
+    well_known: Option<&str>,
+    n_items: Option<u64>,
+) -> QueryResult<()> {
+    let target = containers::table.find(id.get());
+    if let Some(well_known) = well_known {
+        diesel::update(target).set(containers::well_known.eq(Some(well_known))).execute(conn)?;
+    }
+    if let Some(n_items) = n_items {
+        diesel::update(target).set(containers::n_service.eq(Some(n_items))).execute(conn)?;
+    }
+    Ok(())
+}
+
+pub(super) fn is_current(
+    conn: &mut Conn,
+    id: ContainerId,
+    parent: Option<ContainerId>,
+    name: &str,
+    hidden: bool,
+) -> QueryResult<bool> {
+    let current: Option<VersionRecord> = container_versions::table
+        .filter(container_versions::container_id.eq(id.get()))
+        .filter(container_versions::to_point.eq(PointNumber::OPEN.get()))
+        .select(VersionRecord::as_select())
+        .first(conn)
+        .optional()?;
+    Ok(current.is_some_and(|version| {
+        version.parent_id == parent.map(ContainerId::get) && version.name == name && version.hidden == hidden
+    }))
+}
+
+pub(super) fn insert_version(
+    conn: &mut Conn,
+    chain: ChainId,
+    point: PointNumber,
+    id: ContainerId,
+    parent: Option<ContainerId>,
+    name: &str,
+    hidden: bool,
+) -> QueryResult<()> {
+    diesel::insert_into(container_versions::table)
+        .values((
+            container_versions::container_id.eq(id.get()),
+            container_versions::from_point.eq(point.get()),
+            container_versions::chain_id.eq(chain.get()),
+            container_versions::parent_id.eq(parent.map(ContainerId::get)),
+            container_versions::name.eq(name),
+            container_versions::hidden.eq(hidden),
+        ))
+        .execute(conn)
+        .map(drop)
+}
+
+/// Removes what the open point itself had written: it never became part of a sealed point.
+pub(super) fn delete_version_of(conn: &mut Conn, point: PointNumber, id: ContainerId) -> QueryResult<()> {
+    diesel::delete(container_versions::table.find((id.get(), point.get()))).execute(conn).map(drop)
+}
+
+pub(super) fn close_version(conn: &mut Conn, point: PointNumber, id: ContainerId) -> QueryResult<()> {
+    diesel::update(container_versions::table)
+        .filter(container_versions::container_id.eq(id.get()))
+        .filter(container_versions::to_point.eq(PointNumber::OPEN.get()))
+        .set(container_versions::to_point.eq(point.get()))
+        .execute(conn)
+        .map(drop)
+}
+
+pub(super) fn set_cursors(
+    conn: &mut Conn,
+    id: ContainerId,
+    since: Option<&str>,
+    resume: Option<&str>,
+    walk_point: Option<PointNumber>,
+) -> QueryResult<()> {
+    diesel::update(containers::table.find(id.get()))
+        .set((
+            containers::cursor_since.eq(since.map(str::as_bytes)),
+            containers::cursor_resume.eq(resume.map(str::as_bytes)),
+            containers::walk_point.eq(walk_point.map(PointNumber::get)),
+        ))
+        .execute(conn)
+        .map(drop)
+}
+
+pub(super) fn set_resume(conn: &mut Conn, id: ContainerId, token: &str) -> QueryResult<()> {
+    diesel::update(containers::table.find(id.get()))
+        .set(containers::cursor_resume.eq(Some(token.as_bytes())))
+        .execute(conn)
+        .map(drop)
+}
+
+pub(super) fn cursors(conn: &mut Conn, id: ContainerId) -> QueryResult<Cursors> {
+    let (since, resume, walk_point) = containers::table
+        .find(id.get())
+        .select((containers::cursor_since, containers::cursor_resume, containers::walk_point))
+        .first::<(Option<Vec<u8>>, Option<Vec<u8>>, Option<u32>)>(conn)?;
+    Ok(cursors_of(since, resume, walk_point))
+}

@@ -1,0 +1,205 @@
+//! Item versions, and the items that could not be captured.
+
+mod sql;
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, Utc};
+
+use crate::clock;
+use crate::db::{Conn, QueryResult};
+use crate::ids::{BlobId, ChainId, ContainerId, ItemKey, PackId, PointNumber};
+
+/// Where a blob is: the pack that a reader looks into first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ContentRef {
+    pub pack: PackId,
+    pub blob: BlobId,
+}
+
+/// A version to be written in the open point.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewVersion {
+    pub key: ItemKey,
+    pub container: ContainerId,
+    pub kind: u8,
+    pub flags: u16,
+    pub change_tag: u64,
+    pub name: String,
+    pub party: String,
+    pub time: DateTime<Utc>,
+    pub bytes: u64,
+    pub properties: ContentRef,
+    pub content: Option<ContentRef>,
+    pub refs: Vec<BlobId>,
+}
+
+/// A version as the catalog holds it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VersionRow {
+    pub from: PointNumber,
+    /// [`PointNumber::OPEN`] while nothing has replaced it.
+    pub to: PointNumber,
+    pub version: NewVersion,
+}
+
+/// An item that could not be captured this time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ItemIssue {
+    pub graph_id: String,
+    pub container: ContainerId,
+    pub name: String,
+    pub reason: String,
+    pub message: String,
+}
+
+#[derive(Clone, Debug)]
+pub struct OpenIssue {
+    pub issue: ItemIssue,
+    pub attempts: u32,
+    pub first_at: DateTime<Utc>,
+    pub last_at: DateTime<Utc>,
+}
+
+/// How many rows a write closed, replaced or added.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Written {
+    pub added: u64,
+    pub changed: u64,
+}
+
+/// The newest version of each of these items, closed or not: a moved item may be reported as removed first.
+pub fn newest(conn: &mut Conn, chain: ChainId, keys: &[ItemKey]) -> QueryResult<HashMap<ItemKey, VersionRow>> {
+    let mut found: HashMap<ItemKey, VersionRow> = HashMap::new();
+    for batch in keys.chunks(super::BATCH_ROWS) {
+        for row in sql::versions_of(conn, chain, batch)? {
+            match found.get(&row.version.key) {
+                Some(newer) if newer.from > row.from => {}
+                _ => drop(found.insert(row.version.key, row)),
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// Writes versions in the open point: closes the version before each, replaces one that this point had written.
+///
+/// A key may stand only once in `versions`.
+pub fn put(
+    conn: &mut Conn,
+    chain: ChainId,
+    point: PointNumber,
+    walk: PointNumber,
+    versions: &[NewVersion],
+) -> QueryResult<Written> {
+    let mut written = Written::default();
+    for batch in versions.chunks(super::BATCH_ROWS) {
+        let keys: Vec<ItemKey> = batch.iter().map(|version| version.key).collect();
+        let replaced = sql::delete_written_in(conn, chain, point, &keys, None)? as u64;
+        let closed = sql::close(conn, chain, point, &keys, None)? as u64;
+        sql::insert(conn, chain, point, walk, batch)?;
+        written.changed += closed;
+        written.added += (batch.len() as u64).saturating_sub(closed + replaced);
+    }
+    Ok(written)
+}
+
+/// Ends items that are gone: from `container`, so that one that lives in another meanwhile is left alone, or from
+/// wherever they are.
+pub fn remove(
+    conn: &mut Conn,
+    chain: ChainId,
+    point: PointNumber,
+    container: Option<ContainerId>,
+    keys: &[ItemKey],
+) -> QueryResult<u64> {
+    let mut removed = 0;
+    for batch in keys.chunks(super::BATCH_ROWS) {
+        removed += sql::delete_written_in(conn, chain, point, batch, container)? as u64;
+        removed += sql::close(conn, chain, point, batch, container)? as u64;
+    }
+    Ok(removed)
+}
+
+/// Notes that a full walk met these items unchanged.
+pub fn met(conn: &mut Conn, chain: ChainId, walk: PointNumber, keys: &[ItemKey]) -> QueryResult<()> {
+    for batch in keys.chunks(super::BATCH_ROWS) {
+        sql::set_walk_point(conn, chain, walk, batch)?;
+    }
+    Ok(())
+}
+
+/// Items of a container that the full walk of this point did not meet: they are gone. At most `limit`.
+pub fn unmet(
+    conn: &mut Conn,
+    chain: ChainId,
+    walk: PointNumber,
+    container: ContainerId,
+    limit: u32,
+) -> QueryResult<Vec<ItemKey>> {
+    sql::open_in(conn, chain, container, Some(walk), limit)
+}
+
+/// Items that a container holds in the newest state. At most `limit`.
+pub fn held(conn: &mut Conn, chain: ChainId, container: ContainerId, limit: u32) -> QueryResult<Vec<ItemKey>> {
+    sql::open_in(conn, chain, container, None, limit)
+}
+
+/// Where a page of a listing continues: behind this time and key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct After {
+    pub time: DateTime<Utc>,
+    pub key: ItemKey,
+}
+
+/// Items of a container as of a point, newest first.
+pub fn browse(
+    conn: &mut Conn,
+    chain: ChainId,
+    point: PointNumber,
+    container: ContainerId,
+    after: Option<After>,
+    limit: u32,
+) -> QueryResult<Vec<VersionRow>> {
+    sql::browse(conn, chain, point, container, after, limit)
+}
+
+/// One item as of a point.
+pub fn get(conn: &mut Conn, chain: ChainId, point: PointNumber, key: ItemKey) -> QueryResult<Option<VersionRow>> {
+    sql::version_at(conn, chain, point, key)
+}
+
+/// How many items a container holds as of a point.
+pub fn count(conn: &mut Conn, chain: ChainId, point: PointNumber, container: ContainerId) -> QueryResult<(u64, u64)> {
+    sql::count(conn, chain, point, container)
+}
+
+/// Records items that failed in this point; a known one gets one more attempt.
+pub fn put_issues(conn: &mut Conn, chain: ChainId, point: PointNumber, issues: &[ItemIssue]) -> QueryResult<()> {
+    for issue in issues {
+        sql::put_issue(conn, chain, point, issue, clock::now())?;
+    }
+    Ok(())
+}
+
+/// Forgets the issues of items that were captured after all, or are gone.
+pub fn resolve_issues(conn: &mut Conn, chain: ChainId, keys: &[ItemKey]) -> QueryResult<()> {
+    for batch in keys.chunks(super::BATCH_ROWS) {
+        sql::delete_issues(conn, chain, batch)?;
+    }
+    Ok(())
+}
+
+/// Open issues in the order of their keys, behind `after`.
+pub fn issues(conn: &mut Conn, chain: ChainId, after: Option<ItemKey>, limit: u32) -> QueryResult<Vec<OpenIssue>> {
+    sql::issues(conn, chain, after, limit)
+}
+
+pub fn issue_count(conn: &mut Conn, chain: ChainId) -> QueryResult<u64> {
+    sql::issue_count(conn, chain)
+}
+
+/// Open issues of all chains.
+pub fn issue_total(conn: &mut Conn) -> QueryResult<u64> {
+    sql::issue_total(conn)
+}

@@ -1,0 +1,353 @@
+//! Tables `item_versions` and `issues`.
+
+use chrono::{DateTime, NaiveDateTime, Utc};
+use diesel::dsl::{count_star, sql};
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Unsigned};
+
+use super::{After, ContentRef, ItemIssue, NewVersion, OpenIssue, VersionRow};
+use crate::catalog::fit;
+use crate::db::schema::{issues, item_versions};
+use crate::db::{Conn, QueryResult};
+use crate::ids::{BlobId, ChainId, ContainerId, ItemKey, PackId, PointNumber};
+
+#[derive(Queryable, Selectable, Insertable)]
+#[diesel(table_name = item_versions)]
+struct VersionRecord {
+    chain_id: u32,
+    item_key: Vec<u8>,
+    from_point: u32,
+    to_point: u32,
+    container_id: u32,
+    walk_point: u32,
+    kind: u8,
+    flags: u16,
+    change_tag: u64,
+    name: String,
+    party: String,
+    item_time: NaiveDateTime,
+    bytes: u64,
+    properties_pack: u32,
+    properties_blob: Vec<u8>,
+    content_pack: Option<u32>,
+    content_blob: Option<Vec<u8>>,
+    refs: Option<Vec<u8>>,
+}
+
+impl VersionRecord {
+    fn new(chain: ChainId, point: PointNumber, walk: PointNumber, version: &NewVersion) -> Self {
+        let refs: Vec<u8> = version.refs.iter().flat_map(|id| id.as_bytes().iter().copied()).collect();
+        Self {
+            chain_id: chain.get(),
+            item_key: version.key.as_bytes().to_vec(),
+            from_point: point.get(),
+            to_point: PointNumber::OPEN.get(),
+            container_id: version.container.get(),
+            walk_point: walk.get(),
+            kind: version.kind,
+            flags: version.flags,
+            change_tag: version.change_tag,
+            name: fit(&version.name, 255),
+            party: fit(&version.party, 190),
+            item_time: version.time.naive_utc(),
+            bytes: version.bytes,
+            properties_pack: version.properties.pack.get(),
+            properties_blob: version.properties.blob.as_bytes().to_vec(),
+            content_pack: version.content.map(|content| content.pack.get()),
+            content_blob: version.content.map(|content| content.blob.as_bytes().to_vec()),
+            refs: (!refs.is_empty()).then_some(refs),
+        }
+    }
+
+    fn into_row(self) -> QueryResult<VersionRow> {
+        let content = match (self.content_pack, self.content_blob) {
+            (Some(pack), Some(blob)) => Some(ContentRef { pack: PackId::new(pack), blob: blob_id(&blob)? }),
+            _ => None,
+        };
+        let refs = self.refs.unwrap_or_default().chunks(16).map(blob_id).collect::<QueryResult<Vec<_>>>()?;
+        let version = NewVersion {
+            key: item_key(&self.item_key)?,
+            container: ContainerId::new(self.container_id),
+            kind: self.kind,
+            flags: self.flags,
+            change_tag: self.change_tag,
+            name: self.name,
+            party: self.party,
+            time: self.item_time.and_utc(),
+            bytes: self.bytes,
+            properties: ContentRef { pack: PackId::new(self.properties_pack), blob: blob_id(&self.properties_blob)? },
+            content,
+            refs,
+        };
+        Ok(VersionRow { from: PointNumber::new(self.from_point), to: PointNumber::new(self.to_point), version })
+    }
+}
+
+fn blob_id(bytes: &[u8]) -> QueryResult<BlobId> {
+    BlobId::from_slice(bytes).ok_or_else(|| malformed("a blob id is not 16 bytes long"))
+}
+
+fn item_key(bytes: &[u8]) -> QueryResult<ItemKey> {
+    ItemKey::from_slice(bytes).ok_or_else(|| malformed("an item key is not 16 bytes long"))
+}
+
+fn malformed(what: &'static str) -> diesel::result::Error {
+    diesel::result::Error::DeserializationError(what.into())
+}
+
+fn raw(keys: &[ItemKey]) -> Vec<&[u8]> {
+    keys.iter().map(|key| key.as_bytes().as_slice()).collect()
+}
+
+pub(super) fn versions_of(conn: &mut Conn, chain: ChainId, keys: &[ItemKey]) -> QueryResult<Vec<VersionRow>> {
+    let records: Vec<VersionRecord> = item_versions::table
+        .filter(item_versions::chain_id.eq(chain.get()))
+        .filter(item_versions::item_key.eq_any(raw(keys)))
+        .select(VersionRecord::as_select())
+        .load(conn)?;
+    records.into_iter().map(VersionRecord::into_row).collect()
+}
+
+pub(super) fn insert(
+    conn: &mut Conn,
+    chain: ChainId,
+    point: PointNumber,
+    walk: PointNumber,
+    versions: &[NewVersion],
+) -> QueryResult<()> {
+    let records: Vec<VersionRecord> =
+        versions.iter().map(|version| VersionRecord::new(chain, point, walk, version)).collect();
+    diesel::insert_into(item_versions::table).values(records).execute(conn).map(drop)
+}
+
+/// Deletes what the open point itself had written of these items, in one container only if it is given.
+pub(super) fn delete_written_in(
+    conn: &mut Conn,
+    chain: ChainId,
+    point: PointNumber,
+    keys: &[ItemKey],
+    container: Option<ContainerId>,
+) -> QueryResult<usize> {
+    let written = item_versions::table
+        .filter(item_versions::chain_id.eq(chain.get()))
+        .filter(item_versions::item_key.eq_any(raw(keys)))
+        .filter(item_versions::from_point.eq(point.get()));
+    match container {
+        Some(container) => {
+            diesel::delete(written.filter(item_versions::container_id.eq(container.get()))).execute(conn)
+        }
+        None => diesel::delete(written).execute(conn),
+    }
+}
+
+/// Sets `to_point` of the open versions of these items, of one container only if it is given.
+pub(super) fn close(
+    conn: &mut Conn,
+    chain: ChainId,
+    point: PointNumber,
+    keys: &[ItemKey],
+    container: Option<ContainerId>,
+) -> QueryResult<usize> {
+    let open = item_versions::table
+        .filter(item_versions::chain_id.eq(chain.get()))
+        .filter(item_versions::item_key.eq_any(raw(keys)))
+        .filter(item_versions::to_point.eq(PointNumber::OPEN.get()));
+    let set = item_versions::to_point.eq(point.get());
+    match container {
+        Some(container) => {
+            diesel::update(open.filter(item_versions::container_id.eq(container.get()))).set(set).execute(conn)
+        }
+        None => diesel::update(open).set(set).execute(conn),
+    }
+}
+
+pub(super) fn set_walk_point(conn: &mut Conn, chain: ChainId, walk: PointNumber, keys: &[ItemKey]) -> QueryResult<()> {
+    diesel::update(item_versions::table)
+        .filter(item_versions::chain_id.eq(chain.get()))
+        .filter(item_versions::item_key.eq_any(raw(keys)))
+        .filter(item_versions::to_point.eq(PointNumber::OPEN.get()))
+        .set(item_versions::walk_point.eq(walk.get()))
+        .execute(conn)
+        .map(drop)
+}
+
+/// Keys of open versions in a container; with `unmet_by`, only those that this full walk has not met.
+pub(super) fn open_in(
+    conn: &mut Conn,
+    chain: ChainId,
+    container: ContainerId,
+    unmet_by: Option<PointNumber>,
+    limit: u32,
+) -> QueryResult<Vec<ItemKey>> {
+    let mut query = item_versions::table
+        .filter(item_versions::chain_id.eq(chain.get()))
+        .filter(item_versions::container_id.eq(container.get()))
+        .filter(item_versions::to_point.eq(PointNumber::OPEN.get()))
+        .into_boxed();
+    if let Some(walk) = unmet_by {
+        query = query.filter(item_versions::walk_point.lt(walk.get()));
+    }
+    let keys: Vec<Vec<u8>> = query.limit(limit.into()).select(item_versions::item_key).load(conn)?;
+    keys.iter().map(|key| item_key(key)).collect()
+}
+
+pub(super) fn browse(
+    conn: &mut Conn,
+    chain: ChainId,
+    point: PointNumber,
+    container: ContainerId,
+    after: Option<After>,
+    limit: u32,
+) -> QueryResult<Vec<VersionRow>> {
+    let mut query = item_versions::table
+        .filter(item_versions::chain_id.eq(chain.get()))
+        .filter(item_versions::container_id.eq(container.get()))
+        .filter(item_versions::from_point.le(point.get()))
+        .filter(item_versions::to_point.gt(point.get()))
+        .into_boxed();
+    if let Some(After { time, key }) = after {
+        let (time, key) = (time.naive_utc(), key.as_bytes().to_vec());
+        query = query.filter(
+            item_versions::item_time
+                .lt(time)
+                .or(item_versions::item_time.eq(time).and(item_versions::item_key.lt(key))),
+        );
+    }
+    let records: Vec<VersionRecord> = query
+        .order((item_versions::item_time.desc(), item_versions::item_key.desc()))
+        .limit(limit.into())
+        .select(VersionRecord::as_select())
+        .load(conn)?;
+    records.into_iter().map(VersionRecord::into_row).collect()
+}
+
+pub(super) fn version_at(
+    conn: &mut Conn,
+    chain: ChainId,
+    point: PointNumber,
+    key: ItemKey,
+) -> QueryResult<Option<VersionRow>> {
+    let record: Option<VersionRecord> = item_versions::table
+        .filter(item_versions::chain_id.eq(chain.get()))
+        .filter(item_versions::item_key.eq(key.as_bytes().as_slice()))
+        .filter(item_versions::from_point.le(point.get()))
+        .filter(item_versions::to_point.gt(point.get()))
+        .select(VersionRecord::as_select())
+        .first(conn)
+        .optional()?;
+    record.map(VersionRecord::into_row).transpose()
+}
+
+/// Items and their bytes in a container as of a point.
+pub(super) fn count(
+    conn: &mut Conn,
+    chain: ChainId,
+    point: PointNumber,
+    container: ContainerId,
+) -> QueryResult<(u64, u64)> {
+    // CAST, because MariaDB's SUM of integers is a DECIMAL, for which diesel has no type here.
+    let bytes = sql::<Unsigned<BigInt>>("CAST(COALESCE(SUM(bytes), 0) AS UNSIGNED)");
+    let (items, bytes): (i64, u64) = item_versions::table
+        .filter(item_versions::chain_id.eq(chain.get()))
+        .filter(item_versions::container_id.eq(container.get()))
+        .filter(item_versions::from_point.le(point.get()))
+        .filter(item_versions::to_point.gt(point.get()))
+        .select((count_star(), bytes))
+        .first(conn)?;
+    Ok((items.unsigned_abs(), bytes))
+}
+
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = issues)]
+struct IssueRecord {
+    container_id: u32,
+    graph_id: String,
+    name: String,
+    reason: String,
+    message: String,
+    attempts: u32,
+    first_at: NaiveDateTime,
+    last_at: NaiveDateTime,
+}
+
+pub(super) fn put_issue(
+    conn: &mut Conn,
+    chain: ChainId,
+    point: PointNumber,
+    issue: &ItemIssue,
+    now: DateTime<Utc>,
+) -> QueryResult<()> {
+    let key = ItemKey::of(&issue.graph_id);
+    let (reason, message) = (fit(&issue.reason, 64), fit(&issue.message, 1000));
+    let again = diesel::update(issues::table.find((chain.get(), key.as_bytes().to_vec())))
+        .set((
+            issues::container_id.eq(issue.container.get()),
+            issues::reason.eq(&reason),
+            issues::message.eq(&message),
+            issues::attempts.eq(issues::attempts + 1),
+            issues::last_point.eq(point.get()),
+            issues::last_at.eq(now.naive_utc()),
+        ))
+        .execute(conn)?;
+    if again > 0 {
+        return Ok(());
+    }
+    diesel::insert_into(issues::table)
+        .values((
+            issues::chain_id.eq(chain.get()),
+            issues::item_key.eq(key.as_bytes().to_vec()),
+            issues::container_id.eq(issue.container.get()),
+            issues::graph_id.eq(&issue.graph_id),
+            issues::name.eq(fit(&issue.name, 255)),
+            (issues::reason.eq(&reason), issues::message.eq(&message), issues::attempts.eq(1)),
+            (issues::first_point.eq(point.get()), issues::last_point.eq(point.get())),
+            (issues::first_at.eq(now.naive_utc()), issues::last_at.eq(now.naive_utc())),
+        ))
+        .execute(conn)
+        .map(drop)
+}
+
+pub(super) fn delete_issues(conn: &mut Conn, chain: ChainId, keys: &[ItemKey]) -> QueryResult<()> {
+    diesel::delete(issues::table)
+        .filter(issues::chain_id.eq(chain.get()))
+        .filter(issues::item_key.eq_any(raw(keys)))
+        .execute(conn)
+        .map(drop)
+}
+
+pub(super) fn issues(
+    conn: &mut Conn,
+    chain: ChainId,
+    after: Option<ItemKey>,
+    limit: u32,
+) -> QueryResult<Vec<OpenIssue>> {
+    let mut query = issues::table.filter(issues::chain_id.eq(chain.get())).into_boxed();
+    if let Some(after) = after {
+        query = query.filter(issues::item_key.gt(after.as_bytes().to_vec()));
+    }
+    let records: Vec<IssueRecord> =
+        query.order(issues::item_key).limit(limit.into()).select(IssueRecord::as_select()).load(conn)?;
+    let open = |record: IssueRecord| OpenIssue {
+        issue: ItemIssue {
+            graph_id: record.graph_id,
+            container: ContainerId::new(record.container_id),
+            name: record.name,
+            reason: record.reason,
+            message: record.message,
+        },
+        attempts: record.attempts,
+        first_at: record.first_at.and_utc(),
+        last_at: record.last_at.and_utc(),
+    };
+    Ok(records.into_iter().map(open).collect())
+}
+
+pub(super) fn issue_count(conn: &mut Conn, chain: ChainId) -> QueryResult<u64> {
+    let count: i64 = issues::table.filter(issues::chain_id.eq(chain.get())).count().get_result(conn)?;
+    Ok(count.unsigned_abs())
+}
+
+pub(super) fn issue_total(conn: &mut Conn) -> QueryResult<u64> {
+    let count: i64 = issues::table.count().get_result(conn)?;
+    Ok(count.unsigned_abs())
+}

@@ -1,0 +1,31 @@
+//! What was backed up, when, and where its bytes are.
+//!
+//! Owns: chains and restore points, containers and their delta cursors, item versions, issues, and what restores did
+//! with items. Does not own: the bytes (`repository`), who the resources are (`tenants`), when anything happens.
+//!
+//! Invariants:
+//! - a version is valid over `[from_point, to_point)`; for one item these ranges never overlap;
+//! - at most one point of a chain is open, and only the holder of the chain's task lease writes to it;
+//! - a cursor is stored in the same transaction as the items that came before it: it is never ahead of them;
+//! - sealed points do not change: a row whose `from_point` is sealed only ever gets its `to_point` set.
+//!
+//! Functions take the connection of the caller's transaction, because a commit spans this module, `repository` and
+//! `queue`.
+
+pub mod containers;
+pub mod items;
+pub mod outcomes;
+pub mod points;
+
+pub use containers::{Container, ContainerState, CursorUpdate};
+pub use items::{ContentRef, ItemIssue, NewVersion, OpenIssue, VersionRow};
+pub use outcomes::{Outcome, OutcomeCounts, OutcomeRow};
+pub use points::{Chain, ChainKey, PointCounts, PointRow};
+
+/// Rows in one INSERT or keys in one IN list.
+const BATCH_ROWS: usize = 1000;
+
+/// Cuts text to a column's length, at a character boundary.
+fn fit(text: &str, chars_max: usize) -> String {
+    text.chars().filter(|c| *c != '\0').take(chars_max).collect()
+}

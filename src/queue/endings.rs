@@ -1,0 +1,265 @@
+//! How a lease ends: finish, retry, snooze, release, reap; and cancel, which ends a task that nobody works on.
+//!
+//! A task whose cancellation was requested never goes back to the queue: retry, snooze, release and reap cancel it.
+
+use std::time::Duration;
+
+use crate::db::{Conn, DbError, QueryResult, TxError};
+use crate::ids::{AgentId, RestoreId, RunId, TaskId};
+
+use super::lease::{changed_or_lost, lock_held};
+use super::retry::ATTEMPTS_MAX;
+use super::task::{Lease, LeaseLost, Outcome, TaskState};
+use super::view::Member;
+use super::{NoRefusal, Queue, only_db, sql};
+
+/// Expired leases that one call of [`Queue::reap`] looks at.
+const REAP_MAX: i64 = 500;
+/// Rows that one transaction of a cancellation locks.
+const CANCEL_BATCH: i64 = 1_000;
+/// A task that was lost before waits this long per earlier attempt: it may be what kills its agents.
+const DELAY_PER_LOSS: Duration = Duration::from_secs(30);
+
+/// Where a task went when its attempt ended without an outcome.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AfterAttempt {
+    Queued,
+    /// The last attempt was used.
+    Failed,
+    /// Somebody had asked for it.
+    Cancelled,
+}
+
+/// What a cancellation did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Cancelled {
+    /// Were queued and have ended.
+    pub ended: u64,
+    /// Are being worked on; their workers hear of it with the next heartbeat.
+    pub requested: u64,
+}
+
+/// What reaping did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reaped {
+    pub queued: u64,
+    pub failed: u64,
+    pub cancelled: u64,
+}
+
+/// How a task leaves for good.
+pub(super) struct End<'a> {
+    pub state: TaskState,
+    pub result: Option<&'a str>,
+    pub n_issues: u64,
+    /// `None` keeps the error of the last attempt.
+    pub error: Option<&'a str>,
+}
+
+/// How a task goes back to wait.
+pub(super) struct Requeue<'a> {
+    pub delay: Duration,
+    pub attempts_used: u32,
+    /// `None` keeps the error of the last attempt.
+    pub error: Option<&'a str>,
+    pub waits_for: Option<&'a str>,
+}
+
+impl Queue {
+    /// Ends a task. Workers whose results are rows call [`finish_in`] in the transaction that writes them.
+    pub async fn finish(&self, lease: Lease, outcome: Outcome) -> Result<(), TxError<LeaseLost>> {
+        self.db.transaction("finish a task", move |conn| finish_in(conn, &lease, &outcome)).await
+    }
+
+    /// Ends an attempt that failed for a reason that may pass. The task waits `delay` (see [`super::retry_delay`]), or
+    /// fails if this was its last attempt.
+    pub async fn retry(&self, lease: Lease, delay: Duration, error: &str) -> Result<AfterAttempt, TxError<LeaseLost>> {
+        let error = error.to_owned();
+        let work = move |conn: &mut Conn| {
+            let row = lock_held(conn, &lease)?;
+            let after = after_attempt(row.attempts, row.cancel_requested);
+            let changed = match after {
+                AfterAttempt::Queued => {
+                    let back = Requeue { delay, attempts_used: 1, error: Some(&error), waits_for: None };
+                    sql::requeue(conn, sql::held(&lease), &back)?
+                }
+                AfterAttempt::Failed => sql::end(conn, sql::held(&lease), &ended(TaskState::Failed, Some(&error)))?,
+                AfterAttempt::Cancelled => {
+                    sql::end(conn, sql::held(&lease), &ended(TaskState::Cancelled, Some(&error)))?
+                }
+            };
+            changed_or_lost(changed, &lease)?;
+            Ok(after)
+        };
+        self.db.transaction("retry a task", work).await
+    }
+
+    /// Puts a task aside that cannot go on now through no fault of its own, such as throttling. Uses no attempt.
+    pub async fn snooze(&self, lease: Lease, delay: Duration, why: &str) -> Result<AfterAttempt, TxError<LeaseLost>> {
+        self.put_back(lease, delay, Some(why.to_owned())).await
+    }
+
+    /// Gives a task back at once, for an agent that shuts down. Uses no attempt.
+    pub async fn release(&self, lease: Lease) -> Result<AfterAttempt, TxError<LeaseLost>> {
+        self.put_back(lease, Duration::ZERO, None).await
+    }
+
+    async fn put_back(
+        &self,
+        lease: Lease,
+        delay: Duration,
+        waits_for: Option<String>,
+    ) -> Result<AfterAttempt, TxError<LeaseLost>> {
+        let work = move |conn: &mut Conn| {
+            let row = lock_held(conn, &lease)?;
+            if row.cancel_requested {
+                let changed = sql::end(conn, sql::held(&lease), &ended(TaskState::Cancelled, None))?;
+                changed_or_lost(changed, &lease)?;
+                return Ok(AfterAttempt::Cancelled);
+            }
+            let back = Requeue { delay, attempts_used: 0, error: None, waits_for: waits_for.as_deref() };
+            changed_or_lost(sql::requeue(conn, sql::held(&lease), &back)?, &lease)?;
+            Ok(AfterAttempt::Queued)
+        };
+        self.db.transaction("put a task back", work).await
+    }
+
+    /// Takes expired leases away: the tasks are queued again, or have failed or are cancelled. Any agent may call it
+    /// at any time; each expired lease is reaped once. Returns zeros when there was nothing to do.
+    pub async fn reap(&self) -> Result<Reaped, DbError> {
+        let reaped = self.db.transaction("reap leases", reap_in).await.map_err(only_db)?;
+        if reaped.queued > 0 {
+            self.notify();
+        }
+        Ok(reaped)
+    }
+
+    /// Takes back what an earlier process of this agent held, without waiting for its leases to run out. To be called
+    /// by a process that has just registered: whoever held them under this name has ended.
+    pub async fn take_back(&self, agent: AgentId) -> Result<Reaped, DbError> {
+        let work = move |conn: &mut Conn| {
+            let left = sql::lock_leased(conn, sql::leased_by(agent), REAP_MAX)?;
+            take_away(conn, &left)
+        };
+        self.db.transaction("take back tasks", work).await.map_err(only_db)
+    }
+
+    /// Cancels one task. Repeating it changes nothing; a task that has ended stays as it is.
+    pub async fn cancel(&self, task: TaskId) -> Result<Cancelled, DbError> {
+        self.cancel_members(Member::Task(task)).await
+    }
+
+    /// Cancels all unfinished tasks of a run, in batches.
+    pub async fn cancel_run(&self, run: RunId) -> Result<Cancelled, DbError> {
+        self.cancel_members(Member::Run(run)).await
+    }
+
+    /// Cancels all unfinished tasks of a restore.
+    pub async fn cancel_restore(&self, restore: RestoreId) -> Result<Cancelled, DbError> {
+        self.cancel_members(Member::Restore(restore)).await
+    }
+
+    async fn cancel_members(&self, member: Member) -> Result<Cancelled, DbError> {
+        let mut total = Cancelled::default();
+        let mut after = TaskId::new(0);
+        // Ends because `after` only grows and ids are finite.
+        loop {
+            let batch = move |conn: &mut Conn| cancel_batch(conn, member, after);
+            let (done, last) = self.db.transaction("cancel tasks", batch).await.map_err(only_db)?;
+            total.ended += done.ended;
+            total.requested += done.requested;
+            match last {
+                Some(last) => after = last,
+                None => return Ok(total),
+            }
+        }
+    }
+}
+
+/// Forgives a task the attempts that failed before, in the transaction that commits a step of its work: a task fails
+/// for good after attempts that brought nothing, however often it was interrupted in between.
+pub fn made_progress_in(conn: &mut Conn, lease: &Lease) -> QueryResult<()> {
+    sql::forgive(conn, lease).map(drop)
+}
+
+/// Ends a task in the caller's transaction, together with what the task produced.
+pub fn finish_in(conn: &mut Conn, lease: &Lease, outcome: &Outcome) -> Result<(), TxError<LeaseLost>> {
+    let end = match outcome {
+        Outcome::Succeeded { result, n_issues } => {
+            End { state: TaskState::Succeeded, result: Some(result), n_issues: *n_issues, error: None }
+        }
+        Outcome::Failed { error } => ended(TaskState::Failed, Some(error)),
+        Outcome::Cancelled => ended(TaskState::Cancelled, None),
+    };
+    changed_or_lost(sql::end(conn, sql::held(lease), &end)?, lease)
+}
+
+fn ended(state: TaskState, error: Option<&str>) -> End<'_> {
+    End { state, result: None, n_issues: 0, error }
+}
+
+fn after_attempt(attempts_before: u32, cancel_requested: bool) -> AfterAttempt {
+    if cancel_requested {
+        AfterAttempt::Cancelled
+    } else if attempts_before + 1 >= ATTEMPTS_MAX {
+        AfterAttempt::Failed
+    } else {
+        AfterAttempt::Queued
+    }
+}
+
+const LOST: &str = "the agent did not renew its lease: it was stopped, or it lost the database";
+
+fn reap_in(conn: &mut Conn) -> Result<Reaped, NoRefusal> {
+    let expired = sql::lock_leased(conn, sql::expired(), REAP_MAX)?;
+    take_away(conn, &expired)
+}
+
+fn take_away(conn: &mut Conn, expired: &[sql::HeldRow]) -> Result<Reaped, NoRefusal> {
+    let ids_after = |wanted: AfterAttempt| -> Vec<u64> {
+        let chosen = expired.iter().filter(|row| after_attempt(row.attempts, row.cancel_requested) == wanted);
+        chosen.map(|row| row.id).collect()
+    };
+    let failed = ids_after(AfterAttempt::Failed);
+    let cancelled = ids_after(AfterAttempt::Cancelled);
+    let reaped = Reaped {
+        failed: sql::end(conn, sql::in_state(&failed, TaskState::Leased), &ended(TaskState::Failed, Some(LOST)))?
+            as u64,
+        cancelled: sql::end(
+            conn,
+            sql::in_state(&cancelled, TaskState::Leased),
+            &ended(TaskState::Cancelled, Some(LOST)),
+        )? as u64,
+        queued: requeue_lost(conn, expired)?,
+    };
+    Ok(reaped)
+}
+
+fn requeue_lost(conn: &mut Conn, expired: &[sql::HeldRow]) -> Result<u64, NoRefusal> {
+    let mut queued = 0;
+    for attempts in 0..ATTEMPTS_MAX - 1 {
+        let lost = expired.iter().filter(|row| row.attempts == attempts && !row.cancel_requested);
+        let ids: Vec<u64> = lost.map(|row| row.id).collect();
+        if !ids.is_empty() {
+            let back =
+                Requeue { delay: DELAY_PER_LOSS * attempts, attempts_used: 1, error: Some(LOST), waits_for: None };
+            queued += sql::requeue(conn, sql::in_state(&ids, TaskState::Leased), &back)? as u64;
+        }
+    }
+    Ok(queued)
+}
+
+/// Cancels the next batch and returns its last task; `None` after the last batch.
+fn cancel_batch(conn: &mut Conn, member: Member, after: TaskId) -> Result<(Cancelled, Option<TaskId>), NoRefusal> {
+    let rows = sql::lock_open(conn, member, after, CANCEL_BATCH)?;
+    let in_state = |state: TaskState| -> Vec<u64> {
+        rows.iter().filter(|(_, text)| text == state.as_str()).map(|(id, _)| *id).collect()
+    };
+    let queued = in_state(TaskState::Queued);
+    let done = Cancelled {
+        ended: sql::end(conn, sql::in_state(&queued, TaskState::Queued), &ended(TaskState::Cancelled, None))? as u64,
+        requested: sql::request_cancel(conn, &in_state(TaskState::Leased))? as u64,
+    };
+    let full = rows.len() as i64 == CANCEL_BATCH;
+    Ok((done, rows.last().filter(|_| full).map(|(id, _)| TaskId::new(*id))))
+}

@@ -1,0 +1,117 @@
+//! The JSON in `tasks.work`: what producers write and workers read, one struct per kind of task.
+//!
+//! Unknown fields are refused. An agent that does not know a field would do the wrong thing silently, such as restore
+//! everything because it overlooked a selection; failing tells the administrator to update it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{ChainId, ContainerId, FeatureName, ItemKey, PointNumber, ResourceId, RestoreId, StorageId, TenantId};
+
+/// Backs up one feature of one resource into one storage.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BackupWork {
+    pub resource: ResourceId,
+    pub feature: FeatureName,
+    pub storage: StorageId,
+}
+
+impl BackupWork {
+    /// One unfinished backup per chain: a second would only repeat what the first does.
+    pub fn open_key(&self) -> String {
+        format!("backup:{}:{}:{}", self.resource, self.feature, self.storage)
+    }
+}
+
+/// Brings items of one restore point back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RestoreWork {
+    pub restore: RestoreId,
+    pub chain: ChainId,
+    pub point: PointNumber,
+    pub target_resource: ResourceId,
+    /// A new folder at the top of the target that receives everything; `None`: each item in its own place.
+    pub target_folder: Option<String>,
+    /// `None`: everything that the point holds.
+    pub selection: Option<RestoreSelection>,
+}
+
+/// What to restore: the union of the items named and of all items in the containers named.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RestoreSelection {
+    #[serde(default)]
+    pub containers: Vec<ContainerId>,
+    #[serde(default, with = "hex_keys")]
+    pub items: Vec<ItemKey>,
+}
+
+/// Reads the users of one tenant from its directory.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SyncWork {
+    pub tenant: TenantId,
+}
+
+impl SyncWork {
+    pub fn open_key(&self) -> String {
+        format!("sync:{}", self.tenant)
+    }
+}
+
+/// The JSON text of a work struct.
+pub fn to_json(work: &impl Serialize) -> String {
+    serde_json::to_string(work).expect("work structs hold only numbers and text, which JSON can always say")
+}
+
+mod hex_keys {
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    use crate::ids::ItemKey;
+
+    pub fn serialize<S: Serializer>(keys: &[ItemKey], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(keys.iter().map(ItemKey::to_string))
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<ItemKey>, D::Error> {
+        let texts = Vec::<String>::deserialize(deserializer)?;
+        let key = |text: String| {
+            ItemKey::from_hex(&text).ok_or_else(|| {
+                serde::de::Error::custom(format!("an item key is 32 hexadecimal digits, not \"{text}\""))
+            })
+        };
+        texts.into_iter().map(key).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_restore_survives_the_way_through_json() {
+        let work = RestoreWork {
+            restore: RestoreId::new(7),
+            chain: ChainId::new(3),
+            point: PointNumber::new(12),
+            target_resource: ResourceId::new(5),
+            target_folder: Some("Restored".to_owned()),
+            selection: Some(RestoreSelection {
+                containers: vec![ContainerId::new(9)],
+                items: vec![ItemKey::of("AAMk=")],
+            }),
+        };
+
+        let json = to_json(&work);
+
+        assert_eq!(serde_json::from_str::<RestoreWork>(&json).unwrap(), work);
+    }
+
+    #[test]
+    fn a_field_from_a_newer_version_is_refused() {
+        let json = r#"{"tenant":1,"only":["groups"]}"#;
+
+        assert!(serde_json::from_str::<SyncWork>(json).is_err());
+    }
+}

@@ -1,0 +1,252 @@
+//! Policies and schedules: what an administrator sets, checked before it is stored.
+
+use chrono::{DateTime, Utc};
+
+use crate::db::{Conn, DbError, TxError};
+use crate::ids::{FeatureName, OrganizationId, PolicyId, ScheduleId, StorageId};
+use crate::tenants;
+
+use super::timing::{BadTiming, Timing};
+use super::{Scheduler, Selection, sql};
+
+/// Policies or schedules that a list shows at most.
+const ROWS_MAX: i64 = 10_000;
+const NAME_CHARS_MAX: usize = 190;
+
+/// Why a policy or schedule was not stored.
+#[derive(Debug, thiserror::Error)]
+pub enum Unacceptable {
+    /// Correct the request.
+    #[error(transparent)]
+    Timing(#[from] BadTiming),
+    /// Correct the request; the text says what.
+    #[error("{0}")]
+    Invalid(String),
+    /// Choose another name.
+    #[error("the name \"{0}\" is taken")]
+    NameTaken(String),
+    /// There is no such thing, or it belongs to another organization.
+    #[error("there is no {0}")]
+    Missing(String),
+    #[error(transparent)]
+    Db(DbError),
+}
+
+#[derive(Clone, Debug)]
+pub struct PolicyView {
+    pub id: PolicyId,
+    pub organization: OrganizationId,
+    pub name: String,
+    pub storage: StorageId,
+    pub created_at: DateTime<Utc>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Enabled {
+    Yes,
+    No,
+}
+
+/// A schedule as an administrator sets it.
+#[derive(Clone, Debug)]
+pub struct NewSchedule {
+    pub organization: OrganizationId,
+    pub policy: PolicyId,
+    pub name: String,
+    pub selection: Selection,
+    pub features: Vec<FeatureName>,
+    /// See [`Timing`].
+    pub cron: String,
+    pub time_zone: String,
+    pub enabled: Enabled,
+}
+
+#[derive(Clone, Debug)]
+pub struct ScheduleView {
+    pub id: ScheduleId,
+    pub organization: OrganizationId,
+    pub policy: PolicyId,
+    pub name: String,
+    pub selection: Selection,
+    pub features: Vec<FeatureName>,
+    pub cron: String,
+    pub time_zone: String,
+    pub enabled: Enabled,
+    /// `None` while it is disabled.
+    pub next_fire_at: Option<DateTime<Utc>>,
+    pub created_at: DateTime<Utc>,
+}
+
+impl Scheduler {
+    /// The caller has checked that the storage exists.
+    pub async fn add_policy(
+        &self,
+        organization: OrganizationId,
+        name: &str,
+        storage: StorageId,
+    ) -> Result<PolicyId, Unacceptable> {
+        check_name(name)?;
+        let owned = name.to_owned();
+        let work = move |conn: &mut Conn| Ok(sql::insert_policy(conn, organization, &owned, storage)?);
+        self.db.transaction("add a policy", work).await.map_err(|err| unacceptable(err, name))
+    }
+
+    /// [`DbError::NotFound`]: there is none of this id.
+    pub async fn policy(&self, id: PolicyId) -> Result<PolicyView, DbError> {
+        self.db.run("read a policy", move |conn| sql::find_policy(conn, id)).await.map(policy_view)
+    }
+
+    /// All policies by name, or those of one organization.
+    pub async fn policies(&self, organization: Option<OrganizationId>) -> Result<Vec<PolicyView>, DbError> {
+        let rows = self.db.run("list policies", move |conn| sql::list_policies(conn, organization, ROWS_MAX)).await?;
+        Ok(rows.into_iter().map(policy_view).collect())
+    }
+
+    pub async fn add_schedule(&self, new: NewSchedule) -> Result<ScheduleId, Unacceptable> {
+        let name = new.name.clone();
+        let work = move |conn: &mut Conn| {
+            let columns = checked(conn, &new)?;
+            Ok(sql::insert_schedule(conn, &columns)?)
+        };
+        self.db.transaction("add a schedule", work).await.map_err(|err| unacceptable(err, &name))
+    }
+
+    /// Replaces everything that an administrator sets. The next firing is computed from now.
+    pub async fn update_schedule(&self, id: ScheduleId, new: NewSchedule) -> Result<(), Unacceptable> {
+        let name = new.name.clone();
+        let work = move |conn: &mut Conn| {
+            let columns = checked(conn, &new)?;
+            match sql::update_schedule(conn, id, &columns)? {
+                0 => Err(TxError::Refused(Unacceptable::Missing(format!("schedule {id}")))),
+                _ => Ok(()),
+            }
+        };
+        self.db.transaction("update a schedule", work).await.map_err(|err| unacceptable(err, &name))
+    }
+
+    /// Its runs and what they backed up stay. [`DbError::NotFound`]: there is none of this id.
+    pub async fn delete_schedule(&self, id: ScheduleId) -> Result<(), DbError> {
+        match self.db.run("delete a schedule", move |conn| sql::delete_schedule(conn, id)).await? {
+            0 => Err(DbError::NotFound),
+            _ => Ok(()),
+        }
+    }
+
+    /// [`DbError::NotFound`]: there is none of this id.
+    pub async fn schedule(&self, id: ScheduleId) -> Result<ScheduleView, DbError> {
+        view(self.db.run("read a schedule", move |conn| sql::find_schedule(conn, id)).await?)
+    }
+
+    /// All schedules by name, or those of one organization.
+    pub async fn schedules(&self, organization: Option<OrganizationId>) -> Result<Vec<ScheduleView>, DbError> {
+        let list = move |conn: &mut Conn| sql::list_schedules(conn, organization, ROWS_MAX);
+        let rows = self.db.run("list schedules", list).await?;
+        rows.into_iter().map(view).collect()
+    }
+}
+
+fn checked(conn: &mut Conn, new: &NewSchedule) -> Result<sql::ScheduleColumns, TxError<Unacceptable>> {
+    check_name(&new.name).map_err(TxError::Refused)?;
+    if new.features.is_empty() {
+        return Err(invalid("a schedule needs at least one feature"));
+    }
+    let policy =
+        sql::find_policy(conn, new.policy).map_err(|err| missing(err.into(), format!("policy {}", new.policy)))?;
+    if policy.organization_id != new.organization.get() {
+        return Err(TxError::Refused(Unacceptable::Missing(format!("policy {} in this organization", new.policy))));
+    }
+    let tenant = new.selection.tenant;
+    let owner = tenants::organization_of(conn, tenant).map_err(|err| missing(err, format!("tenant {tenant}")))?;
+    if owner != new.organization {
+        return Err(TxError::Refused(Unacceptable::Missing(format!("tenant {tenant} in this organization"))));
+    }
+    let timing = Timing::parse(&new.cron, &new.time_zone).map_err(|bad| TxError::Refused(bad.into()))?;
+    let now = sql::now(conn)?.and_utc();
+    Ok(sql::ScheduleColumns {
+        organization_id: new.organization.get(),
+        policy_id: new.policy.get(),
+        name: new.name.clone(),
+        selection: serde_json::to_string(&new.selection).expect("ids are always JSON"),
+        features: joined(&new.features),
+        cron: new.cron.clone(),
+        time_zone: new.time_zone.clone(),
+        enabled: new.enabled == Enabled::Yes,
+        next_fire_at: match new.enabled {
+            Enabled::Yes => timing.next_after(now).map(|time| time.naive_utc()),
+            Enabled::No => None,
+        },
+    })
+}
+
+fn check_name(name: &str) -> Result<(), Unacceptable> {
+    let n_chars = name.chars().count();
+    if n_chars == 0 || n_chars > NAME_CHARS_MAX || name.trim() != name {
+        let problem = format!("a name has 1 to {NAME_CHARS_MAX} characters and no space around it, unlike \"{name}\"");
+        return Err(Unacceptable::Invalid(problem));
+    }
+    Ok(())
+}
+
+fn invalid(problem: &str) -> TxError<Unacceptable> {
+    TxError::Refused(Unacceptable::Invalid(problem.to_owned()))
+}
+
+fn missing(err: TxError<Unacceptable>, what: String) -> TxError<Unacceptable> {
+    match err {
+        TxError::Db(DbError::NotFound) => TxError::Refused(Unacceptable::Missing(what)),
+        other => other,
+    }
+}
+
+fn unacceptable(err: TxError<Unacceptable>, name: &str) -> Unacceptable {
+    match err {
+        TxError::Db(err) => taken_or_db(err, name),
+        TxError::Refused(why) => why,
+    }
+}
+
+fn taken_or_db(err: DbError, name: &str) -> Unacceptable {
+    match err {
+        DbError::Duplicate(_) => Unacceptable::NameTaken(name.to_owned()),
+        other => Unacceptable::Db(other),
+    }
+}
+
+/// In the order given, each once.
+fn joined(features: &[FeatureName]) -> String {
+    let mut names: Vec<&str> = Vec::new();
+    for feature in features {
+        if !names.contains(&feature.as_str()) {
+            names.push(feature.as_str());
+        }
+    }
+    names.join(",")
+}
+
+fn policy_view(row: sql::PolicyRow) -> PolicyView {
+    PolicyView {
+        id: PolicyId::new(row.id),
+        organization: OrganizationId::new(row.organization_id),
+        name: row.name,
+        storage: StorageId::new(row.storage_id),
+        created_at: row.created_at.and_utc(),
+    }
+}
+
+pub(super) fn view(row: sql::ScheduleRow) -> Result<ScheduleView, DbError> {
+    let unreadable = |what: &str| DbError::Query(format!("schedule {} has no readable {what}", row.id));
+    let features = row.features.split(',').map(str::parse).collect::<Result<Vec<FeatureName>, _>>();
+    Ok(ScheduleView {
+        id: ScheduleId::new(row.id),
+        organization: OrganizationId::new(row.organization_id),
+        policy: PolicyId::new(row.policy_id),
+        selection: serde_json::from_str(&row.selection).map_err(|_| unreadable("selection"))?,
+        features: features.map_err(|_| unreadable("list of features"))?,
+        name: row.name,
+        cron: row.cron,
+        time_zone: row.time_zone,
+        enabled: if row.enabled { Enabled::Yes } else { Enabled::No },
+        next_fire_at: row.next_fire_at.map(|time| time.and_utc()),
+        created_at: row.created_at.and_utc(),
+    })
+}
