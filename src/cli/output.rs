@@ -34,7 +34,7 @@ impl Output {
         for item in &page.items {
             table.add_row(row(item));
         }
-        print(&trimmed(&table))?;
+        print_table(table)?;
         match page.next {
             Some(_) => remark("there is more: raise --limit"),
             None => Ok(()),
@@ -50,7 +50,7 @@ impl Output {
         for (name, value) in facts.iter().filter(|(_, value)| !value.is_empty()) {
             table.add_row([*name, value.as_str()]);
         }
-        print(&trimmed(&table))
+        print_table(table)
     }
 
     /// Something was done: one line.
@@ -70,9 +70,12 @@ pub fn plain_table() -> Table {
     table
 }
 
-/// The table as text, without blanks at the ends of lines.
-pub fn trimmed(table: &Table) -> String {
-    table.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
+/// A table on standard output: two blanks between columns, none at either end of a line.
+pub fn print_table(mut table: Table) -> Result<(), CliError> {
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 1));
+    }
+    print(&table.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n"))
 }
 
 /// A line on standard output.
