@@ -267,6 +267,11 @@ pub(super) fn classify(status: StatusCode, answer: &Answer, has_retry_after: boo
     if answer.says_any(&NO_MAILBOX_CODES) {
         return Class::NoService("the mailbox is inactive, soft-deleted or on premises");
     }
+    if answer.says("ErrorAccessDenied") && message.contains("OData is disabled") {
+        return Class::NoService(
+            "the mailbox is outside what RBAC for Applications (or an application access policy) lets the app read",
+        );
+    }
     if message.contains("subscription within the tenant has lapsed") {
         return Class::Login("the tenant's subscription has lapsed: renew it in the Microsoft 365 admin center");
     }

@@ -114,7 +114,9 @@ impl Session<'_> {
             retry_after: too_long.wait,
             answer: self.answer().with_message(too_long.reason),
         })?;
-        let failure = match self.put(start, end).await {
+        let outcome = self.put(start, end).await;
+        pass.finished();
+        let failure = match outcome {
             Ok(Some(expected)) if expected > start && expected < total => {
                 self.attempts = 0;
                 return Ok(Part::Next(expected));
@@ -123,7 +125,6 @@ impl Session<'_> {
             Ok(_) => return Ok(Part::Lost(protocol(self.endpoint, "the server does not say which range is next"))),
             Err(failure) => failure,
         };
-        drop(pass);
         let limits = &self.client.0.limits;
         let scope = self.endpoint.scope();
         // The URL itself is the credential: there is no token to refresh.

@@ -27,6 +27,8 @@ mod spooled;
 mod sql;
 pub mod storages;
 mod store;
+#[cfg(test)]
+mod tests;
 pub mod writers;
 
 pub use commit::{CommitRefused, Flushed, PackIds, commit};

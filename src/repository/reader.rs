@@ -238,17 +238,15 @@ pub(super) fn read_end(store: &Store, pack: PackUid) -> Result<PackEnd, StoreErr
     let key = pack_key(pack);
     let tail = store.backend().get_tail(&key, TAIL_BYTES)?;
     let trailer = Trailer::decode(pack, &tail.bytes, tail.object_bytes)?;
-    let needed = trailer.tail_bytes(tail.object_bytes);
-    let from_index = if needed <= tail.bytes.len() as u64 {
-        tail.bytes.slice(tail.bytes.len() - needed as usize..tail.bytes.len() - TRAILER_BYTES)
-    } else {
-        let meta_bytes = usize::try_from(trailer.meta_bytes()).unwrap_or(usize::MAX);
-        store.backend().get_range(&key, trailer.index_offset, meta_bytes)?
+    let sections_bytes = usize::try_from(trailer.sections_bytes(tail.object_bytes)).unwrap_or(usize::MAX);
+    let sections = match (tail.bytes.len() - TRAILER_BYTES).checked_sub(sections_bytes) {
+        Some(before) => tail.bytes.slice(before..before + sections_bytes),
+        None => store.backend().get_range(&key, trailer.index_offset, sections_bytes)?,
     };
-    let (stored_index, stored_records) = trailer.split(pack, &from_index)?;
+    let (stored_index, stored_records) = trailer.split(pack, &sections)?;
     let cipher = store.keys().packs.of(pack);
     let index = PackIndex::open(&cipher, pack, &trailer, stored_index)?;
-    let stored_records = from_index.slice_ref(stored_records);
+    let stored_records = sections.slice_ref(stored_records);
     Ok(PackEnd { index, trailer, cipher, stored_records })
 }
 

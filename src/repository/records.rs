@@ -161,3 +161,130 @@ fn read_body(d: &mut Decoder<'_>, number: u16) -> Result<Option<Record>, minicbo
         _ => Ok(None),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::record::*;
+    use super::*;
+    use crate::ids::{BlobId, ItemKey};
+    use proptest::prelude::*;
+
+    fn chain(name: &str) -> Arc<ChainIdentity> {
+        Arc::new(ChainIdentity {
+            entra_tenant_id: "contoso.example".into(),
+            resource_graph_id: "1f".into(),
+            resource_kind: "user".into(),
+            resource_name: "Ada".into(),
+            address: format!("{name}@contoso.example"),
+            feature: "mailbox".into(),
+        })
+    }
+
+    fn every_kind() -> Vec<Record> {
+        let (key, pack) = (ItemKey::of("AAMk"), PackUid::from_bytes([7; 16]));
+        let place = Location { pack, blob: BlobId::from_bytes([8; 16]) };
+        let cursor = |state| Cursor { container: "inbox".into(), state, full_walk_point: Some(3) };
+        vec![
+            Record::PointBegin(PointBegin { started_ms: -5 }),
+            Record::Container(Container {
+                graph_id: "inbox".into(),
+                parent: None,
+                name: "Eingang".into(),
+                hidden: true,
+                well_known: Some("inbox".into()),
+            }),
+            Record::ContainerGone(ContainerGone { graph_id: "x".into() }),
+            Record::Item(Item {
+                container: "inbox".into(),
+                graph_id: "AAMk".into(),
+                kind: 1,
+                flags: 9,
+                change_tag: u64::MAX,
+                name: "Grüße".into(),
+                party: String::new(),
+                time_s: 1_700_000_000,
+                bytes: 5,
+                properties: place,
+                content: Some(place),
+                refs: vec![place.blob, BlobId::from_bytes([1; 16])],
+            }),
+            Record::ItemGone(ItemGone { item: key }),
+            Record::Cursor(cursor(CursorState::None)),
+            Record::Cursor(cursor(CursorState::Since("token".into()))),
+            Record::Cursor(cursor(CursorState::Resume("page".into()))),
+            Record::Issue(Issue {
+                container: "inbox".into(),
+                graph_id: "AAMk".into(),
+                name: "n".into(),
+                reason: "too_large".into(),
+                message: "m".into(),
+                attempts: 2,
+                at_ms: 1,
+            }),
+            Record::IssueResolved(IssueResolved { item: key }),
+            Record::PointSeal(PointSeal { n_items: 4, ..PointSeal::default() }),
+            Record::Expire(Expire { points: vec![1, 2] }),
+            Record::Compacted(Compacted { old: pack, new: PackUid::from_bytes([9; 16]) }),
+        ]
+    }
+
+    #[test]
+    fn every_kind_of_record_comes_back_with_its_chain() {
+        let chains = [Some(chain("a")), Some(chain("b")), None];
+        let entries: Vec<Entry> = every_kind()
+            .into_iter()
+            .zip(0u64..)
+            .map(|(record, seq)| Entry {
+                chain: chains[seq as usize % 3].clone(),
+                point: PointNumber::new(4),
+                seq,
+                record,
+            })
+            .collect();
+        let mut builder = RecordsBuilder::default();
+        entries.iter().for_each(|entry| builder.push(entry));
+        let (section, n_records) = builder.finish();
+
+        let read = read_records(PackUid::random(), &section).unwrap();
+
+        assert_eq!(read.entries, entries);
+        assert_eq!((read.n_unknown, n_records as usize), (0, entries.len() + 2));
+    }
+
+    #[test]
+    fn records_and_fields_of_a_newer_version_are_passed_over() {
+        let mut section = Vec::new();
+        let mut e = Encoder::new(&mut section);
+        e.array(5).unwrap().u16(999).unwrap().null().unwrap().u32(1).unwrap().u64(1).unwrap().str("what").unwrap();
+        e.array(5).unwrap().u16(kind::POINT_BEGIN).unwrap().null().unwrap().u32(1).unwrap().u64(2).unwrap();
+        e.map(2).unwrap().u8(0).unwrap().i64(77).unwrap().u8(200).unwrap().bool(true).unwrap();
+
+        let read = read_records(PackUid::random(), &section).unwrap();
+
+        assert_eq!(read.n_unknown, 1);
+        assert_eq!(read.entries[0].record, Record::PointBegin(PointBegin { started_ms: 77 }));
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_records_or_damage(
+            bytes in proptest::collection::vec(any::<u8>(), 0..300),
+            flips in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
+        ) {
+            let pack = PackUid::random();
+            drop(read_records(pack, &bytes));
+            let mut builder = RecordsBuilder::default();
+            for record in every_kind() {
+                builder.push(&Entry { chain: Some(chain("a")), point: PointNumber::new(1), seq: 1, record });
+            }
+            let (mut section, _) = builder.finish();
+            for (at, byte) in flips {
+                let at = at.index(section.len());
+                section[at] = byte;
+            }
+            if let Err(damage) = read_records(pack, &section) {
+                prop_assert!(damage.place.starts_with("record at byte"));
+            }
+        }
+    }
+}

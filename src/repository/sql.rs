@@ -247,3 +247,45 @@ pub fn read_totals(conn: &mut Conn, storage: StorageId) -> QueryResult<StoreTota
         .first(conn)?;
     Ok(StoreTotals { n_packs: n_packs.unsigned_abs(), bytes, n_blobs, n_records })
 }
+
+/// Steps of collection, as a test needs them one at a time.
+#[cfg(test)]
+pub mod steps {
+    use super::*;
+
+    pub fn set_blob_state(conn: &mut Conn, storage: StorageId, id: BlobId, state: BlobState) -> QueryResult<usize> {
+        let value = match state {
+            BlobState::Live => LIVE,
+            BlobState::Condemned => CONDEMNED,
+            BlobState::Deleting => DELETING,
+        };
+        let row = blobs::table.filter(blobs::storage_id.eq(storage.get()).and(blobs::id.eq(id.as_bytes().as_slice())));
+        diesel::update(row).set(blobs::state.eq(value)).execute(conn)
+    }
+
+    pub fn drop_blob(conn: &mut Conn, storage: StorageId, id: BlobId) -> QueryResult<usize> {
+        let row = blobs::table.filter(blobs::storage_id.eq(storage.get()).and(blobs::id.eq(id.as_bytes().as_slice())));
+        diesel::delete(row).execute(conn)
+    }
+
+    pub fn read_blob_state(conn: &mut Conn, storage: StorageId, id: BlobId) -> QueryResult<(PackId, BlobState)> {
+        let (pack, state): (u32, u8) = blobs::table
+            .filter(blobs::storage_id.eq(storage.get()).and(blobs::id.eq(id.as_bytes().as_slice())))
+            .select((blobs::pack_id, blobs::state))
+            .first(conn)?;
+        Ok((PackId::new(pack), BlobState::of(state)?))
+    }
+
+    pub fn add_tombstone(conn: &mut Conn, storage: StorageId, uid: PackUid) -> QueryResult<bool> {
+        let pack = PublishedPack { uid, bytes: 0, n_blobs: 0, n_records: 0, shared: Vec::new() };
+        insert_packs(conn, storage, &[pack])?;
+        let row = packs::table.filter(packs::uid.eq(uid.as_bytes().as_slice()));
+        diesel::update(row).set(packs::state.eq("discarded")).execute(conn).map(|n| n == 1)
+    }
+
+    pub fn move_pack(conn: &mut Conn, from: PackId, to: PackId) -> QueryResult<usize> {
+        diesel::update(packs::table.find(from.get()))
+            .set((packs::state.eq("dead"), packs::moved_to.eq(to.get())))
+            .execute(conn)
+    }
+}

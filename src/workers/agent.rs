@@ -40,6 +40,7 @@ type Slots = Arc<Mutex<HashMap<TaskId, Slot>>>;
 /// Works until `stop`, then lets running tasks end or gives them back, and returns.
 pub async fn run_agent(workshop: Arc<Workshop>, queue: Queue, stop: CancellationToken) -> anyhow::Result<()> {
     let agent = workshop.register().await?;
+    queue.take_back(agent).await?;
     let slots: Slots = Arc::default();
     let pulse = tokio::spawn(pulse(Arc::clone(&workshop), queue.clone(), agent, Arc::clone(&slots)));
     let mut running = JoinSet::new();

@@ -246,6 +246,7 @@ impl Restoration<'_> {
         let (lease, restore) = (self.control.lease(), self.work.restore);
         let committed = self.workshop.db.transaction("commit outcomes", move |conn| {
             queue::assert_held(conn, &lease)?;
+            queue::made_progress_in(conn, &lease)?;
             Ok(outcomes::put(conn, restore, &rows)?)
         });
         Ok(committed.await?)

@@ -3,8 +3,12 @@
 
 mod support;
 
+mod graph_client;
+mod killed;
 mod mailbox_feature;
+mod main_job;
 mod queue;
 mod schedule;
+mod tenant;
 mod tenants;
 mod tidy;

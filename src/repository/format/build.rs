@@ -152,22 +152,23 @@ impl PackBuilder {
         let data_hash = *self.hashing.finalize().as_bytes();
         let stored_index = self.cipher.close_section(Piece::Index, &index.encode());
         let stored_records = self.cipher.close_section(Piece::Records, records);
-        let meta_hash = *blake3::Hasher::new().update(&stored_index).update(&stored_records).finalize().as_bytes();
-        let trailer = Trailer {
+        let mut trailer = Trailer {
             data_hash,
-            meta_hash,
+            sections_hash: [0; 32],
             index_offset: self.end,
             index_stored: narrow(stored_index.len()),
             index_plain: narrow(index.plain_bytes()),
             records_stored: narrow(stored_records.len()),
             records_plain: narrow(records.len()),
         };
+        self.hashing.reset();
         self.write(stored_index.into());
         self.write(stored_records.into());
         if self.layout == Layout::Aligned {
             let whole = (self.end + TRAILER_BYTES as u64).next_multiple_of(ALIGNMENT);
             self.pad_to(whole - TRAILER_BYTES as u64);
         }
+        trailer.sections_hash = *self.hashing.finalize().as_bytes();
         self.write(Bytes::copy_from_slice(&trailer.encode()));
         FinishedPack { uid: self.header.pack, parts: self.parts, bytes: self.end, index }
     }

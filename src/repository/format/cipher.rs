@@ -16,7 +16,7 @@ const ZSTD_LEVEL: i32 = 3;
 const PACK_KEY_CONTEXT: &str = "kodo format 1: pack key";
 
 /// Where the keys of packs come from.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub enum PackKeys {
     /// Nothing is encrypted.
     None,

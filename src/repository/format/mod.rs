@@ -10,6 +10,8 @@ mod build;
 mod cipher;
 mod header;
 mod index;
+#[cfg(test)]
+mod tests;
 mod trailer;
 
 use crate::ids::{BlobId, PackUid};

@@ -12,8 +12,8 @@ const STORED_OVERHEAD_MAX: usize = (64 << 10) + SECTION_BYTES_MAX / 64;
 pub struct Trailer {
     /// BLAKE3 of the bytes from 0 to `index_offset`: header, frames and padding.
     pub data_hash: [u8; 32],
-    /// BLAKE3 of the stored index and the stored records.
-    pub meta_hash: [u8; 32],
+    /// BLAKE3 of the bytes from `index_offset` to the trailer: stored index, stored records, padding.
+    pub sections_hash: [u8; 32],
     pub index_offset: u64,
     pub index_stored: u32,
     pub index_plain: u32,
@@ -25,7 +25,7 @@ impl Trailer {
     pub fn encode(&self) -> [u8; TRAILER_BYTES] {
         let mut out = [0; TRAILER_BYTES];
         out[0..32].copy_from_slice(&self.data_hash);
-        out[32..64].copy_from_slice(&self.meta_hash);
+        out[32..64].copy_from_slice(&self.sections_hash);
         out[64..72].copy_from_slice(&self.index_offset.to_le_bytes());
         out[72..76].copy_from_slice(&self.index_stored.to_le_bytes());
         out[76..80].copy_from_slice(&self.index_plain.to_le_bytes());
@@ -46,7 +46,7 @@ impl Trailer {
             let mut fields = Fields(bytes);
             let trailer = Self {
                 data_hash: fields.take()?,
-                meta_hash: fields.take()?,
+                sections_hash: fields.take()?,
                 index_offset: fields.u64()?,
                 index_stored: fields.u32()?,
                 index_plain: fields.u32()?,
@@ -74,7 +74,8 @@ impl Trailer {
         if self.index_stored as usize > stored_max || self.records_stored as usize > stored_max {
             return Err("a stored section is larger than the format allows");
         }
-        let end = self.index_offset.checked_add(self.meta_bytes()).ok_or("the index lies beyond all bounds")?;
+        let stored = u64::from(self.index_stored) + u64::from(self.records_stored);
+        let end = self.index_offset.checked_add(stored).ok_or("the index lies beyond all bounds")?;
         let trailer_at = pack_bytes.checked_sub(TRAILER_BYTES as u64).ok_or("the file is shorter than a trailer")?;
         let padding = trailer_at.checked_sub(end).ok_or("index and records reach beyond the trailer")?;
         if self.index_offset < HEADER_BYTES as u64 || padding >= super::ALIGNMENT {
@@ -83,23 +84,20 @@ impl Trailer {
         Ok(())
     }
 
-    /// The stored bytes of index and records together.
-    pub fn meta_bytes(&self) -> u64 {
-        u64::from(self.index_stored) + u64::from(self.records_stored)
+    /// How many bytes from `index_offset` to the trailer: the sections and, in the aligned layout, padding.
+    pub fn sections_bytes(&self, pack_bytes: u64) -> u64 {
+        pack_bytes.saturating_sub(self.index_offset).saturating_sub(TRAILER_BYTES as u64)
     }
 
-    /// How many bytes from the end of a pack hold index, records and trailer.
-    pub fn tail_bytes(&self, pack_bytes: u64) -> u64 {
-        pack_bytes.saturating_sub(self.index_offset)
-    }
-
-    /// Splits the stored index and the stored records off bytes that begin at `index_offset`, and checks their hash.
-    pub fn split<'a>(&self, pack: PackUid, from_index: &'a [u8]) -> Result<(&'a [u8], &'a [u8]), Damage> {
+    /// Splits the bytes between `index_offset` and the trailer into stored index and stored records, and checks their
+    /// hash.
+    pub fn split<'a>(&self, pack: PackUid, sections: &'a [u8]) -> Result<(&'a [u8], &'a [u8]), Damage> {
+        let damage = |what: &str| Damage::new(pack, "index", what);
         let (index, records) = (self.index_stored as usize, self.records_stored as usize);
-        let meta = from_index.get(..index + records).ok_or_else(|| Damage::new(pack, "index", "it is cut short"))?;
-        if blake3::hash(meta).as_bytes() != &self.meta_hash {
-            return Err(Damage::new(pack, "index", "the hash over index and records is wrong"));
+        if blake3::hash(sections).as_bytes() != &self.sections_hash {
+            return Err(damage("the hash over index and records is wrong"));
         }
-        Ok(meta.split_at(index))
+        let stored = sections.get(..index + records).ok_or_else(|| damage("it is cut short"))?;
+        Ok(stored.split_at(index))
     }
 }

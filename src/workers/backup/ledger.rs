@@ -282,6 +282,9 @@ impl<'a> Ledger<'a> {
         self.had_issues |= !gathered.issues.is_empty();
         let committed = self.backup.workshop.db.transaction::<_, Refusal, _>("commit a page", move |conn| {
             queue::assert_held(conn, &lease).map_err(TxError::widen)?;
+            if gathered.has_versions() {
+                queue::made_progress_in(conn, &lease)?;
+            }
             let packs = repository::commit(conn, storage, writer, &flushed).map_err(TxError::widen)?;
             Ok(gathered.write(conn, chain, point, &packs, resolve)?)
         });

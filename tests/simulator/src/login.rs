@@ -155,26 +155,8 @@ struct Claims {
 }
 
 fn check_assertion(app: &App, tenant: &str, registration: &Registration, assertion: &str) -> Result<(), LoginError> {
-    use jsonwebtoken::{Algorithm, DecodingKey, Validation};
     let bad = |text: &str| refuse(401, "invalid_client", 700_027, text);
-    let header = jsonwebtoken::decode_header(assertion).map_err(|_| bad("Client assertion is not a readable JWT."))?;
-    if !matches!(header.alg, Algorithm::PS256 | Algorithm::RS256) {
-        return Err(bad("Client assertion must be signed with PS256 or RS256."));
-    }
-    let thumbprint = header.x5t_s256.ok_or_else(|| bad("Client assertion has no 'x5t#S256' header."))?;
-    let certificate = registration.certificates.iter().find(|have| have.thumbprint == thumbprint).ok_or_else(|| {
-        bad("The certificate with the identifier used to sign the client assertion is not registered on application.")
-    })?;
-    let key = DecodingKey::from_rsa_pem(certificate.pem.as_bytes())
-        .map_err(|_| bad("The registered certificate has no RSA key."))?;
-    // Times are checked below, against the tenant's clock instead of the machine's.
-    let mut validation = Validation::new(header.alg);
-    validation.validate_exp = false;
-    validation.validate_aud = false;
-    validation.required_spec_claims.clear();
-    let claims = jsonwebtoken::decode::<Claims>(assertion, &key, &validation)
-        .map_err(|_| bad("Client assertion failed signature validation."))?
-        .claims;
+    let claims = verify_signature(registration, assertion)?;
     let audiences = [app.tenant_id.as_str(), tenant].map(|t| format!("{}/{t}/oauth2/v2.0/token", app.origin()));
     if !audiences.contains(&claims.aud) {
         let text = format!("Client assertion audience claim does not match the token endpoint, have '{}'.", claims.aud);
@@ -205,6 +187,28 @@ fn check_assertion(app: &App, tenant: &str, registration: &Registration, asserti
         return Err(bad("Client assertion was used before (jti)."));
     }
     Ok(())
+}
+
+fn verify_signature(registration: &Registration, assertion: &str) -> Result<Claims, LoginError> {
+    use jsonwebtoken::{Algorithm, DecodingKey, Validation};
+    let bad = |text: &str| refuse(401, "invalid_client", 700_027, text);
+    let header = jsonwebtoken::decode_header(assertion).map_err(|_| bad("Client assertion is not a readable JWT."))?;
+    if !matches!(header.alg, Algorithm::PS256 | Algorithm::RS256) {
+        return Err(bad("Client assertion must be signed with PS256 or RS256."));
+    }
+    let thumbprint = header.x5t_s256.ok_or_else(|| bad("Client assertion has no 'x5t#S256' header."))?;
+    let certificate = registration.certificates.iter().find(|have| have.thumbprint == thumbprint).ok_or_else(|| {
+        bad("The certificate with the identifier used to sign the client assertion is not registered on application.")
+    })?;
+    let key = DecodingKey::from_rsa_pem(certificate.pem.as_bytes())
+        .map_err(|_| bad("The registered certificate has no RSA key."))?;
+    // Times are checked below, against the tenant's clock instead of the machine's.
+    let mut validation = Validation::new(header.alg);
+    validation.validate_exp = false;
+    validation.validate_aud = false;
+    validation.required_spec_claims.clear();
+    let verified = jsonwebtoken::decode::<Claims>(assertion, &key, &validation);
+    verified.map(|data| data.claims).map_err(|_| bad("Client assertion failed signature validation."))
 }
 
 fn basic_credentials(header: Option<&str>) -> Option<(String, String)> {

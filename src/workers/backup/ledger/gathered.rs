@@ -154,6 +154,11 @@ impl Gathered {
         self.ops.len() + self.met.len() + self.issues.len()
     }
 
+    /// Whether items were written or ended: an attempt that only repeats a walk does not count as progress.
+    pub fn has_versions(&self) -> bool {
+        !self.ops.is_empty()
+    }
+
     pub fn is_empty(&self) -> bool {
         self.len() == 0 && self.cursors.is_empty()
     }

@@ -1,11 +1,11 @@
 //! Reads the JSON of a message that a client sends, and refuses what Graph refuses.
 
 use super::Call;
-use super::attachments;
+use super::{attachments, extended};
 use crate::clock::parse_iso;
 use crate::reply::Refusal;
 use crate::store::folder::Changed;
-use crate::store::message::{Body, Class, Flag, FlagStatus, Importance, Message, Person};
+use crate::store::message::{Body, Flag, FlagStatus, Importance, Message, Person};
 use serde_json::{Map, Value};
 
 /// What the JSON is for; decides which properties may be in it.
@@ -80,8 +80,7 @@ fn refuse_read_only(call: &Call, name: &str, purpose: Purpose) -> Result<(), Ref
 }
 
 fn set(call: &Call, m: &mut Message, name: &str, value: &Value, purpose: Purpose) -> Result<Changed, Refusal> {
-    let wrong = || Refusal::new(400, "RequestBodyRead", &format!("Cannot read the value of the property '{name}'."));
-    let text = || value.as_str().map(str::to_owned).ok_or_else(wrong);
+    let wrong = || wrong_value(name);
     let truth = || value.as_bool().ok_or_else(wrong);
     match name {
         "isRead" => {
@@ -97,25 +96,7 @@ fn set(call: &Call, m: &mut Message, name: &str, value: &Value, purpose: Purpose
             return Ok(Changed::CATEGORIES);
         }
         "importance" => m.importance = value.as_str().and_then(Importance::parse).ok_or_else(wrong)?,
-        "subject" => m.subject = value.as_str().unwrap_or_default().to_owned(),
-        "body" => m.body = read_body(value).ok_or_else(wrong)?,
-        "from" => m.from = read_person(value),
-        "sender" => m.sender = read_person(value),
-        "toRecipients" => m.to = read_people(value).ok_or_else(wrong)?,
-        "ccRecipients" => m.cc = read_people(value).ok_or_else(wrong)?,
-        "bccRecipients" => m.bcc = read_people(value).ok_or_else(wrong)?,
-        "replyTo" => {
-            m.reply_to = read_people(value).ok_or_else(wrong)?;
-            if m.reply_to.iter().any(|p| !p.address.contains('@')) {
-                return Err(Refusal::new(400, "ErrorInvalidRecipients", "At least one recipient is not valid."));
-            }
-        }
-        "internetMessageId" => m.internet_message_id = text()?,
-        "internetMessageHeaders" => m.headers = read_headers(value)?,
-        "isReadReceiptRequested" => m.read_receipt = value.as_bool().unwrap_or(false),
-        "isDeliveryReceiptRequested" => m.delivery_receipt = value.as_bool().unwrap_or(false),
-        "inferenceClassification" => m.other_inbox = value.as_str() == Some("other"),
-        "singleValueExtendedProperties" => set_properties(call, m, value, purpose)?,
+        "singleValueExtendedProperties" => extended::set_properties(call, m, value, purpose)?,
         "attachments" => attach_all(call, m, value)?,
         "@odata.type" if value != "#microsoft.graph.message" => {
             return Err(Refusal::bad_request("Only microsoft.graph.message can be created."));
@@ -132,7 +113,8 @@ fn set(call: &Call, m: &mut Message, name: &str, value: &Value, purpose: Purpose
             }
         }
         "@odata.type" => {}
-        other if IGNORED.contains(&other) || purpose == Purpose::Nested => {}
+        other if IGNORED.contains(&other) => {}
+        _ if set_content(m, name, value)? || purpose == Purpose::Nested => {}
         _ => {
             let text = format!("The property '{name}' does not exist on type 'microsoft.graph.message'.");
             return Err(Refusal::new(400, "RequestBodyRead", &text));
@@ -141,82 +123,44 @@ fn set(call: &Call, m: &mut Message, name: &str, value: &Value, purpose: Purpose
     Ok(Changed::ALL)
 }
 
+/// Who, what and how of the text; true if it was such a property.
+fn set_content(m: &mut Message, name: &str, value: &Value) -> Result<bool, Refusal> {
+    let wrong = || wrong_value(name);
+    match name {
+        "subject" => m.subject = value.as_str().unwrap_or_default().to_owned(),
+        "body" => m.body = read_body(value).ok_or_else(wrong)?,
+        "from" => m.from = read_person(value),
+        "sender" => m.sender = read_person(value),
+        "toRecipients" => m.to = read_people(value).ok_or_else(wrong)?,
+        "ccRecipients" => m.cc = read_people(value).ok_or_else(wrong)?,
+        "bccRecipients" => m.bcc = read_people(value).ok_or_else(wrong)?,
+        "replyTo" => {
+            m.reply_to = read_people(value).ok_or_else(wrong)?;
+            if m.reply_to.iter().any(|p| !p.address.contains('@')) {
+                return Err(Refusal::new(400, "ErrorInvalidRecipients", "At least one recipient is not valid."));
+            }
+        }
+        "internetMessageId" => m.internet_message_id = value.as_str().map(str::to_owned).ok_or_else(wrong)?,
+        "internetMessageHeaders" => m.headers = read_headers(value)?,
+        "isReadReceiptRequested" => m.read_receipt = value.as_bool().unwrap_or(false),
+        "isDeliveryReceiptRequested" => m.delivery_receipt = value.as_bool().unwrap_or(false),
+        "inferenceClassification" => m.other_inbox = value.as_str() == Some("other"),
+        _ => return Ok(false),
+    }
+    Ok(true)
+}
+
+fn wrong_value(name: &str) -> Refusal {
+    let text = format!("Cannot read the value of the property '{name}'.");
+    Refusal::new(400, "RequestBodyRead", &text)
+}
+
 fn attach_all(call: &Call, m: &mut Message, value: &Value) -> Result<(), Refusal> {
     for one in value.as_array().into_iter().flatten() {
         let attachment = attachments::read(call, one)?;
         m.attach(attachment);
     }
     Ok(())
-}
-
-// The draft state and the dates follow from these only when the message is made.
-fn set_properties(call: &Call, m: &mut Message, value: &Value, purpose: Purpose) -> Result<(), Refusal> {
-    let wrong = || Refusal::new(400, "ErrorInvalidProperty", "Extended properties need an id and a value.");
-    for one in value.as_array().ok_or_else(wrong)? {
-        let (Some(id), Some(value)) = (one["id"].as_str(), one["value"].as_str()) else {
-            return Err(wrong());
-        };
-        if !is_property_id(id) {
-            return Err(Refusal::new(
-                400,
-                "ErrorInvalidExtendedProperty",
-                &format!("'{id}' is not the id of an extended property."),
-            ));
-        }
-        let create = purpose == Purpose::Create;
-        match well_known_tag(id).as_deref() {
-            Some("e07") if create => {
-                let bits: i64 = value.parse().map_err(|_| wrong())?;
-                m.is_draft = bits & 8 != 0;
-                m.is_read |= bits & 1 != 0;
-            }
-            Some("39") if create => m.sent = parse_iso(value).ok_or_else(wrong)?,
-            Some("e06") if create => m.received = parse_iso(value).ok_or_else(wrong)?,
-            Some("1a") if create => {
-                m.class = match value {
-                    "IPM.Note" => Class::Note,
-                    "IPM.Note.SMIME.MultipartSigned" => Class::SmimeSigned,
-                    other => Class::Other(other.to_owned()),
-                };
-            }
-            Some(_) => call.violation("property_without_effect", format!("'{id}' has an effect only on create")),
-            None => m.set_property(id, value),
-        }
-    }
-    Ok(())
-}
-
-fn well_known_tag(id: &str) -> Option<String> {
-    let (kind, tag) = id.split_once(' ')?;
-    let tag = tag.trim().to_ascii_lowercase();
-    let tag = tag.strip_prefix("0x")?.trim_start_matches('0').to_owned();
-    let known = matches!(
-        (kind.to_ascii_lowercase().as_str(), tag.as_str()),
-        ("integer", "e07") | ("systemtime", "39" | "e06") | ("string", "1a")
-    );
-    known.then_some(tag)
-}
-
-/// `Type 0xHHHH`, `Type {guid} Name x` or `Type {guid} Id 0xHHHH`.
-fn is_property_id(id: &str) -> bool {
-    const TYPES: [&str; 8] = ["String", "Integer", "SystemTime", "Boolean", "Binary", "Double", "Long", "CLSID"];
-    let Some((kind, rest)) = id.split_once(' ') else {
-        return false;
-    };
-    if !TYPES.iter().any(|have| have.eq_ignore_ascii_case(kind)) {
-        return false;
-    }
-    let hex = |text: &str| text.strip_prefix("0x").is_some_and(|h| !h.is_empty() && u64::from_str_radix(h, 16).is_ok());
-    match rest.split_once('}') {
-        Some((guid, tail)) => {
-            let guid = guid.trim_start_matches('{');
-            let tail = tail.trim_start();
-            uuid::Uuid::parse_str(guid).is_ok()
-                && (tail.strip_prefix("Name ").is_some_and(|n| !n.is_empty())
-                    || tail.strip_prefix("Id ").is_some_and(hex))
-        }
-        None => hex(rest),
-    }
 }
 
 fn read_headers(value: &Value) -> Result<Vec<(String, String)>, Refusal> {

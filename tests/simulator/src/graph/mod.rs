@@ -4,6 +4,7 @@
 pub mod attachments;
 pub mod create;
 pub mod delta;
+pub mod extended;
 pub mod filter;
 pub mod folder_delta;
 pub mod folders;

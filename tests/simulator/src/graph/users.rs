@@ -72,21 +72,7 @@ pub fn organization(call: &Call) -> Answer {
 
 pub fn list(call: &Call) -> Answer {
     call.query.check_select(&KNOWN, "user")?;
-    let eventual = call.request.header("consistencylevel").is_some_and(|v| v.eq_ignore_ascii_case("eventual"));
-    let keep: fn(&Profile) -> bool = match call.query.filter.as_deref().map(str::trim) {
-        None => |_| true,
-        Some("userType ne 'Guest'") if eventual && call.query.count => |p| p.kind != UserKind::Guest,
-        Some("userType ne 'Guest'") => {
-            let text = "Operator 'ne' needs $count=true and the header ConsistencyLevel: eventual.";
-            return Err(Refusal::new(400, "Request_UnsupportedQuery", text));
-        }
-        Some("userType eq 'Guest'") => |p| p.kind == UserKind::Guest,
-        Some("userType eq 'Member'") => |p| p.kind != UserKind::Guest,
-        Some("accountEnabled eq true") => |p| enabled(p),
-        Some(_) => {
-            return Err(Refusal::new(400, "Request_UnsupportedQuery", "Unsupported Query."));
-        }
-    };
+    let keep = wanted_kind(call)?;
     let size = match call.query.top {
         Some(top) if top == 0 || top > 999 => {
             return Err(Refusal::new(
@@ -123,6 +109,25 @@ pub fn list(call: &Call) -> Answer {
         out["@odata.nextLink"] = json!(call.url(&format!("/users?{joint}$skiptoken={token}")));
     }
     Ok(Reply::ok(out))
+}
+
+/// The few filters on users that the directory takes, as a test on the profile.
+fn wanted_kind(call: &Call) -> Result<fn(&Profile) -> bool, Refusal> {
+    let eventual = call.request.header("consistencylevel").is_some_and(|v| v.eq_ignore_ascii_case("eventual"));
+    Ok(match call.query.filter.as_deref().map(str::trim) {
+        None => |_| true,
+        Some("userType ne 'Guest'") if eventual && call.query.count => |p| p.kind != UserKind::Guest,
+        Some("userType ne 'Guest'") => {
+            let text = "Operator 'ne' needs $count=true and the header ConsistencyLevel: eventual.";
+            return Err(Refusal::new(400, "Request_UnsupportedQuery", text));
+        }
+        Some("userType eq 'Guest'") => |p| p.kind == UserKind::Guest,
+        Some("userType eq 'Member'") => |p| p.kind != UserKind::Guest,
+        Some("accountEnabled eq true") => |p| enabled(p),
+        Some(_) => {
+            return Err(Refusal::new(400, "Request_UnsupportedQuery", "Unsupported Query."));
+        }
+    })
 }
 
 pub fn one(call: &Call) -> Answer {
@@ -218,13 +223,25 @@ fn enabled(p: &Profile) -> bool {
 }
 
 fn user_json(user: &User, query: &Query) -> Map<String, Value> {
-    let p = user.profile();
+    let mut all = Map::new();
+    all.insert("id".into(), json!(user.id));
+    for (name, value) in properties(&user.profile()) {
+        let wanted = match &query.select {
+            None => DEFAULT.contains(&name),
+            Some(_) => query.wants(name),
+        };
+        if wanted {
+            all.insert(name.into(), value);
+        }
+    }
+    all
+}
+
+fn properties(p: &Profile) -> [(&'static str, Value); 23] {
     let licensed = p.kind == UserKind::Member && p.mailbox != MailboxState::Unlicensed;
     let mail = (p.mailbox != MailboxState::Unlicensed || p.kind == UserKind::Guest).then(|| p.principal_name.clone());
     let text = |s: &str| if s.is_empty() { Value::Null } else { json!(s) };
-    let mut all = Map::new();
-    all.insert("id".into(), json!(user.id));
-    for (name, value) in [
+    [
         ("displayName", json!(p.display_name)),
         ("givenName", text(&p.given_name)),
         ("surname", text(&p.surname)),
@@ -232,7 +249,7 @@ fn user_json(user: &User, query: &Query) -> Map<String, Value> {
         ("mail", json!(mail)),
         ("jobTitle", text(&p.job_title)),
         ("department", text(&p.department)),
-        ("accountEnabled", json!(enabled(&p))),
+        ("accountEnabled", json!(enabled(p))),
         ("userType", json!(if p.kind == UserKind::Guest { "Guest" } else { "Member" })),
         ("assignedLicenses", if licensed { json!([{"skuId": E3, "disabledPlans": []}]) } else { json!([]) }),
         (
@@ -255,16 +272,7 @@ fn user_json(user: &User, query: &Query) -> Map<String, Value> {
         ("companyName", json!("Contoso Simulated")),
         ("usageLocation", json!("DE")),
         ("otherMails", json!([])),
-    ] {
-        let wanted = match &query.select {
-            None => DEFAULT.contains(&name),
-            Some(_) => query.wants(name),
-        };
-        if wanted {
-            all.insert(name.into(), value);
-        }
-    }
-    all
+    ]
 }
 
 /// The user of a path, for the gate that runs before the handlers.

@@ -65,3 +65,55 @@ async fn a_lazy_mailbox_answers_and_takes_edits() {
     let mime = tenant.get(&format!("/users/{user}/messages/{second}/$value")).await;
     assert!(mime.body.as_str().expect("text").contains("MIME-Version: 1.0"));
 }
+
+#[actix_web::test]
+async fn https_is_served_under_its_own_authority() {
+    let options = Options { users: 1, messages: 1, https: true, ..Options::default() };
+    let simulator = kodo_simulator::Simulator::start(options).await.expect("the simulator starts");
+    let pem = simulator.ca_pem().expect("a certificate").as_bytes();
+    let authority = reqwest::Certificate::from_pem(pem).expect("a certificate");
+    let client = reqwest::Client::builder().add_root_certificate(authority).build().expect("a client");
+
+    let answer = client.get(format!("{}/info", simulator.control_url())).send().await.expect("an answer");
+
+    assert_eq!(answer.status(), 200);
+}
+
+#[actix_web::test]
+async fn a_restored_message_has_the_fingerprint_of_the_lost_one() {
+    let tenant = Tenant::small().await;
+    let user = tenant.user();
+    let before = fingerprint(&tenant, &user);
+    let messages = before["messages"].as_array().expect("messages");
+    let plain = |m: &&Value| m["attachments"] == json!([]) && m["folder"] == "Inbox" && m["messageClass"] == "IPM.Note";
+    let lost = messages.iter().find(plain).expect("a plain message").clone();
+    let filter = format!("$filter=internetMessageId eq '{}'", lost["internetMessageId"].as_str().expect("an id"));
+    let read = tenant.get(&format!("/users/{user}/messages?{filter}")).await.values()[0].clone();
+    tenant.simulator.wipe_mailbox(&user).expect("wiped");
+
+    let mut body = json!({"singleValueExtendedProperties": [
+        {"id": "Integer 0x0E07", "value": "0"},
+        {"id": "SystemTime 0x0039", "value": read["sentDateTime"]},
+        {"id": "SystemTime 0x0E06", "value": read["receivedDateTime"]},
+    ]});
+    for name in [
+        "subject",
+        "body",
+        "from",
+        "sender",
+        "toRecipients",
+        "ccRecipients",
+        "bccRecipients",
+        "replyTo",
+        "isRead",
+        "flag",
+        "categories",
+        "importance",
+        "internetMessageId",
+    ] {
+        body[name] = read[name].clone();
+    }
+    tenant.create("inbox", body).await;
+
+    assert_eq!(fingerprint(&tenant, &user)["messages"][0], lost);
+}

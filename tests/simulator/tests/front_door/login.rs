@@ -99,7 +99,9 @@ mod assertion {
     const CERTIFICATE: &str = include_str!("assertion_certificate.pem");
 
     fn sign(tenant: &Tenant, algorithm: Algorithm, thumbprint: Option<&str>, exp_in: i64, jti: &str) -> String {
-        let now = chrono::Utc::now().timestamp();
+        let info = tenant.simulator.info();
+        let now =
+            chrono::DateTime::parse_from_rfc3339(info["now"].as_str().expect("a time")).expect("a time").timestamp();
         let claims = json!({
             "aud": tenant.token_url(&tenant.simulator.tenant_id()),
             "iss": "certified", "sub": "certified", "jti": jti, "nbf": now - 700, "exp": now + exp_in,

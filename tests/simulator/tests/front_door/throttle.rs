@@ -60,3 +60,21 @@ async fn an_undecorated_agent_and_a_double_slash_are_noted() {
 
     assert_eq!(tenant.violation_kinds(), vec!["user_agent", "double_slash"]);
 }
+
+#[actix_web::test]
+async fn coming_back_before_the_retry_after_of_a_fault_is_noted() {
+    let tenant = Tenant::small().await;
+    let plan = serde_json::json!({"rules": [{"kind": "status", "status": 503, "retry_after": 9, "times": 1}]});
+    tenant.simulator.set_faults(serde_json::from_value(plan).expect("a plan"));
+    let path = format!("/users/{}/mailFolders/inbox", tenant.user());
+
+    let struck = tenant.get(&path).await;
+    tenant.simulator.advance_clock(2);
+    let early = tenant.get(&path).await;
+    tenant.simulator.advance_clock(10);
+    let late = tenant.get(&path).await;
+
+    let statuses = [struck, early, late].map(|answer| answer.status.as_u16());
+    assert_eq!(statuses, [503, 200, 200]);
+    assert_eq!(tenant.violation_kinds(), vec!["before_retry_after"]);
+}
