@@ -104,8 +104,13 @@ async fn a_changed_flag_or_folder_downloads_no_message_again() -> anyhow::Result
     let user = &stage.users()[0];
     stage.back_up(user)?;
     let before = downloads(&stage);
-    let received: Vec<_> =
-        stage.mailbox(user)?.messages.into_iter().filter(|message| message["isDraft"] == json!(false)).take(9).collect();
+    let received: Vec<_> = stage
+        .mailbox(user)?
+        .messages
+        .into_iter()
+        .filter(|message| message["isDraft"] == json!(false))
+        .take(9)
+        .collect();
     for (at, message) in received.iter().enumerate() {
         let mut edit = json!({ "internet_message_id": message["internetMessageId"], "folder": message["folder"] });
         match at % 3 {
