@@ -26,7 +26,7 @@ async fn a_request_that_cannot_be_read_is_told_what_is_wrong() -> anyhow::Result
         (json, "{}".to_owned(), 400, "missing field `name`"),
         (Some("text/plain"), r#"{"name":"A"}"#.to_owned(), 400, "application/json"),
         (json, format!(r#"{{"name":"{}"}}"#, "x".repeat(2 << 20)), 413, "server.body_bytes_max"),
-        (json, r#"{"name":"   "}"#.to_owned(), 422, "name of a organization"),
+        (json, r#"{"name":"   "}"#.to_owned(), 422, "organization's name"),
         (json, r#"{"name":"12345"}"#.to_owned(), 422, "digits"),
     ];
     for (content_type, body, status, says) in cases {
