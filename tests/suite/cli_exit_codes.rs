@@ -1,7 +1,6 @@
 //! Bad input at the command line: a message that says what to do, and an exit code that scripts can rely on.
 
 use kodo_simulator::Options;
-use serde_json::json;
 
 use crate::support::stage::Stage;
 
@@ -87,44 +86,5 @@ async fn serve_says_what_keeps_it_from_starting() -> anyhow::Result<()> {
     stage.expect(&["init"])?;
     with("127.0.0.1:0", &taken.local_addr()?.to_string())?;
     check(&stage, &[(&["serve"], 1, "is in use by another process")]);
-    Ok(())
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_tenant_that_microsoft_refuses_says_what_to_fix() -> anyhow::Result<()> {
-    let stage = Stage::serving(small()).await?;
-    stage.expect(&["organization", "add", "Contoso"])?;
-    let secret_file = stage.dir.path().join("secret");
-    std::fs::write(&secret_file, "the secret\n")?;
-    let secret_file = secret_file.to_string_lossy().into_owned();
-    let app = |more: serde_json::Value| -> anyhow::Result<String> {
-        let mut wanted = json!({ "secret": "the secret" });
-        wanted.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        Ok(stage.tenant.register_app(wanted)?["client_id"].as_str().unwrap().to_owned())
-    };
-    let ours = stage.tenant.tenant_id();
-    let stranger = "11111111-2222-4333-8444-555555555555";
-
-    let cases = [
-        ("fine", ours.as_str(), app(json!({}))?, 0, "ready"),
-        ("wrong", &ours, app(json!({ "secret": "another" }))?, 1, "secret"),
-        ("expired", &ours, app(json!({ "secret_expired": true }))?, 1, "expired"),
-        ("disabled", &ours, app(json!({ "disabled": true }))?, 1, "disabled"),
-        ("unconsented", &ours, app(json!({ "roles": [] }))?, 1, "User.Read.All"),
-        ("unknown app", &ours, stranger.to_owned(), 1, "client"),
-        ("unknown tenant", "nowhere.example", app(json!({}))?, 1, "nowhere.example"),
-    ];
-    for (name, tenant, client, code, says) in &cases {
-        let add = ["tenant", "add", name, "--entra-tenant-id", tenant, "--client-id", client, "--secret-file"];
-        stage.expect(&[&add[..], &[secret_file.as_str()]].concat())?;
-        let ran = stage.run(&["tenant", "check", name]);
-        let said = format!("{}{}", ran.stdout, ran.stderr);
-        assert_eq!(ran.code, *code, "{name}: {ran:?}");
-        assert!(said.contains(says), "the check of \"{name}\" does not say \"{says}\": {said}");
-        eprintln!("{name}: {}", ran.stderr);
-    }
-    let listed = stage.expect(&["tenant", "list"])?;
-    let failing = listed["items"].as_array().unwrap().iter().filter(|tenant| tenant["state"] == "failing").count();
-    assert_eq!(failing, cases.len() - 1, "{listed}");
     Ok(())
 }
