@@ -46,7 +46,8 @@ pub trait Feature: Send + Sync {
         since: Option<&'a Cursor>,
     ) -> BoxFuture<'a, Result<ContainerChanges, WalkError>>;
 
-    /// One page of the changes in a container.
+    /// One page of the changes in a container. [`GraphError::NotFound`]: the container is gone. An item that moved is
+    /// removed here and present elsewhere, under the same id: what is gone is known when all containers are walked.
     fn page<'a>(
         &'a self,
         source: Source<'a>,

@@ -133,6 +133,10 @@ impl<'c> Call<'c> {
         &self.what
     }
 
+    pub(super) fn base(&self) -> &Url {
+        &self.client.0.base
+    }
+
     /// Sends until there is an answer, an error that sending again does not cure, or no attempt left.
     async fn send(mut self, want: Want) -> Result<Got, GraphError> {
         if !self.query.is_empty() {

@@ -28,6 +28,7 @@ pub(super) struct Throttle {
     concurrency: usize,
     requests_max: u64,
     uploads_max: u64,
+    everywhere: Arc<Semaphore>,
     directory: Arc<Gate>,
     mailboxes: Mutex<HashMap<String, Arc<Gate>>>,
 }
@@ -53,21 +54,26 @@ struct Fence {
 /// The right to one request: held until its body is read, and given back by [`Pass::finished`]. A request that is
 /// dropped half-way may still be at work at Microsoft, so its slot stays taken for a moment.
 pub(super) struct Pass {
-    slot: Option<OwnedSemaphorePermit>,
+    slots: Option<Slots>,
+}
+
+struct Slots {
+    _scope: OwnedSemaphorePermit,
+    _everywhere: OwnedSemaphorePermit,
 }
 
 impl Pass {
     pub(super) fn finished(mut self) {
-        self.slot = None;
+        self.slots = None;
     }
 }
 
 impl Drop for Pass {
     fn drop(&mut self) {
-        let (Some(slot), Ok(runtime)) = (self.slot.take(), tokio::runtime::Handle::try_current()) else { return };
+        let (Some(slots), Ok(runtime)) = (self.slots.take(), tokio::runtime::Handle::try_current()) else { return };
         runtime.spawn(async move {
             tokio::time::sleep(CANCELLED_COUNTS_FOR).await;
-            drop(slot);
+            drop(slots);
         });
     }
 }
@@ -94,6 +100,7 @@ impl Throttle {
             concurrency: config.mailbox_concurrency_max as usize,
             requests_max: config.mailbox_requests_per_10_min,
             uploads_max: config.mailbox_upload_bytes_per_5_min,
+            everywhere: Arc::new(Semaphore::new(config.concurrency_max as usize)),
             directory: Arc::new(Gate::new(DIRECTORY_CONCURRENCY_MAX, u64::MAX, u64::MAX)),
             mailboxes: Mutex::default(),
         }
@@ -116,12 +123,14 @@ impl Throttle {
 
     /// Waits for a free slot, for the fence to fall and for room in the windows.
     pub(super) async fn enter(&self, gate: &Gate, upload_bytes: u64) -> Result<Pass, TooLong> {
-        let slots = Arc::clone(&gate.slots);
-        let slot = slots.acquire_owned().await.expect("the semaphore of a scope is never closed");
+        let scope = slot_of(&gate.slots).await;
         for _ in 0..LOOKS_MAX {
+            let everywhere = slot_of(&self.everywhere).await;
             let Some(fence) = gate.look(self.start.elapsed(), upload_bytes) else {
-                return Ok(Pass { slot: Some(slot) });
+                return Ok(Pass { slots: Some(Slots { _scope: scope, _everywhere: everywhere }) });
             };
+            // Other mailboxes may go on while this one waits.
+            drop(everywhere);
             let wait = fence.until.saturating_duration_since(Instant::now());
             if wait > self.wait_max {
                 return Err(TooLong { wait, reason: fence.reason });
@@ -142,6 +151,10 @@ impl Throttle {
         let until = crate::clock::now() + chrono::Duration::from_std(left).ok()?;
         Some(Waiting { reason: fence.reason, until })
     }
+}
+
+async fn slot_of(slots: &Arc<Semaphore>) -> OwnedSemaphorePermit {
+    Arc::clone(slots).acquire_owned().await.expect("these semaphores are never closed")
 }
 
 impl Gate {

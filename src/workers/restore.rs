@@ -128,8 +128,8 @@ impl Restoration<'_> {
             let full = page.len() == PAGE_ITEMS as usize;
             after = page.last().map(|row| After { time: row.version.time, key: row.version.key });
             let page = self.wanted(container.id, page);
-            // An empty folder comes back too, unless nobody asked for the whole folder or it is hidden machinery.
-            let worth_creating = !page.is_empty() || (self.takes_all_of(container.id) && !container.hidden);
+            // An empty folder comes back too, unless nobody asked for the whole folder.
+            let worth_creating = !page.is_empty() || self.takes_all_of(container.id);
             if place.is_none() && worth_creating {
                 place = Some(self.open(container, by_id).await?);
             }

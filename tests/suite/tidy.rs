@@ -188,8 +188,13 @@ fn functions(text: &str) -> Vec<(String, usize)> {
         let indent = line.len() - line.trim_start().len();
         match &open {
             Some((name, start, level)) => {
-                if line.trim_start().starts_with('}') && indent == *level {
+                let level = *level;
+                if line.trim_start().starts_with('}') && indent == level {
                     found.push((name.clone(), number - start + 1));
+                    open = None;
+                }
+                // A declaration in a trait has no body.
+                if line.trim_start().starts_with(')') && line.ends_with(';') && indent == level {
                     open = None;
                 }
             }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use serde_json::Value;
 
 use super::fields::{flags, is_complete, is_draft, text, without_envelope};
-use super::folders::walk_error;
+use super::folder_requests::walk_error;
 use super::{IMMUTABLE_IDS, MESSAGE_PROPERTIES, PAGE_SIZE};
 use crate::features::{
     Change, Cursor, KnownVersion, Need, Next, Page, RemoteItem, Source, Walk, WalkError, change_tag, flag,
@@ -16,7 +16,10 @@ pub(super) async fn page(source: Source<'_>, folder: &str, walk: &Walk) -> Resul
     let endpoint = Endpoint::FolderMessagesDelta { user: source.user, folder };
     let call = match walk {
         Walk::Start => source.graph.get(endpoint).query("$select", MESSAGE_PROPERTIES),
-        Walk::Since(Cursor(link)) | Walk::Resume(Cursor(link)) => source.graph.follow(endpoint, link)?,
+        // A link of another service is one from before the configuration changed: it is worth nothing now.
+        Walk::Since(Cursor(link)) | Walk::Resume(Cursor(link)) => {
+            source.graph.follow(endpoint, link).map_err(|_| WalkError::Expired)?
+        }
     };
     let JsonPage { value, next, delta } =
         call.prefer(IMMUTABLE_IDS).prefer(PAGE_SIZE).page().await.map_err(walk_error)?;

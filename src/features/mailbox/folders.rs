@@ -6,18 +6,13 @@ use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
-use super::{IMMUTABLE_IDS, PAGE_SIZE};
+use super::folder_requests::{
+    AT_ONCE, FOLDERS_MAX, WireFolder, list, list_top, one_by_one, root_id, too_many, walk_delta, well_known_ids,
+};
 use crate::features::{ContainerChanges, Cursor, RemoteContainer, Source, WalkError};
 use crate::graph::{Endpoint, GraphError};
 
-const FOLDER_PROPERTIES: &str = "id,displayName,parentFolderId,childFolderCount,totalItemCount,isHidden";
-/// Exchange keeps mailboxes far below this.
-const FOLDERS_MAX: usize = 50_000;
-const DELTA_PAGES_MAX: usize = 10_000;
-/// Listings under way at once. The client itself holds a mailbox to four.
-const LISTINGS_AT_ONCE: usize = 4;
 /// Hidden folders whose disappearance is noticed; the cursor has to stay small.
 const HIDDEN_MAX: usize = 200;
 
@@ -49,20 +44,6 @@ struct State {
     well_known: BTreeMap<String, String>,
     /// Hidden folders at the top and what is below them.
     hidden: Vec<String>,
-}
-
-#[derive(Debug, Clone, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct WireFolder {
-    id: String,
-    #[serde(rename = "@odata.type", default)]
-    odata_type: Option<String>,
-    #[serde(rename = "@removed", default)]
-    removed: Option<Value>,
-    display_name: Option<String>,
-    parent_folder_id: Option<String>,
-    total_item_count: Option<u64>,
-    is_hidden: Option<bool>,
 }
 
 pub(super) async fn containers(source: Source<'_>, since: Option<&Cursor>) -> Result<ContainerChanges, WalkError> {
@@ -123,8 +104,11 @@ async fn changes(source: Source<'_>, mut state: State) -> Result<ContainerChange
             }
         }
     }
+    // A default folder may have been made since; none of them is hidden, and hidden ones are listed at every call.
     let news_at_top = present.values().any(|folder| {
-        folder.parent_folder_id.as_ref() == Some(&state.root) && !state.well_known.values().any(|id| *id == folder.id)
+        folder.parent_folder_id.as_ref() == Some(&state.root)
+            && folder.is_hidden != Some(true)
+            && !state.well_known.values().any(|id| *id == folder.id)
     });
     if news_at_top {
         let absent: Vec<&str> = WELL_KNOWN.into_iter().filter(|name| !state.well_known.contains_key(*name)).collect();
@@ -138,29 +122,6 @@ async fn changes(source: Source<'_>, mut state: State) -> Result<ContainerChange
 impl State {
     fn cursor(&self) -> Cursor {
         Cursor(serde_json::to_string(self).expect("strings and maps of strings are JSON"))
-    }
-}
-
-impl WireFolder {
-    fn is_complete(&self) -> bool {
-        self.is_search() || (self.display_name.is_some() && self.parent_folder_id.is_some())
-    }
-
-    fn gone(id: String) -> Self {
-        Self {
-            id,
-            odata_type: None,
-            removed: Some(Value::Null),
-            display_name: None,
-            parent_folder_id: None,
-            total_item_count: None,
-            is_hidden: None,
-        }
-    }
-
-    /// A search folder shows messages of other folders.
-    fn is_search(&self) -> bool {
-        self.odata_type.as_deref().is_some_and(|kind| kind.eq_ignore_ascii_case("#microsoft.graph.mailSearchFolder"))
     }
 }
 
@@ -179,53 +140,6 @@ fn container(folder: WireFolder, state: &State) -> Option<RemoteContainer> {
     })
 }
 
-/// The root's id; a mailbox that Graph does not reach is told apart here.
-async fn root_id(source: Source<'_>) -> Result<String, WalkError> {
-    let root = Endpoint::MailFolder { user: source.user, folder: "msgfolderroot" };
-    match source.graph.get(root).prefer(IMMUTABLE_IDS).query("$select", "id").json().await {
-        Ok(folder) => Ok(folder["id"].as_str().unwrap_or_default().to_owned()),
-        Err(error @ (GraphError::NoService { .. } | GraphError::NotFound { .. })) => {
-            Err(WalkError::NotApplicable(error.to_string()))
-        }
-        Err(error) => Err(error.into()),
-    }
-}
-
-/// Walks the folder delta to its end.
-async fn walk_delta(source: Source<'_>, since: Option<&str>) -> Result<(Vec<WireFolder>, String), WalkError> {
-    let endpoint = Endpoint::MailFoldersDelta { user: source.user };
-    let mut call = match since {
-        Some(link) => source.graph.follow(endpoint, link)?,
-        None => source.graph.get(endpoint).query("$select", FOLDER_PROPERTIES),
-    };
-    let mut folders = Vec::new();
-    for _ in 0..DELTA_PAGES_MAX {
-        let page = call.prefer(IMMUTABLE_IDS).prefer(PAGE_SIZE).page().await.map_err(walk_error)?;
-        for folder in page.value {
-            folders.push(wire(folder, endpoint)?);
-        }
-        if folders.len() > FOLDERS_MAX {
-            break;
-        }
-        match (page.next, page.delta) {
-            (Some(next), _) => call = source.graph.follow(endpoint, &next)?,
-            (None, Some(delta)) => return Ok((folders, delta)),
-            (None, None) => return Err(GraphError::protocol(endpoint, "the last page has no deltaLink").into()),
-        }
-    }
-    Err(too_many(endpoint))
-}
-
-async fn list_top(source: Source<'_>) -> Result<Vec<WireFolder>, WalkError> {
-    list(source, Endpoint::MailFolders { user: source.user }).await
-}
-
-async fn list(source: Source<'_>, endpoint: Endpoint<'_>) -> Result<Vec<WireFolder>, WalkError> {
-    let query = [("includeHiddenFolders", "true"), ("$select", FOLDER_PROPERTIES)];
-    let folders = source.graph.list(endpoint, FOLDERS_MAX, &query, &[IMMUTABLE_IDS, PAGE_SIZE]).await?;
-    folders.into_iter().map(|folder| wire(folder, endpoint)).collect()
-}
-
 /// `folders` and everything below them. Every folder is asked for children: the count that Graph gives may leave out
 /// hidden ones.
 async fn descend(source: Source<'_>, folders: Vec<WireFolder>) -> Result<Vec<WireFolder>, WalkError> {
@@ -240,7 +154,7 @@ async fn descend(source: Source<'_>, folders: Vec<WireFolder>) -> Result<Vec<Wir
                 listed => listed,
             }
         });
-        let children: Vec<Vec<WireFolder>> = listings.buffer_unordered(LISTINGS_AT_ONCE).try_collect().await?;
+        let children: Vec<Vec<WireFolder>> = listings.buffer_unordered(AT_ONCE).try_collect().await?;
         level = Vec::new();
         for folder in children.into_iter().flatten() {
             if seen.insert(folder.id.clone()) {
@@ -271,36 +185,6 @@ async fn hidden_folders(source: Source<'_>, state: &mut State) -> Result<Vec<Wir
     Ok(hidden)
 }
 
-/// Each of these folders, or `None` if it does not exist.
-async fn one_by_one(source: Source<'_>, ids: Vec<String>) -> Result<Vec<(String, Option<WireFolder>)>, WalkError> {
-    let answers = stream::iter(ids).map(|id| async move {
-        let endpoint = Endpoint::MailFolder { user: source.user, folder: &id };
-        let call = source.graph.get(endpoint).prefer(IMMUTABLE_IDS).query("$select", FOLDER_PROPERTIES);
-        match call.json().await {
-            Ok(folder) => wire(folder, endpoint).map(|folder| (id.clone(), Some(folder))),
-            Err(GraphError::NotFound { .. }) => Ok((id.clone(), None)),
-            Err(error) => Err(error.into()),
-        }
-    });
-    answers.buffer_unordered(LISTINGS_AT_ONCE).try_collect().await
-}
-
-async fn well_known_ids(source: Source<'_>, names: &[&str]) -> Result<BTreeMap<String, String>, WalkError> {
-    // Owned names: the compiler cannot prove a future over borrowed ones to be Send.
-    let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-    let answers = stream::iter(names).map(|name| async move {
-        let endpoint = Endpoint::MailFolder { user: source.user, folder: &name };
-        match source.graph.get(endpoint).prefer(IMMUTABLE_IDS).query("$select", "id").json().await {
-            Ok(folder) => Ok(folder["id"].as_str().map(|id| (name.clone(), id.to_owned()))),
-            // Not every mailbox has every default folder, and not every cloud knows every name.
-            Err(GraphError::NotFound { .. } | GraphError::Refused { .. }) => Ok(None),
-            Err(error) => Err(WalkError::from(error)),
-        }
-    });
-    let found: Vec<Option<(String, String)>> = answers.buffer_unordered(LISTINGS_AT_ONCE).try_collect().await?;
-    Ok(found.into_iter().flatten().collect())
-}
-
 /// The ids of `top` and of all that is below them in `folders`.
 fn below(top: &[String], folders: &[WireFolder]) -> Vec<String> {
     let mut children: HashMap<&str, Vec<&str>> = HashMap::new();
@@ -320,26 +204,9 @@ fn below(top: &[String], folders: &[WireFolder]) -> Vec<String> {
     found
 }
 
-fn wire(folder: Value, endpoint: Endpoint<'_>) -> Result<WireFolder, WalkError> {
-    serde_json::from_value(folder)
-        .map_err(|error| GraphError::protocol(endpoint, &format!("a folder has an unexpected shape: {error}")).into())
-}
-
-fn too_many(endpoint: Endpoint<'_>) -> WalkError {
-    GraphError::protocol(endpoint, &format!("there are more than {FOLDERS_MAX} folders")).into()
-}
-
-pub(super) fn walk_error(error: GraphError) -> WalkError {
-    match error {
-        GraphError::Resync { .. } => WalkError::Expired,
-        GraphError::NoService { .. } => WalkError::NotApplicable(error.to_string()),
-        error => WalkError::Graph(error),
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 

@@ -14,6 +14,7 @@ mod attachments;
 mod capture;
 mod changes;
 mod fields;
+mod folder_requests;
 mod folders;
 mod marker;
 mod message;

@@ -2,7 +2,8 @@
 
 use crate::app::App;
 use crate::company::populate;
-use crate::control::{self, ControlError, edits, fingerprint, setup};
+use crate::control::fingerprint::{self, Detail};
+use crate::control::{self, ControlError, edits, setup};
 use crate::faults::{FaultPlan, Faults};
 use crate::locks::write;
 use crate::options::{Limits, Options};
@@ -128,7 +129,13 @@ impl Simulator {
     /// The canonical document; see the README for its shape.
     pub fn fingerprint(&self, user: &str) -> anyhow::Result<Vec<u8>> {
         let user = control::user(&self.app, user).map_err(flat)?;
-        Ok(fingerprint::whole(&user, false))
+        Ok(fingerprint::whole(&user, Detail::Whole))
+    }
+
+    /// The canonical document of what Graph lets a client bring back.
+    pub fn restorable_fingerprint(&self, user: &str) -> anyhow::Result<Vec<u8>> {
+        let user = control::user(&self.app, user).map_err(flat)?;
+        Ok(fingerprint::whole(&user, Detail::Restorable))
     }
 
     pub fn new_mail(&self, user: &str, wanted: Value) -> anyhow::Result<Value> {

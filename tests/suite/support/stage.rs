@@ -248,7 +248,7 @@ impl Stage {
 
     /// What the tenant holds of a mailbox, to compare with.
     pub fn mailbox(&self, user: &str) -> anyhow::Result<Mailbox> {
-        Mailbox::parse(&self.tenant.fingerprint(user)?)
+        Mailbox::parse(&self.tenant.restorable_fingerprint(user)?)
     }
 
     /// Requests that no client should send.

@@ -5,10 +5,11 @@
 use crate::app::User;
 use crate::clock::iso;
 use crate::locks::read;
+use crate::mime::LINK_FILE;
 use crate::store::Found;
 use crate::store::folder::TOP;
 use crate::store::ids::{self, IdKind};
-use crate::store::message::{Attachment, AttachmentContent, Message, Person};
+use crate::store::message::{Attachment, AttachmentContent, Class, Message, Person};
 use actix_web::HttpResponse;
 use bytes::Bytes;
 use serde_json::{Value, json};
@@ -17,19 +18,30 @@ use std::sync::Arc;
 
 const PER_PIECE: usize = 200;
 
-pub fn stream(user: Arc<User>, with_ids: bool) -> HttpResponse {
-    let pieces = Pieces::new(user, with_ids).map(Ok::<Bytes, Infallible>);
+/// What is told of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Detail {
+    Whole,
+    WithIds,
+    /// Only what Graph lets a client bring back. A link attachment has no address in v1.0, so it may come back as the
+    /// small page that its MIME has; a meeting request cannot be created, so its calendar part may come back as an
+    /// attachment of an ordinary message.
+    Restorable,
+}
+
+pub fn stream(user: Arc<User>, detail: Detail) -> HttpResponse {
+    let pieces = Pieces::new(user, detail).map(Ok::<Bytes, Infallible>);
     HttpResponse::Ok().content_type("application/json").streaming(futures_util::stream::iter(pieces))
 }
 
 /// The whole document at once.
-pub fn whole(user: &Arc<User>, with_ids: bool) -> Vec<u8> {
-    Pieces::new(Arc::clone(user), with_ids).flat_map(|piece| piece.to_vec()).collect()
+pub fn whole(user: &Arc<User>, detail: Detail) -> Vec<u8> {
+    Pieces::new(Arc::clone(user), detail).flat_map(|piece| piece.to_vec()).collect()
 }
 
 struct Pieces {
     user: Arc<User>,
-    with_ids: bool,
+    detail: Detail,
     folders: Vec<(String, u32)>,
     folder: usize,
     items: std::vec::IntoIter<u64>,
@@ -45,7 +57,7 @@ enum State {
 }
 
 impl Pieces {
-    fn new(user: Arc<User>, with_ids: bool) -> Self {
+    fn new(user: Arc<User>, detail: Detail) -> Self {
         let mut folders: Vec<(String, u32)> = {
             let mailbox = read(&user.mailbox);
             mailbox
@@ -55,7 +67,7 @@ impl Pieces {
                 .collect()
         };
         folders.sort();
-        Self { user, with_ids, folders, folder: 0, items: Vec::new().into_iter(), state: State::Head, first: true }
+        Self { user, detail, folders, folder: 0, items: Vec::new().into_iter(), state: State::Head, first: true }
     }
 
     fn head(&self) -> Bytes {
@@ -107,9 +119,12 @@ impl Pieces {
     }
 
     fn line(&self, path: &str, found: &Found) -> Value {
-        let mut line = describe(&found.message());
+        let mut line = match self.detail {
+            Detail::Restorable => restorable(&found.message()),
+            Detail::Whole | Detail::WithIds => describe(&found.message()),
+        };
         line["folder"] = json!(path);
-        if self.with_ids {
+        if self.detail == Detail::WithIds {
             let guid = read(&self.user.mailbox).guid.clone();
             line["immutable_id"] = json!(ids::item_id(&guid, IdKind::Immutable, found.item, found.incarnation));
         }
@@ -162,6 +177,32 @@ fn describe(m: &Message) -> Value {
         "bodyHash": blake3::hash(m.body.content.as_bytes()).to_hex().as_str(),
         "attachments": attachments,
     })
+}
+
+fn restorable(m: &Message) -> Value {
+    let mut line = describe(m);
+    let mut invitation = Value::Null;
+    if let Class::MeetingRequest { ics, .. } = &m.class {
+        invitation = json!(blake3::hash(ics.trim_end().as_bytes()).to_hex().as_str());
+        line["messageClass"] = json!(Class::Note.name());
+    }
+    let mut kept = Vec::new();
+    for attachment in &m.attachments {
+        match &attachment.content {
+            AttachmentContent::Reference => kept.push(json!({"kind": "link", "name": attachment.name})),
+            AttachmentContent::File(blob) if blob.bytes().trim_ascii_end() == LINK_FILE.as_bytes() => {
+                kept.push(json!({"kind": "link", "name": attachment.name.trim_end_matches(".html")}));
+            }
+            AttachmentContent::File(blob) if attachment.content_type.starts_with("text/calendar") => {
+                invitation = json!(blake3::hash(blob.bytes().trim_ascii_end()).to_hex().as_str());
+            }
+            AttachmentContent::File(_) | AttachmentContent::Item(_) => kept.push(self::attachment(attachment)),
+        }
+    }
+    kept.sort_by_key(Value::to_string);
+    line["attachments"] = json!(kept);
+    line["invitation"] = invitation;
+    line
 }
 
 fn person(p: &Person) -> Value {

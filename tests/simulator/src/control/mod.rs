@@ -5,6 +5,7 @@ pub mod edits;
 pub mod fingerprint;
 pub mod setup;
 
+use self::fingerprint::Detail;
 use crate::app::{App, User};
 use crate::faults::{FaultPlan, Faults};
 use crate::locks::{read, write};
@@ -33,9 +34,14 @@ fn not_found(what: &str) -> ControlError {
 pub fn answer(app: Arc<App>, request: &Request) -> HttpResponse {
     let words: Vec<&str> = request.segments.iter().skip(1).map(String::as_str).collect();
     if let ("GET", ["users", name, "mailbox", "fingerprint"]) = (request.method.as_str(), words.as_slice()) {
-        let with_ids = request.raw_query.split('&').any(|option| option == "ids=1");
+        let asked = |wanted: &str| request.raw_query.split('&').any(|option| option == wanted);
+        let detail = match (asked("ids=1"), asked("restorable=1")) {
+            (true, _) => Detail::WithIds,
+            (false, true) => Detail::Restorable,
+            (false, false) => Detail::Whole,
+        };
         return match user(&app, name) {
-            Ok(user) => fingerprint::stream(user, with_ids),
+            Ok(user) => fingerprint::stream(user, detail),
             Err(error) => failure(&error),
         };
     }

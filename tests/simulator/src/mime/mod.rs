@@ -13,6 +13,9 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 
+/// What stands in the MIME for an attachment that is a link.
+pub const LINK_FILE: &str = "<html><body><a href=\"https://invented.example/shared\">shared file</a></body></html>";
+
 pub fn write(message: &Message) -> Bytes {
     if let Some(raw) = &message.raw_mime {
         return raw.clone();
@@ -193,7 +196,7 @@ fn write_attachment(out: &mut Vec<u8>, attachment: &Attachment) {
         AttachmentContent::Reference => {
             line(out, &format!("Content-Type: text/html; name=\"{name}.html\""));
             line(out, "Content-Disposition: attachment\r\n");
-            line(out, "<html><body><a href=\"https://invented.example/shared\">shared file</a></body></html>");
+            line(out, LINK_FILE);
         }
     }
 }
