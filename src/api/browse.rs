@@ -176,29 +176,33 @@ fn read_level(
     Ok((items, counts))
 }
 
-/// Descends by names. A name may hold a slash itself, so the longest match of each level is tried first.
+/// Descends by names. A name may hold a slash itself, so the longest match of each level is taken; where a folder's
+/// name and another's well-known name are equal, the name that people see wins.
 fn at_path(all: &[Container], path: &str) -> ApiResult<Option<ContainerId>> {
     let mut here = None;
     let mut rest = path.trim_matches('/');
     while !rest.is_empty() {
-        let fits = |one: &&Container| {
-            one.parent == here
-                && [Some(one.name.as_str()), one.well_known.as_deref()].into_iter().flatten().any(|name| {
-                    let head = rest.get(..name.len());
-                    head.is_some_and(|head| head.eq_ignore_ascii_case(name))
-                        && matches!(rest.as_bytes().get(name.len()), None | Some(b'/'))
-                })
-        };
-        let found = all.iter().filter(fits).max_by_key(|one| one.name.len());
-        let Some(found) = found else {
+        let children = all.iter().filter(|one| one.parent == here);
+        let Some((length, _, found)) = children.filter_map(|one| matched(one, rest)).max() else {
             return Err(ApiError::NotFound(format!("there is no folder \"{rest}\" in \"{path}\" as of this point")));
         };
-        let by_name = rest.get(..found.name.len()).is_some_and(|head| head.eq_ignore_ascii_case(&found.name));
-        let taken = if by_name { found.name.len() } else { found.well_known.as_ref().map_or(0, String::len) };
-        rest = rest[taken..].trim_start_matches('/');
-        here = Some(found.id);
+        rest = rest[length..].trim_start_matches('/');
+        here = Some(found);
     }
     Ok(here)
+}
+
+/// How much of the path this container's name is, and whether it is the name that people see.
+fn matched(container: &Container, path: &str) -> Option<(usize, bool, ContainerId)> {
+    let begins = |name: &str| {
+        let head = path.get(..name.len())?;
+        let whole = matches!(path.as_bytes().get(name.len()), None | Some(b'/'));
+        (whole && head.to_lowercase() == name.to_lowercase()).then_some(name.len())
+    };
+    match begins(&container.name) {
+        Some(length) => Some((length, true, container.id)),
+        None => Some((begins(container.well_known.as_deref()?)?, false, container.id)),
+    }
 }
 
 fn path_to(all: &[Container], here: Option<ContainerId>) -> ApiResult<Vec<Container>> {
@@ -237,6 +241,8 @@ mod tests {
             container(2, Some(1), "A", None),
             container(3, Some(1), "A/B", None),
             container(4, Some(3), "Deep", None),
+            container(5, None, "Entwürfe", Some("drafts")),
+            container(6, None, "drafts", None),
         ]
     }
 
@@ -250,6 +256,7 @@ mod tests {
         assert_eq!(id_at("/posteingang/a"), Some(2));
         assert_eq!(id_at("Inbox"), Some(1));
         assert_eq!(id_at("inbox/A/B/deep"), Some(4));
+        assert_eq!(id_at("Drafts"), Some(6), "a folder of that name goes before the folder that is well known as it");
         assert!(at_path(&mailbox(), "inbox/nowhere").is_err());
     }
 

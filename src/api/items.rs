@@ -17,9 +17,6 @@ use crate::catalog::{self, ContentRef, VersionRow};
 use crate::ids::{ChainId, PointNumber, StorageId};
 use crate::repository::{Pieces, StoreError};
 
-/// Properties are JSON of one item; more than this is not an item.
-const PROPERTIES_BYTES_MAX: u64 = 16 << 20;
-
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ItemDetail {
     #[serde(flatten)]
@@ -34,7 +31,7 @@ pub async fn show(app: Data<Shared>, path: ItemPath) -> ApiResult<Json<ItemDetai
     let (storage, row) = find(&app, &path).await?;
     let reader = app.readers.open(&app, storage).await?;
     let ContentRef { pack, blob } = row.version.properties;
-    let json = reader.content(pack, blob, PROPERTIES_BYTES_MAX).await.map_err(storage_error)?;
+    let json = reader.read(pack, blob).await.map_err(storage_error)?;
     let properties = serde_json::from_slice(&json)
         .map_err(|err| ApiError::internal(&anyhow::Error::new(err).context("stored properties are not JSON")))?;
     Ok(Json(ItemDetail { item: row.into(), properties }))

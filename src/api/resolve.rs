@@ -20,11 +20,11 @@ pub fn checked_name(what: &str, name: &str) -> ApiResult<String> {
     let name = name.trim();
     let fits = (1..=NAME_CHARS_MAX).contains(&name.chars().count()) && !name.chars().any(char::is_control);
     if !fits {
-        return Err(ApiError::Unprocessable(format!("the name of a {what} has 1 to {NAME_CHARS_MAX} characters")));
+        return Err(ApiError::Unprocessable(format!("the {what}'s name must have 1 to {NAME_CHARS_MAX} characters")));
     }
     if name.bytes().all(|b| b.is_ascii_digit()) {
         return Err(ApiError::Unprocessable(format!(
-            "the name of a {what} cannot be digits alone: it would be taken for an id"
+            "the {what}'s name cannot be digits alone: it would be taken for an id"
         )));
     }
     Ok(name.to_owned())

@@ -38,6 +38,7 @@ pub const ROUTES: &[RouteRow] = &[
     post("/organizations", Configure, || web::to(organizations::add)),
     get("/tenants", Read, || web::to(tenants::list)),
     post("/tenants", Configure, || web::to(tenants::add)),
+    post("/tenants/{tenant}/credential", Configure, || web::to(tenants::replace_credential)),
     post("/tenants/{tenant}/check", Configure, || web::to(tenants::check)),
     post("/tenants/{tenant}/sync", StartRuns, || web::to(tenants::sync)),
     get("/resources", Read, || web::to(resources::list)),

@@ -11,7 +11,7 @@ use super::reference::Ref;
 use super::resolve::checked_name;
 use super::{Shared, resolve};
 use crate::db::DbError;
-use crate::graph::{Credential, GraphClient, GraphError, Severity, TenantCredentials};
+use crate::graph::{Credential, GraphClient, GraphError, Problem, Severity, TenantCredentials};
 use crate::ids::{OrganizationId, TaskId, TenantId};
 use crate::queue::work::{self, SyncWork};
 use crate::queue::{NewTask, Priority, TaskFilter, TaskKind};
@@ -54,6 +54,23 @@ pub struct CertificateBody {
     pub certificate: String,
     /// PEM
     pub private_key: Secret<String>,
+}
+
+/// A new credential, in place of the one that expired.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CredentialBody {
+    pub client_secret: Option<Secret<String>>,
+    pub certificate: Option<CertificateBody>,
+}
+
+/// What a check found.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct TenantChecked {
+    #[serde(flatten)]
+    pub tenant: TenantView,
+    /// What will not work although the rest does, such as restoring with a permission to read alone.
+    pub limits: Vec<String>,
 }
 
 /// A task was queued.
@@ -106,8 +123,7 @@ pub async fn add(app: Data<Shared>, body: Json<NewTenantBody>) -> ApiResult<Crea
         credential,
     };
     // Credentials of the wrong shape are found out before they are stored; nothing is sent yet.
-    GraphClient::new(&app.graph, graph_credentials(held(&tenant))?)
-        .map_err(|err| ApiError::Unprocessable(format!("{err:#}")))?;
+    client(&app, held(&tenant))?;
     let id =
         tenants::add_tenant(&app.db, &app.sealer, tenant).await.map_err(|err| match err.downcast::<DbError>() {
             Ok(err) => taken("tenant", &name, err),
@@ -116,20 +132,43 @@ pub async fn add(app: Data<Shared>, body: Json<NewTenantBody>) -> ApiResult<Crea
     Ok(Created(tenants::get_tenant(&app.db, id).await?.into()))
 }
 
+/// Replaces the credential; the tenant is unchecked until it is checked again.
+pub async fn replace_credential(
+    app: Data<Shared>,
+    tenant: Path<String>,
+    body: Json<CredentialBody>,
+) -> ApiResult<Json<TenantView>> {
+    let CredentialBody { client_secret, certificate } = body.into_inner();
+    let tenant = resolve::tenant(&app, &Ref::of(&tenant)).await?;
+    let (kind, credential) = credential(client_secret, certificate)?;
+    let held = tenants::TenantCredentials {
+        entra_tenant_id: tenant.entra_tenant_id,
+        client_id: tenant.client_id,
+        kind,
+        credential: credential.clone(),
+    };
+    client(&app, held)?;
+    tenants::replace_credential(&app.db, &app.sealer, tenant.id, kind, credential)
+        .await
+        .map_err(|err| ApiError::internal(&err))?;
+    Ok(Json(tenants::get_tenant(&app.db, tenant.id).await?.into()))
+}
+
 /// Obtains a token and probes what the app may do; notes the result. Takes as long as Microsoft takes.
-pub async fn check(app: Data<Shared>, tenant: Path<String>) -> ApiResult<Json<TenantView>> {
+pub async fn check(app: Data<Shared>, tenant: Path<String>) -> ApiResult<Json<TenantChecked>> {
     let tenant = resolve::tenant(&app, &Ref::of(&tenant)).await?.id;
     let held = tenants::credentials(&app.db, &app.sealer, tenant).await.map_err(|err| ApiError::internal(&err))?;
-    let client = GraphClient::new(&app.graph, graph_credentials(held)?);
-    let problems = match client {
-        Ok(client) => client.check().await.map_err(not_asked)?,
-        Err(err) => return Err(ApiError::Unprocessable(format!("{err:#}"))),
+    let problems = client(&app, held)?.check().await.map_err(not_asked)?;
+    let (blocking, limits): (Vec<_>, Vec<_>) =
+        problems.into_iter().partition(|problem| problem.severity == Severity::Blocks);
+    let texts = |problems: Vec<Problem>| problems.into_iter().map(|problem| problem.text).collect::<Vec<_>>();
+    let state = match texts(blocking) {
+        none if none.is_empty() => TenantState::Ready,
+        blocking => TenantState::Failing(blocking.join("; ")),
     };
-    let blocking: Vec<String> =
-        problems.into_iter().filter(|problem| problem.severity == Severity::Blocks).map(|one| one.text).collect();
-    let state = if blocking.is_empty() { TenantState::Ready } else { TenantState::Failing(blocking.join("; ")) };
     tenants::set_state(&app.db, tenant, state).await?;
-    Ok(Json(tenants::get_tenant(&app.db, tenant).await?.into()))
+    let tenant = tenants::get_tenant(&app.db, tenant).await?.into();
+    Ok(Json(TenantChecked { tenant, limits: texts(limits) }))
 }
 
 /// Queues the sync of the tenant's resources, or answers with the one that is under way.
@@ -205,6 +244,11 @@ fn graph_credentials(held: tenants::TenantCredentials) -> ApiResult<TenantCreden
         }
     };
     Ok(TenantCredentials { entra_tenant_id: held.entra_tenant_id, client_id: held.client_id, credential })
+}
+
+/// A client of these credentials, which are checked for their shape; nothing is sent.
+fn client(app: &Shared, held: tenants::TenantCredentials) -> ApiResult<GraphClient> {
+    GraphClient::new(&app.graph, graph_credentials(held)?).map_err(|err| ApiError::Unprocessable(format!("{err:#}")))
 }
 
 /// Ids and domains are letters, digits, dots and dashes; anything else is a slip of the hand.

@@ -57,20 +57,16 @@ pub async fn ls(session: &Session, ls: Ls) -> Result<(), CliError> {
     let mut table = output::plain_table();
     for folder in &view.containers {
         let hidden = if folder.hidden { " (hidden)" } else { "" };
-        table.add_row([
-            String::new(),
-            format!("{} items", count(folder.items)),
-            bytes(folder.bytes),
-            format!("{}/{hidden}", folder.name),
-        ]);
+        let (held, name) = (format!("{} items", count(folder.items)), format!("{}/{hidden}", folder.name));
+        table.add_row([held, bytes(folder.bytes), name, String::new()]);
     }
     for item in &view.items {
-        table.add_row([item.key.clone(), time(item.time), bytes(item.bytes), one_line(item)]);
+        table.add_row([time(item.time), bytes(item.bytes), one_line(item), item.key.clone()]);
     }
     if table.is_empty() {
         return output::remark("nothing is here");
     }
-    output::print(&output::trimmed(&table))?;
+    output::print_table(table)?;
     match view.next {
         Some(_) => output::remark("there is more: raise --limit"),
         None => Ok(()),

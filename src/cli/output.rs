@@ -3,11 +3,14 @@
 use std::io::Write;
 
 use chrono::{DateTime, Utc};
-use comfy_table::{ContentArrangement, Table, presets};
+use comfy_table::{ContentArrangement, Table, TableComponent, presets};
 use serde::Serialize;
 
 use super::exit::CliError;
 use crate::api::Page;
+
+/// Terminals narrower than this get lines that are too long rather than letters in columns.
+const WRAP_COLUMNS_MIN: u16 = 60;
 
 /// Where results go. Progress and remarks go to standard error, so that standard output stays clean.
 #[derive(Clone, Copy, Debug)]
@@ -34,7 +37,7 @@ impl Output {
         for item in &page.items {
             table.add_row(row(item));
         }
-        print(&trimmed(&table))?;
+        print_table(table)?;
         match page.next {
             Some(_) => remark("there is more: raise --limit"),
             None => Ok(()),
@@ -50,7 +53,7 @@ impl Output {
         for (name, value) in facts.iter().filter(|(_, value)| !value.is_empty()) {
             table.add_row([*name, value.as_str()]);
         }
-        print(&trimmed(&table))
+        print_table(table)
     }
 
     /// Something was done: one line.
@@ -63,16 +66,22 @@ impl Output {
     }
 }
 
-/// A table without lines.
+/// A table without lines, as wide as the terminal at most; where there is none, as wide as its content.
 pub fn plain_table() -> Table {
     let mut table = Table::new();
-    table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
+    table.load_preset(presets::NOTHING);
+    let fits = table.width().is_some_and(|columns| columns >= WRAP_COLUMNS_MIN);
+    table.set_content_arrangement(if fits { ContentArrangement::Dynamic } else { ContentArrangement::Disabled });
     table
 }
 
-/// The table as text, without blanks at the ends of lines.
-pub fn trimmed(table: &Table) -> String {
-    table.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
+/// A table on standard output: two blanks between columns, none at either end of a line.
+pub fn print_table(mut table: Table) -> Result<(), CliError> {
+    table.set_style(TableComponent::VerticalLines, ' ');
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 1));
+    }
+    print(&table.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n"))
 }
 
 /// A line on standard output.

@@ -1,6 +1,7 @@
 //! `kodo run`.
 
 use clap::Subcommand;
+use serde_json::json;
 
 use super::exit::CliError;
 use super::output::{bytes, count, or_dash, time, time_or_dash};
@@ -19,6 +20,8 @@ pub enum Command {
         #[arg(long)]
         wait: bool,
     },
+    /// Cancel what is left of a run
+    Cancel { run: RunId },
 }
 
 pub async fn run(session: &Session, command: Command) -> Result<(), CliError> {
@@ -36,6 +39,14 @@ pub async fn run(session: &Session, command: Command) -> Result<(), CliError> {
                     bytes(view.progress.bytes_done),
                 ]
             })
+        }
+        Command::Cancel { run } => {
+            let view: RunView = session.client.post(&format!("runs/{run}/cancel"), &json!({})).await?;
+            let line = match view.state.as_str() {
+                "running" => format!("run {run} is being stopped"),
+                state => format!("run {run} is {state}"),
+            };
+            session.out.done(&view, &line)
         }
         Command::Show { run, wait: true } => progress::wait_for_run(session, run).await,
         Command::Show { run, wait: false } => {
@@ -63,6 +74,11 @@ pub fn show(session: &Session, view: &RunView) -> Result<(), CliError> {
                     tasks.succeeded, tasks.failed, tasks.cancelled, tasks.leased, tasks.queued
                 ),
             ),
+            (
+                "left out",
+                if view.skipped > 0 { format!("{} being backed up already", view.skipped) } else { String::new() },
+            ),
+            ("gone", if view.gone > 0 { format!("{} no longer in the directory", view.gone) } else { String::new() }),
             ("items", count(progress.items_done)),
             ("size", bytes(progress.bytes_done)),
             ("issues", count(progress.issues)),

@@ -12,7 +12,7 @@ use super::exit::CliError;
 use super::output::{self, time_or_dash};
 use super::{Limit, Session};
 use crate::api::Ref;
-use crate::api::tenants::TenantView;
+use crate::api::tenants::{TenantChecked, TenantView};
 use crate::config;
 use crate::secret::Secret;
 
@@ -20,6 +20,8 @@ use crate::secret::Secret;
 pub enum Command {
     /// Add a tenant with the app registration that has access to it
     Add(Add),
+    /// Replace the credential, such as a client secret that has expired
+    Renew(Renew),
     /// Try the credentials and permissions against Microsoft
     Check { tenant: Ref },
     /// List tenants
@@ -39,6 +41,19 @@ pub struct Add {
     /// Application (client) id of the app registration
     #[arg(long, value_name = "ID")]
     client_id: String,
+    #[command(flatten)]
+    credential: CredentialFiles,
+}
+
+#[derive(Debug, Args)]
+pub struct Renew {
+    tenant: Ref,
+    #[command(flatten)]
+    credential: CredentialFiles,
+}
+
+#[derive(Debug, Args)]
+struct CredentialFiles {
     /// File with the client secret [default: KODO_CLIENT_SECRET, else asked for]
     #[arg(long, value_name = "FILE", conflicts_with_all = ["certificate_file", "private_key_file"])]
     secret_file: Option<PathBuf>,
@@ -56,6 +71,12 @@ pub async fn run(session: &Session, command: Command) -> Result<(), CliError> {
             let added: TenantView = session.client.post("tenants", &body(add)?).await?;
             let line = format!("tenant {} added: {}\nnext: kodo tenant check {}", added.id, added.name, added.id);
             session.out.done(&added, &line)
+        }
+        Command::Renew(Renew { tenant, credential }) => {
+            let path = format!("tenants/{}/credential", segment(&tenant.to_path()));
+            let renewed: TenantView = session.client.post(&path, &credential.body()?).await?;
+            let line = format!("tenant {} has a new credential\nnext: kodo tenant check {}", renewed.name, renewed.id);
+            session.out.done(&renewed, &line)
         }
         Command::Check { tenant } => check(session, &tenant).await,
         Command::List(Limit { limit }) => {
@@ -76,37 +97,43 @@ pub async fn run(session: &Session, command: Command) -> Result<(), CliError> {
 
 async fn check(session: &Session, tenant: &Ref) -> Result<(), CliError> {
     let path = format!("tenants/{}/check", segment(&tenant.to_path()));
-    let checked: TenantView = session.client.post(&path, &json!({})).await?;
+    let view: TenantChecked = session.client.post(&path, &json!({})).await?;
+    let checked = &view.tenant;
     session.out.facts(
-        &checked,
+        &view,
         &[
             ("tenant", format!("{} ({})", checked.name, checked.id)),
             ("state", checked.state.clone()),
             ("detail", checked.state_detail.clone().unwrap_or_default()),
+            ("limits", view.limits.join("; ")),
         ],
     )?;
     if checked.state == "ready" {
         return Ok(());
     }
-    let detail = checked.state_detail.unwrap_or_else(|| checked.state.clone());
+    let detail = checked.state_detail.as_ref().unwrap_or(&checked.state);
     Err(CliError::Failed(format!("tenant {} is not ready: {detail}", checked.name)))
 }
 
 fn body(add: Add) -> Result<Value, CliError> {
-    let mut body = json!({
-        "organization": add.organization,
-        "name": add.name,
-        "entra_tenant_id": add.entra_tenant_id,
-        "client_id": add.client_id,
-    });
-    match (add.certificate_file, add.private_key_file) {
-        (Some(certificate), Some(key)) => {
-            let (certificate, key) = (read(&certificate)?, read(&key)?);
-            body["certificate"] = json!({"certificate": certificate.expose(), "private_key": key.expose()});
-        }
-        _ => body["client_secret"] = json!(client_secret(add.secret_file.as_deref())?.expose()),
-    }
+    let mut body = add.credential.body()?;
+    body["organization"] = json!(add.organization);
+    body["name"] = json!(add.name);
+    body["entra_tenant_id"] = json!(add.entra_tenant_id);
+    body["client_id"] = json!(add.client_id);
     Ok(body)
+}
+
+impl CredentialFiles {
+    fn body(&self) -> Result<Value, CliError> {
+        match (&self.certificate_file, &self.private_key_file) {
+            (Some(certificate), Some(key)) => {
+                let (certificate, key) = (read(certificate)?, read(key)?);
+                Ok(json!({ "certificate": { "certificate": certificate.expose(), "private_key": key.expose() } }))
+            }
+            _ => Ok(json!({ "client_secret": client_secret(self.secret_file.as_deref())?.expose() })),
+        }
+    }
 }
 
 fn client_secret(file: Option<&Path>) -> Result<Secret<String>, CliError> {

@@ -3,6 +3,10 @@
 
 mod support;
 
+mod api_authorization;
+mod api_requests;
+mod cli_exit_codes;
+mod cli_tenant;
 mod graph_client;
 mod killed;
 mod mailbox_feature;

@@ -1,4 +1,5 @@
 //! What the tests stand on.
 
+pub mod http;
 pub mod mariadb;
 pub mod stage;
