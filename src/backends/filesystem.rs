@@ -340,6 +340,16 @@ mod tests {
     }
 
     #[test]
+    fn a_device_without_room_is_told_from_a_broken_one() {
+        let full = Path::new("/dev/full");
+        let mut file = OpenOptions::new().write(true).open(full).unwrap();
+
+        let err = write_parts(&mut file, &[Bytes::from_static(b"x")]).unwrap_err();
+
+        assert!(matches!(BackendError::of(&err, "write", full), BackendError::Full { .. }));
+    }
+
+    #[test]
     fn a_missing_root_is_never_created_and_the_message_says_what_to_do() {
         let above = tempfile::tempdir().unwrap();
         let root = above.path().join("storage");
