@@ -58,7 +58,9 @@ pub struct Grant {
 
 impl Grant {
     pub fn has_any(&self, wanted: &[&str]) -> bool {
-        self.roles.iter().any(|role| wanted.contains(&role.as_str()))
+        self.roles
+            .iter()
+            .any(|role| wanted.contains(&role.as_str()))
     }
 }
 
@@ -145,7 +147,11 @@ impl Directory {
 
     pub fn note(&mut self, user_id: &str, removed: bool) {
         self.seq += 1;
-        self.log.push(UserChange { seq: self.seq, user_id: user_id.to_owned(), removed });
+        self.log.push(UserChange {
+            seq: self.seq,
+            user_id: user_id.to_owned(),
+            removed,
+        });
     }
 }
 
@@ -170,7 +176,13 @@ impl App {
         *write(&self.faults) = Arc::new(faults);
     }
 
-    pub fn violation(&self, kind: &'static str, method: &str, path: &str, reason: impl Into<String>) {
+    pub fn violation(
+        &self,
+        kind: &'static str,
+        method: &str,
+        path: &str,
+        reason: impl Into<String>,
+    ) {
         self.watch.violation(Violation {
             at: iso(self.clock.now()),
             kind,

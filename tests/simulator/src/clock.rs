@@ -39,14 +39,18 @@ pub fn http_date(seconds: i64) -> String {
 
 /// `Fri, 02 Jan 2026 03:04:05 +0000`, for mail headers.
 pub fn mail_date(seconds: i64) -> String {
-    at(seconds).format("%a, %d %b %Y %H:%M:%S +0000").to_string()
+    at(seconds)
+        .format("%a, %d %b %Y %H:%M:%S +0000")
+        .to_string()
 }
 
 pub fn parse_iso(text: &str) -> Option<i64> {
     if let Ok(found) = DateTime::parse_from_rfc3339(text) {
         return Some(found.timestamp());
     }
-    chrono::NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S%.f").ok().map(|found| found.and_utc().timestamp())
+    chrono::NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S%.f")
+        .ok()
+        .map(|found| found.and_utc().timestamp())
 }
 
 fn at(seconds: i64) -> DateTime<Utc> {

@@ -44,7 +44,9 @@ impl Dice {
 
 /// One number out of several, stable for ever.
 pub fn hash(parts: &[u64]) -> u64 {
-    parts.iter().fold(0x51_7C_C1_B7_27_22_0A_95, |acc, part| mix(acc ^ part))
+    parts
+        .iter()
+        .fold(0x51_7C_C1_B7_27_22_0A_95, |acc, part| mix(acc ^ part))
 }
 
 pub fn hash_text(text: &str) -> u64 {

@@ -121,8 +121,15 @@ struct Active {
 
 impl Faults {
     pub fn new(plan: FaultPlan) -> Self {
-        let active = |rule| Active { rule, seen: AtomicU64::new(0), hits: AtomicU64::new(0) };
-        Self { seed: plan.seed, rules: plan.rules.into_iter().map(active).collect() }
+        let active = |rule| Active {
+            rule,
+            seen: AtomicU64::new(0),
+            hits: AtomicU64::new(0),
+        };
+        Self {
+            seed: plan.seed,
+            rules: plan.rules.into_iter().map(active).collect(),
+        }
     }
 
     pub fn is_empty(&self) -> bool {
@@ -130,7 +137,14 @@ impl Faults {
     }
 
     pub fn plan(&self) -> FaultPlan {
-        FaultPlan { seed: self.seed, rules: self.rules.iter().map(|active| active.rule.clone()).collect() }
+        FaultPlan {
+            seed: self.seed,
+            rules: self
+                .rules
+                .iter()
+                .map(|active| active.rule.clone())
+                .collect(),
+        }
     }
 
     /// The first rule of one of these kinds that strikes this request.
@@ -149,7 +163,13 @@ impl Faults {
     }
 
     /// Like `strike`, but the same item is struck every time or never.
-    pub fn strike_item(&self, kind: FaultKind, method: &str, path: &str, internet_id: &str) -> Option<FaultRule> {
+    pub fn strike_item(
+        &self,
+        kind: FaultKind,
+        method: &str,
+        path: &str,
+        internet_id: &str,
+    ) -> Option<FaultRule> {
         self.rules.iter().enumerate().find_map(|(index, active)| {
             let rule = &active.rule;
             if rule.kind != kind || !rule.covers(method, path) {
@@ -174,7 +194,9 @@ impl Active {
 
 impl FaultRule {
     fn covers(&self, method: &str, path: &str) -> bool {
-        self.method.as_ref().is_none_or(|wanted| wanted.eq_ignore_ascii_case(method))
+        self.method
+            .as_ref()
+            .is_none_or(|wanted| wanted.eq_ignore_ascii_case(method))
             && matches_end(&self.pattern, path)
     }
 }
@@ -208,7 +230,11 @@ mod tests {
             ("", "/users", true),
             ("/users", "/users", true),
             ("/users", "/users/u", false),
-            ("mailFolders/*", "/users/u/mailFolders/inbox/messages/delta", true),
+            (
+                "mailFolders/*",
+                "/users/u/mailFolders/inbox/messages/delta",
+                true,
+            ),
         ] {
             assert_eq!(matches_end(pattern, path), expected, "{pattern} {path}");
         }

@@ -35,7 +35,12 @@ pub enum Delivery {
 }
 
 /// Everything that can be judged from the head of the request.
-pub fn admit(app: &App, request: &Request, raw_path: &str, body_len: u64) -> Result<Admitted, Refusal> {
+pub fn admit(
+    app: &App,
+    request: &Request,
+    raw_path: &str,
+    body_len: u64,
+) -> Result<Admitted, Refusal> {
     watch_manners(app, request, raw_path);
     let upload = request.segments.first().is_some_and(|s| s == "api");
     if upload {
@@ -43,17 +48,27 @@ pub fn admit(app: &App, request: &Request, raw_path: &str, body_len: u64) -> Res
             Some(owner) => enter(app, request, &owner, "upload-session", body_len)?,
             None => None,
         };
-        return Ok(Admitted { passage: Passage::Upload, running });
+        return Ok(Admitted {
+            passage: Passage::Upload,
+            running,
+        });
     }
     let grant = grant_of(app, request.header("authorization")).ok_or_else(|| {
-        Refusal::new(401, "InvalidAuthenticationToken", "Access token has expired or is not yet valid.")
+        Refusal::new(
+            401,
+            "InvalidAuthenticationToken",
+            "Access token has expired or is not yet valid.",
+        )
     })?;
-    let target =
-        (request.segments.first().map(String::as_str) == Some("v1.0")).then(|| graph::find_target(request)).flatten();
+    let target = (request.segments.first().map(String::as_str) == Some("v1.0"))
+        .then(|| graph::find_target(request))
+        .flatten();
     let Some(mut target) = target else {
         let (kind, reason) = graph::unknown_reason(request);
         app.violation(kind, &request.method, &request.path, reason);
-        return Err(Refusal::unknown_route(request.segments.last().map_or("", String::as_str)));
+        return Err(Refusal::unknown_route(
+            request.segments.last().map_or("", String::as_str),
+        ));
     };
     let (roles, code) = graph::needed_roles(target.route, &request.method);
     if !grant.has_any(roles) {
@@ -72,28 +87,44 @@ pub fn admit(app: &App, request: &Request, raw_path: &str, body_len: u64) -> Res
         }
         target.user = Some(user);
     }
-    Ok(Admitted { passage: Passage::Graph { grant, target }, running })
+    Ok(Admitted {
+        passage: Passage::Graph { grant, target },
+        running,
+    })
 }
 
-fn enter(app: &App, request: &Request, user: &str, client: &str, body_len: u64) -> Result<Option<Running>, Refusal> {
+fn enter(
+    app: &App,
+    request: &Request,
+    user: &str,
+    client: &str,
+    body_len: u64,
+) -> Result<Option<Running>, Refusal> {
     let Some(user) = app.user(user) else {
         return Ok(None);
     };
     let limits = app.limits();
-    let (entered, offence) = user.gates.enter(client, &limits, app.clock.now_ms(), body_len);
+    let (entered, offence) = user
+        .gates
+        .enter(client, &limits, app.clock.now_ms(), body_len);
     if let Some((kind, reason)) = offence {
         app.violation(kind, &request.method, &request.path, reason);
     }
     entered.map(Some).map_err(|throttled| {
-        Refusal::new(429, "ApplicationThrottled", throttled.message).retry_after(throttled.retry_after_seconds)
+        Refusal::new(429, "ApplicationThrottled", throttled.message)
+            .retry_after(throttled.retry_after_seconds)
     })
 }
 
 fn watch_manners(app: &App, request: &Request, raw_path: &str) {
-    let violation = |kind, reason: String| app.violation(kind, &request.method, &request.path, reason);
+    let violation =
+        |kind, reason: String| app.violation(kind, &request.method, &request.path, reason);
     let agent = request.header("user-agent").unwrap_or_default();
     if !is_decorated(agent) {
-        violation("user_agent", format!("User-Agent '{agent}' is not of the form NONISV|Company|App/1.0"));
+        violation(
+            "user_agent",
+            format!("User-Agent '{agent}' is not of the form NONISV|Company|App/1.0"),
+        );
     }
     if raw_path.contains("//") {
         violation("double_slash", raw_path.to_owned());
@@ -110,11 +141,18 @@ fn is_decorated(agent: &str) -> bool {
     let app = parts.next().unwrap_or_default();
     ["NONISV", "ISV"].contains(&kind)
         && !company.is_empty()
-        && app.split_once('/').is_some_and(|(n, v)| !n.is_empty() && !v.is_empty())
+        && app
+            .split_once('/')
+            .is_some_and(|(n, v)| !n.is_empty() && !v.is_empty())
 }
 
 /// Answers an admitted request whose body has been read.
-pub async fn answer(app: &App, admitted: &Admitted, request: &Request, ids: &RequestIds) -> Delivery {
+pub async fn answer(
+    app: &App,
+    admitted: &Admitted,
+    request: &Request,
+    ids: &RequestIds,
+) -> Delivery {
     const BEFORE: [FaultKind; 2] = [FaultKind::Status, FaultKind::Reset];
     let limits_latency = crate::locks::read(&app.limits).latency_ms;
     if limits_latency > 0 {
@@ -146,7 +184,10 @@ pub async fn answer(app: &App, admitted: &Admitted, request: &Request, ids: &Req
         reply = reply.with("Preference-Applied", applied);
     }
     if reply.status < 300 && !faults.is_empty() {
-        if faults.strike(&[FaultKind::ControlCharacters], method, path).is_some() {
+        if faults
+            .strike(&[FaultKind::ControlCharacters], method, path)
+            .is_some()
+        {
             app.watch.fault("control_characters");
             reply = with_control_characters(reply);
         }
@@ -175,7 +216,10 @@ fn fault_reply(app: &App, admitted: &Admitted, rule: &FaultRule, ids: &RequestId
     };
     let code = rule.code.as_deref().unwrap_or(default_code);
     let mut reply = match rule.body {
-        FaultBody::Json => Refusal::new(status, code, "The service is not available at this moment.").into_reply(ids),
+        FaultBody::Json => {
+            Refusal::new(status, code, "The service is not available at this moment.")
+                .into_reply(ids)
+        }
         FaultBody::Empty => Reply::empty(status),
         FaultBody::Html => {
             let page = "<html><head><title>Service unavailable</title></head><body><h2>Our services aren't available right now</h2></body></html>";
@@ -193,7 +237,8 @@ fn fault_reply(app: &App, admitted: &Admitted, rule: &FaultRule, ids: &RequestId
         if let Passage::Graph { grant, target } = &admitted.passage
             && let Some(user) = &target.user
         {
-            user.gates.fence(&grant.client_id, app.clock.now_ms(), seconds);
+            user.gates
+                .fence(&grant.client_id, app.clock.now_ms(), seconds);
         }
     }
     reply
@@ -204,8 +249,15 @@ fn with_control_characters(mut reply: Reply) -> Reply {
     if let Payload::Json(value) = &reply.body {
         let text = value.to_string();
         let spoiled = text.replacen("\"subject\":\"", "\"subject\":\"\u{1}\u{b}", usize::MAX);
-        let spoiled = if spoiled == text { text.replacen("\":\"", "\":\"\u{1}", 1) } else { spoiled };
-        reply.body = Payload::Raw { content_type: "application/json".into(), bytes: spoiled.into() };
+        let spoiled = if spoiled == text {
+            text.replacen("\":\"", "\":\"\u{1}", 1)
+        } else {
+            spoiled
+        };
+        reply.body = Payload::Raw {
+            content_type: "application/json".into(),
+            bytes: spoiled.into(),
+        };
     }
     reply
 }
@@ -213,7 +265,9 @@ fn with_control_characters(mut reply: Reply) -> Reply {
 pub fn request_ids(app: &App, request: &Request) -> RequestIds {
     let id = uuid::Uuid::new_v4().to_string();
     RequestIds {
-        client: request.header("client-request-id").map_or_else(|| id.clone(), str::to_owned),
+        client: request
+            .header("client-request-id")
+            .map_or_else(|| id.clone(), str::to_owned),
         request: id,
         date: iso(app.clock.now()),
     }

@@ -24,7 +24,12 @@ struct LoginError {
 }
 
 fn refuse(status: u16, error: &'static str, code: u32, text: &str) -> LoginError {
-    LoginError { status, error, code, text: text.to_owned() }
+    LoginError {
+        status,
+        error,
+        code,
+        text: text.to_owned(),
+    }
 }
 
 pub fn token(app: &App, tenant: &str, request: &Request) -> Reply {
@@ -65,8 +70,12 @@ fn error_reply(app: &App, error: &LoginError) -> Reply {
 fn grant(app: &App, tenant: &str, request: &Request) -> Result<(String, i64), LoginError> {
     let form = form_fields(&request.body);
     let field = |name: &str| form.get(name).map(String::as_str).unwrap_or_default();
-    if !tenant.eq_ignore_ascii_case(&app.tenant_id) && !tenant.eq_ignore_ascii_case(&app.world.domain) {
-        let text = format!("Tenant '{tenant}' not found. Check to make sure you have the correct tenant ID.");
+    if !tenant.eq_ignore_ascii_case(&app.tenant_id)
+        && !tenant.eq_ignore_ascii_case(&app.world.domain)
+    {
+        let text = format!(
+            "Tenant '{tenant}' not found. Check to make sure you have the correct tenant ID."
+        );
         return Err(refuse(400, "invalid_request", 90002, &text));
     }
     if field("grant_type") != "client_credentials" {
@@ -83,14 +92,22 @@ fn grant(app: &App, tenant: &str, request: &Request) -> Result<(String, i64), Lo
         return Err(refuse(400, "invalid_request", 900_144, text));
     }
     let Some(registration) = read(&app.apps).get(&client_id).cloned() else {
-        let text = format!("Application with identifier '{client_id}' was not found in the directory.");
+        let text =
+            format!("Application with identifier '{client_id}' was not found in the directory.");
         return Err(refuse(400, "unauthorized_client", 700_016, &text));
     };
     if registration.disabled {
-        return Err(refuse(400, "unauthorized_client", 7_000_112, "Application is disabled."));
+        return Err(refuse(
+            400,
+            "unauthorized_client",
+            7_000_112,
+            "Application is disabled.",
+        ));
     }
     check_scope(field("scope"))?;
-    let secret = basic.map(|(_, secret)| secret).or_else(|| form.get("client_secret").cloned());
+    let secret = basic
+        .map(|(_, secret)| secret)
+        .or_else(|| form.get("client_secret").cloned());
     match secret {
         Some(secret) => check_secret(&registration, &secret)?,
         None if field("client_assertion_type") == ASSERTION_TYPE => {
@@ -107,8 +124,16 @@ fn grant(app: &App, tenant: &str, request: &Request) -> Result<(String, i64), Lo
 fn issue(app: &App, registration: Registration) -> (String, i64) {
     let seconds = app.options.token_seconds;
     let now = app.clock.now();
-    let token = format!("eyJ0eXAiOiJKV1QifQ.{}{}", uuid::Uuid::new_v4().simple(), uuid::Uuid::new_v4().simple());
-    let grant = Grant { client_id: registration.client_id, roles: registration.roles, expires: now + seconds };
+    let token = format!(
+        "eyJ0eXAiOiJKV1QifQ.{}{}",
+        uuid::Uuid::new_v4().simple(),
+        uuid::Uuid::new_v4().simple()
+    );
+    let grant = Grant {
+        client_id: registration.client_id,
+        roles: registration.roles,
+        expires: now + seconds,
+    };
     let mut tokens = write(&app.tokens);
     tokens.retain(|_, old| old.expires + 86_400 > now);
     tokens.insert(token.clone(), Arc::new(grant));
@@ -117,7 +142,10 @@ fn issue(app: &App, registration: Registration) -> (String, i64) {
 
 fn check_scope(scope: &str) -> Result<(), LoginError> {
     let single = !scope.trim().is_empty() && !scope.trim().contains(' ');
-    match single.then(|| scope.trim().strip_suffix("/.default")).flatten() {
+    match single
+        .then(|| scope.trim().strip_suffix("/.default"))
+        .flatten()
+    {
         Some(resource) if !resource.is_empty() => Ok(()),
         _ => {
             let text = format!(
@@ -138,7 +166,10 @@ fn check_secret(registration: &Registration, secret: &str) -> Result<(), LoginEr
         return Err(refuse(401, "invalid_client", 7_000_215, &text));
     }
     if registration.secret_expired {
-        let text = format!("The provided client secret keys for app '{}' are expired.", registration.client_id);
+        let text = format!(
+            "The provided client secret keys for app '{}' are expired.",
+            registration.client_id
+        );
         return Err(refuse(401, "invalid_client", 7_000_222, &text));
     }
     Ok(())
@@ -154,17 +185,27 @@ struct Claims {
     nbf: Option<i64>,
 }
 
-fn check_assertion(app: &App, tenant: &str, registration: &Registration, assertion: &str) -> Result<(), LoginError> {
+fn check_assertion(
+    app: &App,
+    tenant: &str,
+    registration: &Registration,
+    assertion: &str,
+) -> Result<(), LoginError> {
     use jsonwebtoken::{Algorithm, DecodingKey, Validation};
     let bad = |text: &str| refuse(401, "invalid_client", 700_027, text);
-    let header = jsonwebtoken::decode_header(assertion).map_err(|_| bad("Client assertion is not a readable JWT."))?;
+    let header = jsonwebtoken::decode_header(assertion)
+        .map_err(|_| bad("Client assertion is not a readable JWT."))?;
     if !matches!(header.alg, Algorithm::PS256 | Algorithm::RS256) {
         return Err(bad("Client assertion must be signed with PS256 or RS256."));
     }
-    let thumbprint = header.x5t_s256.ok_or_else(|| bad("Client assertion has no 'x5t#S256' header."))?;
-    let certificate = registration.certificates.iter().find(|have| have.thumbprint == thumbprint).ok_or_else(|| {
-        bad("The certificate with the identifier used to sign the client assertion is not registered on application.")
-    })?;
+    let thumbprint = header
+        .x5t_s256
+        .ok_or_else(|| bad("Client assertion has no 'x5t#S256' header."))?;
+    let certificate = registration
+        .certificates
+        .iter()
+        .find(|have| have.thumbprint == thumbprint)
+        .ok_or_else(|| bad("The certificate with the identifier used to sign the client assertion is not registered on application."))?;
     let key = DecodingKey::from_rsa_pem(certificate.pem.as_bytes())
         .map_err(|_| bad("The registered certificate has no RSA key."))?;
     // Times are checked below, against the tenant's clock instead of the machine's.
@@ -175,9 +216,13 @@ fn check_assertion(app: &App, tenant: &str, registration: &Registration, asserti
     let claims = jsonwebtoken::decode::<Claims>(assertion, &key, &validation)
         .map_err(|_| bad("Client assertion failed signature validation."))?
         .claims;
-    let audiences = [app.tenant_id.as_str(), tenant].map(|t| format!("{}/{t}/oauth2/v2.0/token", app.origin()));
+    let audiences =
+        [app.tenant_id.as_str(), tenant].map(|t| format!("{}/{t}/oauth2/v2.0/token", app.origin()));
     if !audiences.contains(&claims.aud) {
-        let text = format!("Client assertion audience claim does not match the token endpoint, have '{}'.", claims.aud);
+        let text = format!(
+            "Client assertion audience claim does not match the token endpoint, have '{}'.",
+            claims.aud
+        );
         return Err(refuse(401, "invalid_client", 700_023, &text));
     }
     if claims.iss != registration.client_id || claims.sub != registration.client_id {
@@ -189,8 +234,16 @@ fn check_assertion(app: &App, tenant: &str, registration: &Registration, asserti
         ));
     }
     let now = app.clock.now();
-    if claims.exp <= now || claims.nbf.is_some_and(|from| from > now + 300) || claims.exp > now + 86_400 {
-        return Err(refuse(401, "invalid_client", 700_024, "Client assertion is not within its valid time range."));
+    if claims.exp <= now
+        || claims.nbf.is_some_and(|from| from > now + 300)
+        || claims.exp > now + 86_400
+    {
+        return Err(refuse(
+            401,
+            "invalid_client",
+            700_024,
+            "Client assertion is not within its valid time range.",
+        ));
     }
     let Some(jti) = claims.jti else {
         return Err(bad("Client assertion has no 'jti' claim."));
@@ -218,7 +271,12 @@ pub fn form_fields(body: &[u8]) -> HashMap<String, String> {
     let text = String::from_utf8_lossy(body);
     text.split('&')
         .filter_map(|pair| pair.split_once('='))
-        .map(|(name, value)| (decode(&name.replace('+', " ")), decode(&value.replace('+', " "))))
+        .map(|(name, value)| {
+            (
+                decode(&name.replace('+', " ")),
+                decode(&value.replace('+', " ")),
+            )
+        })
         .collect()
 }
 

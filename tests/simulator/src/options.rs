@@ -82,10 +82,17 @@ impl Default for Limits {
 impl Limits {
     /// As PROTOCOL and the documentation of Graph state them.
     pub fn documented() -> Self {
-        Self { mailbox_requests: 10_000, mailbox_upload_bytes: 150 * 1024 * 1024, ..Self::default() }
+        Self {
+            mailbox_requests: 10_000,
+            mailbox_upload_bytes: 150 * 1024 * 1024,
+            ..Self::default()
+        }
     }
 
     pub fn off() -> Self {
-        Self { mailbox_concurrency: 0, ..Self::default() }
+        Self {
+            mailbox_concurrency: 0,
+            ..Self::default()
+        }
     }
 }

@@ -21,7 +21,11 @@ pub type Answer = Result<Reply, Refusal>;
 
 impl Reply {
     pub fn json(status: u16, value: Value) -> Self {
-        Self { status, headers: Vec::new(), body: Payload::Json(value) }
+        Self {
+            status,
+            headers: Vec::new(),
+            body: Payload::Json(value),
+        }
     }
 
     pub fn ok(value: Value) -> Self {
@@ -29,11 +33,22 @@ impl Reply {
     }
 
     pub fn empty(status: u16) -> Self {
-        Self { status, headers: Vec::new(), body: Payload::Empty }
+        Self {
+            status,
+            headers: Vec::new(),
+            body: Payload::Empty,
+        }
     }
 
     pub fn raw(content_type: &str, bytes: Bytes) -> Self {
-        Self { status: 200, headers: Vec::new(), body: Payload::Raw { content_type: content_type.to_owned(), bytes } }
+        Self {
+            status: 200,
+            headers: Vec::new(),
+            body: Payload::Raw {
+                content_type: content_type.to_owned(),
+                bytes,
+            },
+        }
     }
 
     pub fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
@@ -53,7 +68,12 @@ pub struct Refusal {
 
 impl Refusal {
     pub fn new(status: u16, code: &str, message: &str) -> Self {
-        Self { status, code: code.to_owned(), message: message.to_owned(), retry_after_seconds: None }
+        Self {
+            status,
+            code: code.to_owned(),
+            message: message.to_owned(),
+            retry_after_seconds: None,
+        }
     }
 
     pub fn retry_after(mut self, seconds: u64) -> Self {
@@ -62,7 +82,11 @@ impl Refusal {
     }
 
     pub fn item_not_found() -> Self {
-        Self::new(404, "ErrorItemNotFound", "The specified object was not found in the store.")
+        Self::new(
+            404,
+            "ErrorItemNotFound",
+            "The specified object was not found in the store.",
+        )
     }
 
     pub fn bad_id() -> Self {
@@ -82,15 +106,27 @@ impl Refusal {
     }
 
     pub fn too_large() -> Self {
-        Self::new(413, "RequestEntityTooLarge", "The request entity is larger than the limit of 4 MB.")
+        Self::new(
+            413,
+            "RequestEntityTooLarge",
+            "The request entity is larger than the limit of 4 MB.",
+        )
     }
 
     pub fn unknown_route(path: &str) -> Self {
-        Self::new(400, "BadRequest", &format!("Resource not found for the segment '{path}'."))
+        Self::new(
+            400,
+            "BadRequest",
+            &format!("Resource not found for the segment '{path}'."),
+        )
     }
 
     pub fn method() -> Self {
-        Self::new(405, "ErrorInvalidRequest", "The OData request is not supported.")
+        Self::new(
+            405,
+            "ErrorInvalidRequest",
+            "The OData request is not supported.",
+        )
     }
 
     pub fn into_reply(self, ids: &RequestIds) -> Reply {

@@ -26,19 +26,30 @@ pub struct Prefer {
 
 impl Prefer {
     pub fn kind(&self) -> IdKind {
-        if self.immutable { IdKind::Immutable } else { IdKind::Mutable }
+        if self.immutable {
+            IdKind::Immutable
+        } else {
+            IdKind::Mutable
+        }
     }
 
     fn read(headers: &HeaderMap) -> Self {
         let mut prefer = Self::default();
-        for value in headers.get_all("prefer").filter_map(|value| value.to_str().ok()) {
+        for value in headers
+            .get_all("prefer")
+            .filter_map(|value| value.to_str().ok())
+        {
             for one in value.split([',', ';']).map(str::trim) {
                 let (name, wanted) = one.split_once('=').unwrap_or((one, ""));
                 let wanted = wanted.trim().trim_matches('"');
                 match name.trim().to_ascii_lowercase().as_str() {
                     "idtype" => prefer.immutable = wanted.eq_ignore_ascii_case("ImmutableId"),
-                    "odata.maxpagesize" => prefer.page_size = wanted.parse().ok().filter(|n| *n > 0),
-                    "outlook.body-content-type" => prefer.body_as_text = wanted.eq_ignore_ascii_case("text"),
+                    "odata.maxpagesize" => {
+                        prefer.page_size = wanted.parse().ok().filter(|n| *n > 0)
+                    }
+                    "outlook.body-content-type" => {
+                        prefer.body_as_text = wanted.eq_ignore_ascii_case("text")
+                    }
                     _ => {}
                 }
             }
@@ -87,7 +98,10 @@ fn split_path(raw: &str) -> Vec<String> {
     let mut out = Vec::new();
     for raw_segment in raw.split('/').filter(|s| !s.is_empty()) {
         let segment = decode(raw_segment);
-        match segment.split_once('(').and_then(|(name, rest)| Some((name, rest.strip_suffix(')')?))) {
+        match segment
+            .split_once('(')
+            .and_then(|(name, rest)| Some((name, rest.strip_suffix(')')?)))
+        {
             Some((name, "")) => out.push(name.to_owned()),
             Some((name, quoted)) if quoted.starts_with('\'') => {
                 out.push(name.to_owned());
@@ -108,7 +122,9 @@ pub fn decode(text: &str) -> String {
     let mut out = Vec::with_capacity(bytes.len());
     let mut at = 0;
     while at < bytes.len() {
-        let hex = (bytes[at] == b'%').then(|| text.get(at + 1..at + 3)).flatten();
+        let hex = (bytes[at] == b'%')
+            .then(|| text.get(at + 1..at + 3))
+            .flatten();
         match hex.and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
             Some(byte) => {
                 out.push(byte);

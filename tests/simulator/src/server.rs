@@ -27,7 +27,12 @@ pub async fn handle(http: HttpRequest, payload: web::Payload, app: web::Data<App
     let uri = http.uri();
     let raw_path = uri.path().to_owned();
     let method = http.method().as_str().to_owned();
-    let mut request = Request::new(&method, &raw_path, uri.query().unwrap_or_default(), http.headers().clone());
+    let mut request = Request::new(
+        &method,
+        &raw_path,
+        uri.query().unwrap_or_default(),
+        http.headers().clone(),
+    );
     match request.segments.first().map(String::as_str) {
         Some("control") => {
             request.body = read_body(payload).await.unwrap_or_default();
@@ -38,17 +43,31 @@ pub async fn handle(http: HttpRequest, payload: web::Payload, app: web::Data<App
     }
 }
 
-async fn graph(app: &App, mut request: Request, payload: web::Payload, raw_path: &str) -> HttpResponse {
+async fn graph(
+    app: &App,
+    mut request: Request,
+    payload: web::Payload,
+    raw_path: &str,
+) -> HttpResponse {
     let ids = gate::request_ids(app, &request);
-    let length = request.header("content-length").and_then(|v| v.parse().ok()).unwrap_or(0);
+    let length = request
+        .header("content-length")
+        .and_then(|v| v.parse().ok())
+        .unwrap_or(0);
     let admitted = gate::admit(app, &request, raw_path, length);
     let body = read_body(payload).await;
     let bytes_in = body.as_ref().map_or(length, |b| b.len() as u64);
     let (template, delivery, running) = match (admitted, body) {
-        (Err(refusal), _) => ("refused".to_owned(), Delivery::Whole(refusal.into_reply(&ids)), None),
-        (Ok(admitted), None) => {
-            (template_of(&admitted.passage), Delivery::Whole(Refusal::too_large().into_reply(&ids)), admitted.running)
-        }
+        (Err(refusal), _) => (
+            "refused".to_owned(),
+            Delivery::Whole(refusal.into_reply(&ids)),
+            None,
+        ),
+        (Ok(admitted), None) => (
+            template_of(&admitted.passage),
+            Delivery::Whole(Refusal::too_large().into_reply(&ids)),
+            admitted.running,
+        ),
         (Ok(admitted), Some(body)) => {
             request.body = body;
             let delivery = gate::answer(app, &admitted, &request, &ids).await;
@@ -61,9 +80,14 @@ async fn graph(app: &App, mut request: Request, payload: web::Payload, raw_path:
         Delivery::Cut(reply) => (reply, Breakage::Cut),
         Delivery::Reset => (Reply::empty(200), Breakage::Reset),
     };
-    let status = if breakage == Breakage::Reset { 0 } else { reply.status };
+    let status = if breakage == Breakage::Reset {
+        0
+    } else {
+        reply.status
+    };
     let (builder, bytes) = into_http(app, reply, Some(&ids));
-    app.watch.count(&route, status, bytes_in, bytes.len() as u64);
+    app.watch
+        .count(&route, status, bytes_in, bytes.len() as u64);
     respond(builder, Outgoing::new(bytes, breakage, running))
 }
 
@@ -80,13 +104,23 @@ async fn other(app: &App, mut request: Request, payload: web::Payload) -> HttpRe
     let reply = match (request.method.as_str(), words.as_slice()) {
         ("POST", [tenant, "oauth2", "v2.0", "token"]) => login::token(app, tenant, &request),
         _ => {
-            app.violation("unknown_route", &request.method, &request.path, "no such route");
+            app.violation(
+                "unknown_route",
+                &request.method,
+                &request.path,
+                "no such route",
+            );
             Reply::empty(404)
         }
     };
-    let route = if reply.status == 404 { "other" } else { "POST /{tenant}/oauth2/v2.0/token" };
+    let route = if reply.status == 404 {
+        "other"
+    } else {
+        "POST /{tenant}/oauth2/v2.0/token"
+    };
     let (builder, bytes) = into_http(app, reply, None);
-    app.watch.count(route, 0, request.body.len() as u64, bytes.len() as u64);
+    app.watch
+        .count(route, 0, request.body.len() as u64, bytes.len() as u64);
     respond(builder, Outgoing::new(bytes, Breakage::None, None))
 }
 
@@ -111,7 +145,10 @@ fn into_http(app: &App, reply: Reply, ids: Option<&RequestIds>) -> (HttpResponse
             builder.insert_header((header::CONTENT_TYPE, JSON));
             Bytes::from(serde_json::to_vec(&value).unwrap_or_default())
         }
-        Payload::Raw { content_type, bytes } => {
+        Payload::Raw {
+            content_type,
+            bytes,
+        } => {
             if let Ok(value) = HeaderValue::from_str(&content_type) {
                 builder.insert_header((header::CONTENT_TYPE, value));
             }
@@ -123,7 +160,10 @@ fn into_http(app: &App, reply: Reply, ids: Option<&RequestIds>) -> (HttpResponse
         builder.insert_header((header::CACHE_CONTROL, "no-store, no-cache"));
         builder.insert_header(("Strict-Transport-Security", "max-age=31536000"));
         builder.insert_header(("request-id", ids.request.as_str()));
-        builder.insert_header(("x-ms-ags-diagnostic", r#"{"ServerInfo":{"DataCenter":"Simulated"}}"#));
+        builder.insert_header((
+            "x-ms-ags-diagnostic",
+            r#"{"ServerInfo":{"DataCenter":"Simulated"}}"#,
+        ));
         if let Ok(value) = HeaderValue::from_str(&ids.client) {
             builder.insert_header(("client-request-id", value));
         }
@@ -163,22 +203,39 @@ impl Outgoing {
             Breakage::Reset => 1,
             Breakage::None | Breakage::Cut => bytes.len() as u64,
         };
-        Self { bytes, size, breakage, pause: None, done: false, _running: running }
+        Self {
+            bytes,
+            size,
+            breakage,
+            pause: None,
+            done: false,
+            _running: running,
+        }
     }
 }
 
 fn broken() -> std::io::Error {
-    std::io::Error::new(std::io::ErrorKind::ConnectionReset, "broken by the fault plan")
+    std::io::Error::new(
+        std::io::ErrorKind::ConnectionReset,
+        "broken by the fault plan",
+    )
 }
 
 impl MessageBody for Outgoing {
     type Error = std::io::Error;
 
     fn size(&self) -> BodySize {
-        if self.size == 0 { BodySize::Sized(0) } else { BodySize::Sized(self.size) }
+        if self.size == 0 {
+            BodySize::Sized(0)
+        } else {
+            BodySize::Sized(self.size)
+        }
     }
 
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Self::Error>>> {
+    fn poll_next(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, Self::Error>>> {
         if let Some(pause) = &mut self.pause {
             return pause.as_mut().poll(cx).map(|()| Some(Err(broken())));
         }
@@ -190,7 +247,11 @@ impl MessageBody for Outgoing {
             Breakage::None => {
                 self.done = true;
                 let bytes = std::mem::take(&mut self.bytes);
-                Poll::Ready(if bytes.is_empty() { None } else { Some(Ok(bytes)) })
+                Poll::Ready(if bytes.is_empty() {
+                    None
+                } else {
+                    Some(Ok(bytes))
+                })
             }
             Breakage::Cut => {
                 // The pause lets the first half reach the client before the connection goes.

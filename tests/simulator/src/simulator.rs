@@ -48,7 +48,9 @@ impl Simulator {
                 });
             })
             .context("start the simulator thread")?;
-        let started = receiver.await.map_err(|_| anyhow!("the simulator ended before it listened"))??;
+        let started = receiver
+            .await
+            .map_err(|_| anyhow!("the simulator ended before it listened"))??;
         Ok(Self {
             app: started.app,
             address: started.address,
@@ -219,8 +221,11 @@ struct Started {
 }
 
 fn bind(options: Options) -> anyhow::Result<(Started, actix_web::dev::Server)> {
-    let listener = TcpListener::bind(options.listen).with_context(|| format!("listen on {}", options.listen))?;
-    let address = listener.local_addr().context("read the address listened on")?;
+    let listener = TcpListener::bind(options.listen)
+        .with_context(|| format!("listen on {}", options.listen))?;
+    let address = listener
+        .local_addr()
+        .context("read the address listened on")?;
     let (https, workers) = (options.https, options.workers.max(1));
     let app = Arc::new(populate::tenant(options));
     let scheme = if https { "https" } else { "http" };
@@ -228,20 +233,36 @@ fn bind(options: Options) -> anyhow::Result<(Started, actix_web::dev::Server)> {
         return Err(anyhow!("the origin was set twice"));
     }
     let data = web::Data::from(Arc::clone(&app));
-    let http = HttpServer::new(move || WebApp::new().app_data(data.clone()).default_service(web::to(server::handle)))
-        .workers(workers)
-        .tcp_nodelay(true)
-        .backlog(4096)
-        .keep_alive(std::time::Duration::from_secs(120))
-        .shutdown_timeout(1)
-        .disable_signals();
+    let http = HttpServer::new(move || {
+        WebApp::new()
+            .app_data(data.clone())
+            .default_service(web::to(server::handle))
+    })
+    .workers(workers)
+    .tcp_nodelay(true)
+    .backlog(4096)
+    .keep_alive(std::time::Duration::from_secs(120))
+    .shutdown_timeout(1)
+    .disable_signals();
     let (http, ca_pem) = if https {
         let tls = tls::make()?;
-        (http.listen_rustls_0_23(listener, tls.config).context("listen with TLS")?, Some(tls.ca_pem))
+        (
+            http.listen_rustls_0_23(listener, tls.config)
+                .context("listen with TLS")?,
+            Some(tls.ca_pem),
+        )
     } else {
         (http.listen(listener).context("listen")?, None)
     };
     let server = http.run();
     let handle = server.handle();
-    Ok((Started { app, address, ca_pem, handle }, server))
+    Ok((
+        Started {
+            app,
+            address,
+            ca_pem,
+            handle,
+        },
+        server,
+    ))
 }

@@ -93,7 +93,10 @@ impl Gates {
             let left_ms = fence.until_ms - now_ms;
             if left_ms > 0 {
                 if now_ms - fence.set_ms > GRACE_MS {
-                    offence = Some(("before_retry_after", format!("{left_ms} ms before Retry-After has passed")));
+                    offence = Some((
+                        "before_retry_after",
+                        format!("{left_ms} ms before Retry-After has passed"),
+                    ));
                 }
                 if fence.refuses {
                     let retry_after_seconds = (left_ms as u64).div_ceil(1000);
@@ -108,17 +111,26 @@ impl Gates {
         let over = |limit: u64, have: u64| limit > 0 && have > limit;
         if over(limits.mailbox_requests, requests) {
             state.raise(now_ms, limits.retry_after_seconds, true);
-            return (Err(throttled(limits.retry_after_seconds, REQUESTS)), offence);
+            return (
+                Err(throttled(limits.retry_after_seconds, REQUESTS)),
+                offence,
+            );
         }
         if over(limits.mailbox_upload_bytes, uploaded) {
             state.raise(now_ms, limits.retry_after_seconds, true);
             return (Err(throttled(limits.retry_after_seconds, UPLOAD)), offence);
         }
-        if over(limits.mailbox_concurrency.into(), u64::from(state.running) + 1) {
+        if over(
+            limits.mailbox_concurrency.into(),
+            u64::from(state.running) + 1,
+        ) {
             let reason = format!("request {} at once to one mailbox", state.running + 1);
             let seconds = limits.concurrency_retry_after_seconds;
             state.raise(now_ms, seconds, false);
-            return (Err(throttled(seconds, CONCURRENCY)), Some(("over_concurrency", reason)));
+            return (
+                Err(throttled(seconds, CONCURRENCY)),
+                Some(("over_concurrency", reason)),
+            );
         }
         state.running += 1;
         state.running_max = state.running_max.max(state.running);
@@ -132,7 +144,11 @@ impl Gates {
     }
 
     pub fn running_max(&self) -> u32 {
-        lock(&self.by_app).values().map(|gate| lock(gate).running_max).max().unwrap_or(0)
+        lock(&self.by_app)
+            .values()
+            .map(|gate| lock(gate).running_max)
+            .max()
+            .unwrap_or(0)
     }
 
     /// Forgets windows and fences; what runs keeps running.
@@ -162,8 +178,16 @@ impl Gates {
 impl Gate {
     fn raise(&mut self, now_ms: i64, seconds: u64, refuses: bool) {
         let until_ms = now_ms + seconds as i64 * 1000;
-        if self.fence.as_ref().is_none_or(|fence| fence.until_ms < until_ms) {
-            self.fence = Some(Fence { set_ms: now_ms, until_ms, refuses });
+        if self
+            .fence
+            .as_ref()
+            .is_none_or(|fence| fence.until_ms < until_ms)
+        {
+            self.fence = Some(Fence {
+                set_ms: now_ms,
+                until_ms,
+                refuses,
+            });
         }
     }
 }
@@ -173,5 +197,8 @@ const REQUESTS: &str = "Application is over its request limit for this mailbox."
 const UPLOAD: &str = "Application is over its upload limit for this mailbox.";
 
 fn throttled(retry_after_seconds: u64, message: &'static str) -> Throttled {
-    Throttled { retry_after_seconds, message }
+    Throttled {
+        retry_after_seconds,
+        message,
+    }
 }

@@ -40,7 +40,11 @@ pub struct Planned {
 impl Sessions {
     pub fn open(&self, planned: Planned, now: i64) -> String {
         let key = uuid::Uuid::new_v4().simple().to_string();
-        let session = Session { planned, received: Vec::new(), expires: now + LIFE_SECONDS };
+        let session = Session {
+            planned,
+            received: Vec::new(),
+            expires: now + LIFE_SECONDS,
+        };
         lock(&self.0).insert(key.clone(), Arc::new(Mutex::new(session)));
         key
     }
@@ -68,9 +72,13 @@ fn key_of(request: &Request) -> &str {
 }
 
 pub fn answer(app: &App, request: &Request) -> Answer {
-    let violation = |kind, reason: &str| app.violation(kind, &request.method, &request.path, reason);
+    let violation =
+        |kind, reason: &str| app.violation(kind, &request.method, &request.path, reason);
     if request.header("authorization").is_some() {
-        violation("authorization_on_upload_url", "the upload URL carries its own token");
+        violation(
+            "authorization_on_upload_url",
+            "the upload URL carries its own token",
+        );
         return Err(Refusal::new(
             401,
             "InvalidAuthenticationToken",
@@ -91,11 +99,19 @@ pub fn answer(app: &App, request: &Request) -> Answer {
             return Err(Refusal::method());
         }
     }
-    if !request.content_type().starts_with("application/octet-stream") {
-        return Err(Refusal::new(415, "UnsupportedMediaType", "Parts are application/octet-stream."));
+    if !request
+        .content_type()
+        .starts_with("application/octet-stream")
+    {
+        return Err(Refusal::new(
+            415,
+            "UnsupportedMediaType",
+            "Parts are application/octet-stream.",
+        ));
     }
     let mut session = lock(&session);
-    take_part(&mut session, request).inspect_err(|refusal| violation("bad_range", &refusal.message))?;
+    take_part(&mut session, request)
+        .inspect_err(|refusal| violation("bad_range", &refusal.message))?;
     let have = session.received.len() as u64;
     if have < session.planned.size {
         return Ok(Reply::ok(json!({
@@ -117,16 +133,26 @@ fn take_part(session: &mut Session, request: &Request) -> Result<(), Refusal> {
     };
     let have = session.received.len() as u64;
     if total != session.planned.size {
-        return Err(bad(format!("total {total} differs from the announced size {}", session.planned.size)));
+        return Err(bad(format!(
+            "total {total} differs from the announced size {}",
+            session.planned.size
+        )));
     }
     if first != have {
         return Err(bad(format!("part begins at {first}, expected {have}")));
     }
     if last < first || last >= total || last - first + 1 != request.body.len() as u64 {
-        return Err(bad(format!("range {first}-{last} does not fit a body of {} bytes", request.body.len())));
+        return Err(bad(format!(
+            "range {first}-{last} does not fit a body of {} bytes",
+            request.body.len()
+        )));
     }
     if request.body.len() as u64 >= PART_MAX {
-        return Err(Refusal::new(413, "RequestEntityTooLarge", "A part must be smaller than 4 MB."));
+        return Err(Refusal::new(
+            413,
+            "RequestEntityTooLarge",
+            "A part must be smaller than 4 MB.",
+        ));
     }
     session.received.extend_from_slice(&request.body);
     Ok(())
@@ -140,7 +166,9 @@ fn parse_range(text: &str) -> Option<(u64, u64, u64)> {
 
 fn finish(app: &App, session: &mut Session) -> Result<String, Refusal> {
     let planned = session.planned.clone();
-    let user = app.user(&planned.user_id).ok_or_else(Refusal::item_not_found)?;
+    let user = app
+        .user(&planned.user_id)
+        .ok_or_else(Refusal::item_not_found)?;
     let now = app.clock.now();
     let attachment = Attachment {
         number: 0,
@@ -157,9 +185,20 @@ fn finish(app: &App, session: &mut Session) -> Result<String, Refusal> {
         message.modified = now;
         number = message.attach(attachment);
     });
-    let found = mailbox.item(planned.item).filter(|_| stored).ok_or_else(Refusal::item_not_found)?;
+    let found = mailbox
+        .item(planned.item)
+        .filter(|_| stored)
+        .ok_or_else(Refusal::item_not_found)?;
     let message = ids::item_id(&mailbox.guid, planned.kind, found.item, found.incarnation);
-    let attachment = ids::attachment_id(&mailbox.guid, planned.kind, found.item, found.incarnation, number);
+    let attachment = ids::attachment_id(
+        &mailbox.guid,
+        planned.kind,
+        found.item,
+        found.incarnation,
+        number,
+    );
     let (origin, user) = (app.origin(), &user.id);
-    Ok(format!("{origin}/api/v2.0/Users('{user}')/Messages('{message}')/Attachments('{attachment}')"))
+    Ok(format!(
+        "{origin}/api/v2.0/Users('{user}')/Messages('{message}')/Attachments('{attachment}')"
+    ))
 }

@@ -42,7 +42,12 @@ struct RouteCount {
 
 impl Watch {
     pub fn violation(&self, violation: Violation) {
-        tracing::debug!(kind = violation.kind, path = violation.path, reason = violation.reason, "violation");
+        tracing::debug!(
+            kind = violation.kind,
+            path = violation.path,
+            reason = violation.reason,
+            "violation"
+        );
         let mut all = lock(&self.violations);
         *all.by_kind.entry(violation.kind).or_default() += 1;
         // The first ones tell the story; a client in a loop must not push them out.
@@ -87,7 +92,12 @@ impl Watch {
         let total: u64 = routes.values().map(|r| r.requests).sum();
         let routes: BTreeMap<String, Value> = routes
             .into_iter()
-            .map(|(route, count)| (route, json!({"requests": count.requests, "by_status": count.by_status})))
+            .map(|(route, count)| {
+                (
+                    route,
+                    json!({"requests": count.requests, "by_status": count.by_status}),
+                )
+            })
             .collect();
         json!({
             "requests": total,

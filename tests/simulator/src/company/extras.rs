@@ -25,10 +25,18 @@ pub fn decorate(world: &World, dice: &mut Dice, message: &mut Message, seed: u64
 fn attach_file(world: &World, dice: &mut Dice, message: &mut Message) {
     const KINDS: [(&str, &str, bool); 5] = [
         ("pdf", "application/pdf", false),
-        ("xlsx", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", false),
+        (
+            "xlsx",
+            "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+            false,
+        ),
         ("csv", "text/csv", true),
         ("png", "image/png", false),
-        ("docx", "application/vnd.openxmlformats-officedocument.wordprocessingml.document", false),
+        (
+            "docx",
+            "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+            false,
+        ),
     ];
     for _ in 0..1 + dice.below(2) {
         let number = dice.below(40);
@@ -39,7 +47,11 @@ fn attach_file(world: &World, dice: &mut Dice, message: &mut Message) {
             2_000 + (hash(&[number]) % 60_000) as usize
         };
         let seed = hash(&[world.seed, 8, number]);
-        message.attach(file(&format!("Report {number}.{ending}"), content_type, Blob::Made { seed, len, text }));
+        message.attach(file(
+            &format!("Report {number}.{ending}"),
+            content_type,
+            Blob::Made { seed, len, text },
+        ));
     }
 }
 
@@ -55,7 +67,11 @@ fn attach_inline(dice: &mut Dice, message: &mut Message) {
     let mut logo = file(
         &format!("image{number:03}.png"),
         "image/png",
-        Blob::Made { seed: hash(&[9, number]), len: 900 + number as usize * 311, text: false },
+        Blob::Made {
+            seed: hash(&[9, number]),
+            len: 900 + number as usize * 311,
+            text: false,
+        },
     );
     logo.is_inline = true;
     logo.content_id = Some(content_id);
@@ -67,7 +83,10 @@ fn attach_item(world: &World, dice: &mut Dice, message: &mut Message, seed: u64)
     let content = text::paragraphs(dice, Charset::Utf8, 2);
     let nested = Message {
         subject: text::subject(dice, Charset::Utf8),
-        body: Body { html: false, content },
+        body: Body {
+            html: false,
+            content,
+        },
         from: Some(from.clone()),
         sender: Some(from),
         to: message.to.clone(),
@@ -97,7 +116,11 @@ fn make_meeting_request(dice: &mut Dice, message: &mut Message) {
     let end = start + 3600;
     let location = format!("Room {}", dice.below(30));
     let stamp = |at: i64| crate::clock::iso(at).replace(['-', ':'], "");
-    let organizer = message.from.as_ref().map(|p| p.address.clone()).unwrap_or_default();
+    let organizer = message
+        .from
+        .as_ref()
+        .map(|p| p.address.clone())
+        .unwrap_or_default();
     let ics = format!(
         "BEGIN:VCALENDAR\r\nMETHOD:REQUEST\r\nPRODID:-//Invented//Calendar//EN\r\nVERSION:2.0\r\nBEGIN:VEVENT\r\n\
          UID:{:016x}\r\nORGANIZER:mailto:{organizer}\r\nDTSTAMP:{}\r\nDTSTART:{}\r\nDTEND:{}\r\nSUMMARY:{}\r\n\
@@ -109,7 +132,12 @@ fn make_meeting_request(dice: &mut Dice, message: &mut Message) {
         message.subject,
     );
     message.wire.fault = None;
-    message.class = Class::MeetingRequest { start, end, location, ics };
+    message.class = Class::MeetingRequest {
+        start,
+        end,
+        location,
+        ics,
+    };
 }
 
 // Exchange shows a signed mail with one attachment that holds the whole signed entity as it came
@@ -118,7 +146,14 @@ fn make_signed(dice: &mut Dice, message: &mut Message) {
     let boundary = format!("----=_sig_{:016x}", dice.next_u64());
     let text = text::paragraphs(dice, Charset::Latin1, 2);
     let inner = crate::mime::quoted_printable(text.as_bytes());
-    let signature = crate::mime::base64_lines(&Blob::Made { seed: dice.next_u64(), len: 2100, text: false }.bytes());
+    let signature = crate::mime::base64_lines(
+        &Blob::Made {
+            seed: dice.next_u64(),
+            len: 2100,
+            text: false,
+        }
+        .bytes(),
+    );
     let entity = format!(
         "Content-Type: multipart/signed; protocol=\"application/pkcs7-signature\"; micalg=sha-256;\r\n\
          \tboundary=\"{boundary}\"\r\n\r\nThis is an S/MIME signed message\r\n\r\n--{boundary}\r\n\
@@ -127,15 +162,26 @@ fn make_signed(dice: &mut Dice, message: &mut Message) {
          Content-Transfer-Encoding: base64\r\nContent-Disposition: attachment; filename=\"smime.p7s\"\r\n\r\n\
          {signature}\r\n--{boundary}--\r\n"
     );
-    message.body = Body { html: false, content: text };
+    message.body = Body {
+        html: false,
+        content: text,
+    };
     message.class = Class::SmimeSigned;
     message.wire.fault = None;
-    message.attach(file("smime.p7m", "multipart/signed", Blob::Held(entity.into_bytes().into())));
+    message.attach(file(
+        "smime.p7m",
+        "multipart/signed",
+        Blob::Held(entity.into_bytes().into()),
+    ));
 }
 
 impl Message {
     fn attachments_push_reference(&mut self, dice: &mut Dice) {
-        let mut link = file(&format!("Shared plan {}.docx", dice.below(20)), "", Blob::Held(bytes::Bytes::new()));
+        let mut link = file(
+            &format!("Shared plan {}.docx", dice.below(20)),
+            "",
+            Blob::Held(bytes::Bytes::new()),
+        );
         link.content = AttachmentContent::Reference;
         self.attach(link);
     }

@@ -5,8 +5,8 @@ use crate::clock::mail_date;
 use crate::dice::{Dice, hash};
 use crate::store::lazy::LazyBase;
 use crate::store::message::{
-    Attachment, AttachmentContent, Blob, Body, Charset, Encoding, Flag, FlagStatus, Importance, Message, MimeFault,
-    Person, Wire,
+    Attachment, AttachmentContent, Blob, Body, Charset, Encoding, Flag, FlagStatus, Importance,
+    Message, MimeFault, Person, Wire,
 };
 
 /// Writes a mail from `from` to `to`, dated `sent`. What it is like depends on `seed` only.
@@ -20,10 +20,19 @@ pub fn write(world: &World, seed: u64, from: &Person, to: &[Person], sent: i64) 
         sender: Some(from.clone()),
         to: to.iter().take(2).cloned().collect(),
         cc: to.iter().skip(2).cloned().collect(),
-        internet_message_id: format!("<{:016x}.{:x}@{}>", hash(&[world.seed, seed]), seed, world.domain),
+        internet_message_id: format!(
+            "<{:016x}.{:x}@{}>",
+            hash(&[world.seed, seed]),
+            seed,
+            world.domain
+        ),
         sent,
         received: sent + 2 + dice.below(40) as i64,
-        importance: if dice.percent(6) { Importance::High } else { Importance::Normal },
+        importance: if dice.percent(6) {
+            Importance::High
+        } else {
+            Importance::Normal
+        },
         read_receipt: dice.percent(2),
         conversation: hash(&[world.seed, 4, seed / 3]),
         wire,
@@ -31,49 +40,94 @@ pub fn write(world: &World, seed: u64, from: &Person, to: &[Person], sent: i64) 
     };
     if dice.percent(35) {
         message.subject = format!("Re: {}", message.subject);
-        message.headers.push(("In-Reply-To".into(), format!("<{:x}@{}>", seed / 3, world.domain)));
+        message.headers.push((
+            "In-Reply-To".into(),
+            format!("<{:x}@{}>", seed / 3, world.domain),
+        ));
     }
     if dice.percent(5) {
-        message.reply_to.push(world.outsiders[dice.index(world.outsiders.len())].clone());
+        message
+            .reply_to
+            .push(world.outsiders[dice.index(world.outsiders.len())].clone());
     }
     message.created = message.received;
     message.modified = message.received;
-    message.headers.push(("X-Mailer".into(), format!("Invented Mail {}", dice.below(9))));
+    message.headers.push((
+        "X-Mailer".into(),
+        format!("Invented Mail {}", dice.below(9)),
+    ));
     let n_paragraphs = 1 + dice.below(6);
     let plain = text::paragraphs(&mut dice, wire.charset, n_paragraphs);
-    message.body = if html { html_body(&plain, from) } else { Body { html: false, content: plain } };
+    message.body = if html {
+        html_body(&plain, from)
+    } else {
+        Body {
+            html: false,
+            content: plain,
+        }
+    };
     extras::decorate(world, &mut dice, &mut message, seed);
     message
 }
 
 /// The copy of a mail that lands in one mailbox: same body, other trace headers and read state.
 pub fn deliver(world: &World, mail: &Message, mailbox: &Person, salt: u64) -> Message {
-    let mut dice = Dice::of(&[world.seed, 5, salt, crate::dice::hash_text(&mailbox.address)]);
+    let mut dice = Dice::of(&[
+        world.seed,
+        5,
+        salt,
+        crate::dice::hash_text(&mailbox.address),
+    ]);
     let mut copy = mail.clone();
     let hop = |dice: &mut Dice| format!("mx{}.{}", dice.below(9), world.domain);
     let date = mail_date(mail.received);
-    let received = format!("from {} by {} with ESMTPS; {date}", hop(&mut dice), hop(&mut dice));
+    let received = format!(
+        "from {} by {} with ESMTPS; {date}",
+        hop(&mut dice),
+        hop(&mut dice)
+    );
     copy.headers.insert(0, ("Received".into(), received));
-    copy.headers.push(("X-MS-Exchange-Organization-Network-Message-Id".into(), format!("{:016x}", dice.next_u64())));
-    copy.headers.push(("Delivered-To".into(), mailbox.address.clone()));
+    copy.headers.push((
+        "X-MS-Exchange-Organization-Network-Message-Id".into(),
+        format!("{:016x}", dice.next_u64()),
+    ));
+    copy.headers
+        .push(("Delivered-To".into(), mailbox.address.clone()));
     copy.is_read = dice.percent(70);
     copy.other_inbox = dice.percent(20);
     if dice.percent(8) {
-        copy.flag.status = if dice.percent(70) { FlagStatus::Flagged } else { FlagStatus::Complete };
+        copy.flag.status = if dice.percent(70) {
+            FlagStatus::Flagged
+        } else {
+            FlagStatus::Complete
+        };
         copy.flag = dated_flag(copy.flag.status, mail.received);
     }
     if dice.percent(10) {
-        copy.categories.push((*dice.pick(&text::CATEGORIES)).to_owned());
+        copy.categories
+            .push((*dice.pick(&text::CATEGORIES)).to_owned());
     }
     copy
 }
 
 pub fn dated_flag(status: FlagStatus, at: i64) -> Flag {
-    let day = |offset: i64| Some(crate::clock::iso((at / 86_400 + offset) * 86_400).replace('Z', ".0000000"));
+    let day = |offset: i64| {
+        Some(crate::clock::iso((at / 86_400 + offset) * 86_400).replace('Z', ".0000000"))
+    };
     match status {
         FlagStatus::NotFlagged => Flag::default(),
-        FlagStatus::Flagged => Flag { status, start: day(1), due: day(3), completed: None },
-        FlagStatus::Complete => Flag { status, start: None, due: None, completed: day(4) },
+        FlagStatus::Flagged => Flag {
+            status,
+            start: day(1),
+            due: day(3),
+            completed: None,
+        },
+        FlagStatus::Complete => Flag {
+            status,
+            start: None,
+            due: None,
+            completed: day(4),
+        },
     }
 }
 
@@ -86,10 +140,19 @@ pub fn computed(base: &LazyBase, item: u64) -> Message {
     let n_paragraphs = 4 + dice.below(5);
     let content = text::paragraphs(&mut dice, Charset::Utf8, n_paragraphs);
     let subject = text::subject(&mut dice, Charset::Utf8);
-    let trace = format!("from mx{}.{} by mx.{}; {}", dice.below(9), from.address, world.domain, mail_date(received));
+    let trace = format!(
+        "from mx{}.{} by mx.{}; {}",
+        dice.below(9),
+        from.address,
+        world.domain,
+        mail_date(received)
+    );
     let mut message = Message {
         subject,
-        body: Body { html: false, content },
+        body: Body {
+            html: false,
+            content,
+        },
         from: Some(from.clone()),
         sender: Some(from),
         to: vec![base.owner.clone()],
@@ -107,7 +170,11 @@ pub fn computed(base: &LazyBase, item: u64) -> Message {
         message.attach(file(
             "note.txt",
             "text/plain",
-            Blob::Made { seed: hash(&[base.seed, item % 500]), len: 1500, text: true },
+            Blob::Made {
+                seed: hash(&[base.seed, item % 500]),
+                len: 1500,
+                text: true,
+            },
         ));
     }
     message
@@ -134,7 +201,11 @@ fn make_wire(dice: &mut Dice) -> Wire {
         4 => Some(MimeFault::NoHeaders),
         _ => None,
     };
-    Wire { encoding, charset, fault }
+    Wire {
+        encoding,
+        charset,
+        fault,
+    }
 }
 
 fn html_body(plain: &str, from: &Person) -> Body {
@@ -147,7 +218,10 @@ fn html_body(plain: &str, from: &Person) -> Body {
         content.push_str("</p>");
     }
     content.push_str(&format!("<p>Regards<br>{}</p></body></html>", from.name));
-    Body { html: true, content }
+    Body {
+        html: true,
+        content,
+    }
 }
 
 pub fn file(name: &str, content_type: &str, blob: Blob) -> Attachment {

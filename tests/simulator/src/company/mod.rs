@@ -31,7 +31,13 @@ impl World {
     pub fn new(seed: u64, domain: &str, n_staff: usize, large_attachments: bool) -> Self {
         let staff = (0..n_staff).map(|i| make_staff(seed, domain, i)).collect();
         let outsiders = (0..24).map(|i| make_outsider(seed, i)).collect();
-        Self { seed, domain: domain.to_owned(), staff, outsiders, large_attachments }
+        Self {
+            seed,
+            domain: domain.to_owned(),
+            staff,
+            outsiders,
+            large_attachments,
+        }
     }
 }
 
@@ -40,10 +46,17 @@ fn make_staff(seed: u64, domain: &str, i: usize) -> Staff {
     let surname = text::SURNAMES[(i * 11 + i / text::SURNAMES.len()) % text::SURNAMES.len()];
     let mut dice = Dice::of(&[seed, 1, i as u64]);
     let lap = i / 40;
-    let suffix = if lap == 0 { String::new() } else { lap.to_string() };
+    let suffix = if lap == 0 {
+        String::new()
+    } else {
+        lap.to_string()
+    };
     let address = format!("{}.{}{suffix}@{domain}", plain(given_name), plain(surname));
     Staff {
-        person: Person { name: format!("{given_name} {surname}"), address },
+        person: Person {
+            name: format!("{given_name} {surname}"),
+            address,
+        },
         given_name: given_name.to_owned(),
         surname: surname.to_owned(),
         department: dice.word(&text::DEPARTMENTS),
@@ -55,7 +68,10 @@ fn make_outsider(seed: u64, i: u64) -> Person {
     let mut dice = Dice::of(&[seed, 2, i]);
     let (given, surname) = (dice.word(&text::GIVEN), dice.word(&text::SURNAMES));
     let host = dice.word(&text::OUTSIDE_HOSTS);
-    Person { name: format!("{given} {surname}"), address: format!("{}.{}{i}@{host}", plain(given), plain(surname)) }
+    Person {
+        name: format!("{given} {surname}"),
+        address: format!("{}.{}{i}@{host}", plain(given), plain(surname)),
+    }
 }
 
 fn plain(name: &str) -> String {

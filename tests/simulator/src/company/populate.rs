@@ -19,14 +19,23 @@ const NEWEST: i64 = 1_780_000_000;
 const SPAN: i64 = 3 * 365 * 86_400;
 
 /// Every role a backup with restore may have; registrations may hold fewer.
-pub const ALL_ROLES: [&str; 5] =
-    ["User.Read.All", "Organization.Read.All", "MailboxSettings.Read", "Mail.Read", "Mail.ReadWrite"];
+pub const ALL_ROLES: [&str; 5] = [
+    "User.Read.All",
+    "Organization.Read.All",
+    "MailboxSettings.Read",
+    "Mail.Read",
+    "Mail.ReadWrite",
+];
 
 pub fn tenant(options: Options) -> App {
     let seed = options.seed;
     let n_shared = usize::from(options.special_users);
-    let world =
-        Arc::new(World::new(seed, &format!("contoso{seed}.example"), options.users.max(1), options.large_attachments));
+    let world = Arc::new(World::new(
+        seed,
+        &format!("contoso{seed}.example"),
+        options.users.max(1),
+        options.large_attachments,
+    ));
     let mut directory = Directory::default();
     let mut boxes = Vec::new();
     for (index, staff) in world.staff.iter().take(options.users).enumerate() {
@@ -38,8 +47,15 @@ pub fn tenant(options: Options) -> App {
         boxes.push((staff.person.clone(), new_user(seed, index as u64, profile)));
     }
     for index in 0..n_shared {
-        let person = Person { name: "Info Desk".into(), address: format!("info@{}", world.domain) };
-        let user = new_user(seed, 10_000 + index as u64, profile(&person, UserKind::Shared, MailboxState::Ready));
+        let person = Person {
+            name: "Info Desk".into(),
+            address: format!("info@{}", world.domain),
+        };
+        let user = new_user(
+            seed,
+            10_000 + index as u64,
+            profile(&person, UserKind::Shared, MailboxState::Ready),
+        );
         boxes.push((person, user));
     }
     let mut filled = fill(&world, &boxes, options.messages);
@@ -89,7 +105,12 @@ pub fn guid(parts: &[u64]) -> String {
     let (a, b) = (hash(parts), hash(&[hash(parts), 1]));
     let four = 0x4000 | (a & 0x0fff);
     let five = 0x8000 | (b >> 48 & 0x3fff);
-    format!("{:08x}-{:04x}-{four:04x}-{five:04x}-{:012x}", a >> 32, a >> 16 & 0xffff, b & 0xffff_ffff_ffff)
+    format!(
+        "{:08x}-{:04x}-{four:04x}-{five:04x}-{:012x}",
+        a >> 32,
+        a >> 16 & 0xffff,
+        b & 0xffff_ffff_ffff
+    )
 }
 
 pub fn profile(person: &Person, kind: UserKind, mailbox: MailboxState) -> Profile {
@@ -116,22 +137,56 @@ pub fn new_user(seed: u64, number: u64, profile: Profile) -> User {
 }
 
 pub fn lazy_user(world: &Arc<World>, count: u64, number: u64) -> User {
-    let person = Person { name: format!("Big Mailbox {number}"), address: format!("big{number}@{}", world.domain) };
-    let user = new_user(world.seed, 20_000 + number, profile(&person, UserKind::Member, MailboxState::Ready));
-    let base = LazyBase { seed: hash(&[world.seed, 60, number]), count, owner: person, world: Arc::clone(world) };
+    let person = Person {
+        name: format!("Big Mailbox {number}"),
+        address: format!("big{number}@{}", world.domain),
+    };
+    let user = new_user(
+        world.seed,
+        20_000 + number,
+        profile(&person, UserKind::Member, MailboxState::Ready),
+    );
+    let base = LazyBase {
+        seed: hash(&[world.seed, 60, number]),
+        count,
+        owner: person,
+        world: Arc::clone(world),
+    };
     crate::locks::write(&user.mailbox).set_lazy(base);
     user
 }
 
 fn add_users_without_mailbox(world: &World, directory: &mut Directory) {
     let cases = [
-        ("Unlicensed Person", "unlicensed", UserKind::Member, MailboxState::Unlicensed),
-        ("Onprem Person", "onprem", UserKind::Member, MailboxState::OnPremises),
-        ("Guest Person", "guest_partner.example#EXT#", UserKind::Guest, MailboxState::Unlicensed),
+        (
+            "Unlicensed Person",
+            "unlicensed",
+            UserKind::Member,
+            MailboxState::Unlicensed,
+        ),
+        (
+            "Onprem Person",
+            "onprem",
+            UserKind::Member,
+            MailboxState::OnPremises,
+        ),
+        (
+            "Guest Person",
+            "guest_partner.example#EXT#",
+            UserKind::Guest,
+            MailboxState::Unlicensed,
+        ),
     ];
     for (index, (name, local, kind, state)) in cases.into_iter().enumerate() {
-        let person = Person { name: name.into(), address: format!("{local}@{}", world.domain) };
-        directory.insert(Arc::new(new_user(world.seed, 30_000 + index as u64, profile(&person, kind, state))));
+        let person = Person {
+            name: name.into(),
+            address: format!("{local}@{}", world.domain),
+        };
+        directory.insert(Arc::new(new_user(
+            world.seed,
+            30_000 + index as u64,
+            profile(&person, kind, state),
+        )));
     }
 }
 
@@ -140,7 +195,13 @@ fn fill(world: &World, boxes: &[(Person, User)], wanted: usize) -> Vec<Mailbox> 
     let mut made: Vec<Mailbox> = boxes
         .iter()
         .enumerate()
-        .map(|(index, (_, user))| furnish(world, index as u64, crate::locks::read(&user.mailbox).guid.clone()))
+        .map(|(index, (_, user))| {
+            furnish(
+                world,
+                index as u64,
+                crate::locks::read(&user.mailbox).guid.clone(),
+            )
+        })
         .collect();
     let mut counts = vec![0usize; boxes.len()];
     let mut number = 0u64;
@@ -160,7 +221,11 @@ fn fill(world: &World, boxes: &[(Person, User)], wanted: usize) -> Vec<Mailbox> 
         }
         let from_inside = dice.percent(65);
         let sender = *dice.pick(&open);
-        let from = if from_inside { boxes[sender].0.clone() } else { dice.pick(&world.outsiders).clone() };
+        let from = if from_inside {
+            boxes[sender].0.clone()
+        } else {
+            dice.pick(&world.outsiders).clone()
+        };
         to.retain(|index| !from_inside || *index != sender);
         let mut people: Vec<Person> = to.iter().map(|i| boxes[*i].0.clone()).collect();
         if people.is_empty() || from_inside && dice.percent(30) {
@@ -237,8 +302,11 @@ fn pick_folder(dice: &mut Dice, mailbox: &Mailbox) -> u32 {
         60..=63 => known("deleteditems"),
         64..=65 => known("junkemail"),
         _ => {
-            let own: Vec<u32> =
-                mailbox.folders().filter(|f| f.well_known.is_none() && !f.search && f.id > TOP).map(|f| f.id).collect();
+            let own: Vec<u32> = mailbox
+                .folders()
+                .filter(|f| f.well_known.is_none() && !f.search && f.id > TOP)
+                .map(|f| f.id)
+                .collect();
             *dice.pick(&own)
         }
     }
@@ -247,7 +315,10 @@ fn pick_folder(dice: &mut Dice, mailbox: &Mailbox) -> u32 {
 /// New mail that arrives now. Returns the numbers of the new items.
 pub fn arrive(app: &App, user: &User, folder: u32, count: usize, seed: u64) -> Vec<u64> {
     let world = &app.world;
-    let owner = Person { name: user.profile().display_name, address: user.profile().principal_name };
+    let owner = Person {
+        name: user.profile().display_name,
+        address: user.profile().principal_name,
+    };
     let now = app.clock.now();
     let mut made = Vec::with_capacity(count);
     for i in 0..count as u64 {

@@ -4,10 +4,10 @@ use crate::dice::Dice;
 use crate::store::message::Charset;
 
 pub const GIVEN: [&str; 41] = [
-    "Anna", "Björn", "Clara", "David", "Elena", "Farid", "Grete", "Hannes", "Ines", "Jonas", "Katrin", "Lukas",
-    "Marta", "Nils", "Olga", "Pavel", "Queralt", "Rosa", "Stefan", "Tomás", "Ulla", "Viktor", "Wanda", "Xenia",
-    "Yusuf", "Zoë", "Adele", "Bruno", "Cem", "Dora", "Emil", "Frida", "Gustav", "Hilde", "Ivan", "Judith", "Karim",
-    "Lena", "Moritz", "Noor", "Otto",
+    "Anna", "Björn", "Clara", "David", "Elena", "Farid", "Grete", "Hannes", "Ines", "Jonas",
+    "Katrin", "Lukas", "Marta", "Nils", "Olga", "Pavel", "Queralt", "Rosa", "Stefan", "Tomás",
+    "Ulla", "Viktor", "Wanda", "Xenia", "Yusuf", "Zoë", "Adele", "Bruno", "Cem", "Dora", "Emil",
+    "Frida", "Gustav", "Hilde", "Ivan", "Judith", "Karim", "Lena", "Moritz", "Noor", "Otto",
 ];
 pub const SURNAMES: [&str; 37] = [
     "Albrecht",
@@ -48,9 +48,24 @@ pub const SURNAMES: [&str; 37] = [
     "Jäger",
     "Köhler",
 ];
-pub const DEPARTMENTS: [&str; 8] =
-    ["Sales", "Finance", "Engineering", "Operations", "Human Resources", "Legal", "Purchasing", "Marketing"];
-pub const TITLES: [&str; 6] = ["Manager", "Analyst", "Engineer", "Assistant", "Director", "Specialist"];
+pub const DEPARTMENTS: [&str; 8] = [
+    "Sales",
+    "Finance",
+    "Engineering",
+    "Operations",
+    "Human Resources",
+    "Legal",
+    "Purchasing",
+    "Marketing",
+];
+pub const TITLES: [&str; 6] = [
+    "Manager",
+    "Analyst",
+    "Engineer",
+    "Assistant",
+    "Director",
+    "Specialist",
+];
 pub const OUTSIDE_HOSTS: [&str; 6] = [
     "nordwind-logistik.example",
     "papier-und-co.example",
@@ -71,10 +86,23 @@ pub const FOLDERS: [&str; 10] = [
     "Reports",
     "Größere Vorhaben",
 ];
-pub const CATEGORIES: [&str; 6] = ["Red category", "Blue category", "Customer", "Urgent", "Überfällig", "Follow up"];
+pub const CATEGORIES: [&str; 6] = [
+    "Red category",
+    "Blue category",
+    "Customer",
+    "Urgent",
+    "Überfällig",
+    "Follow up",
+];
 
-const OPENERS: [&str; 6] =
-    ["Re the", "About the", "Please see the", "Regarding our", "Next steps for the", "Notes on the"];
+const OPENERS: [&str; 6] = [
+    "Re the",
+    "About the",
+    "Please see the",
+    "Regarding our",
+    "Next steps for the",
+    "Notes on the",
+];
 const THINGS: [&str; 12] = [
     "quarterly report",
     "delivery to Lyon",
@@ -155,7 +183,10 @@ pub fn sentence(dice: &mut Dice, charset: Charset) -> String {
     }
     let (first, second) = (dice.word(&ACTIONS), dice.word(&ACTIONS));
     let (thing, link) = (dice.word(&THINGS), dice.word(&LINKS));
-    format!("On the {thing}: {first}, {link} {second} ({}).", dice.below(10_000))
+    format!(
+        "On the {thing}: {first}, {link} {second} ({}).",
+        dice.below(10_000)
+    )
 }
 
 /// `n` paragraphs of a few sentences, separated by empty lines.

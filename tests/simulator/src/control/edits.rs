@@ -30,7 +30,9 @@ fn folder(mailbox: &Mailbox, path: &str) -> Result<u32, super::ControlError> {
     if path.is_empty() {
         return Ok(TOP);
     }
-    mailbox.folder_by_path(path).ok_or_else(|| bad(format!("no folder '{path}'")))
+    mailbox
+        .folder_by_path(path)
+        .ok_or_else(|| bad(format!("no folder '{path}'")))
 }
 
 #[derive(Debug, Deserialize)]
@@ -46,7 +48,9 @@ pub struct NewFolder {
 pub fn add_folder(user: &User, wanted: NewFolder) -> Controlled {
     let mut mailbox = write(&user.mailbox);
     let parent = folder(&mailbox, &wanted.parent)?;
-    let made = mailbox.create_folder(parent, &wanted.name, wanted.hidden).map_err(|why| bad(format!("{why:?}")))?;
+    let made = mailbox
+        .create_folder(parent, &wanted.name, wanted.hidden)
+        .map_err(|why| bad(format!("{why:?}")))?;
     Ok(json!({"path": mailbox.path(made)}))
 }
 
@@ -64,11 +68,15 @@ pub fn change_folder(user: &User, wanted: FolderEdit) -> Controlled {
     let mut mailbox = write(&user.mailbox);
     let id = folder(&mailbox, &wanted.path)?;
     if let Some(name) = &wanted.name {
-        mailbox.rename_folder(id, name).map_err(|why| bad(format!("{why:?}")))?;
+        mailbox
+            .rename_folder(id, name)
+            .map_err(|why| bad(format!("{why:?}")))?;
     }
     if let Some(parent) = &wanted.parent {
         let to = folder(&mailbox, parent)?;
-        mailbox.move_folder(id, to).map_err(|why| bad(format!("{why:?}")))?;
+        mailbox
+            .move_folder(id, to)
+            .map_err(|why| bad(format!("{why:?}")))?;
     }
     Ok(json!({"path": mailbox.path(id)}))
 }
@@ -76,7 +84,9 @@ pub fn change_folder(user: &User, wanted: FolderEdit) -> Controlled {
 pub fn remove_folder(user: &User, wanted: FolderEdit) -> Controlled {
     let mut mailbox = write(&user.mailbox);
     let id = folder(&mailbox, &wanted.path)?;
-    mailbox.delete_folder(id).map_err(|why| bad(format!("{why:?}")))?;
+    mailbox
+        .delete_folder(id)
+        .map_err(|why| bad(format!("{why:?}")))?;
     Ok(json!({}))
 }
 
@@ -104,7 +114,11 @@ pub fn arrive(app: &App, user: &User, wanted: Arrival) -> Controlled {
     let folder = folder(&read(&user.mailbox), &wanted.folder)?;
     let made = populate::arrive(app, user, folder, wanted.count, wanted.seed);
     let mailbox = read(&user.mailbox);
-    let ids: Vec<String> = made.iter().filter_map(|item| mailbox.item(*item)).map(|f| f.internet_id()).collect();
+    let ids: Vec<String> = made
+        .iter()
+        .filter_map(|item| mailbox.item(*item))
+        .map(|f| f.internet_id())
+        .collect();
     Ok(json!({"created": ids.len(), "internet_message_ids": ids}))
 }
 
@@ -143,11 +157,17 @@ fn one_edit(app: &App, user: &User, dice: &mut Dice, salt: u64) -> (&'static str
     let Some((item, is_draft)) = picked.filter(|_| roll < 85) else {
         let inbox = read(&user.mailbox).well_known("inbox").unwrap_or(TOP);
         let made = populate::arrive(app, user, inbox, 1, salt ^ 0x00A5_A5A5);
-        let id = made.first().and_then(|item| read(&user.mailbox).item(*item)).map(|f| f.internet_id());
+        let id = made
+            .first()
+            .and_then(|item| read(&user.mailbox).item(*item))
+            .map(|f| f.internet_id());
         return ("new_mail", id.unwrap_or_default());
     };
     let mut mailbox = write(&user.mailbox);
-    let id = mailbox.item(item).map(|f| f.internet_id()).unwrap_or_default();
+    let id = mailbox
+        .item(item)
+        .map(|f| f.internet_id())
+        .unwrap_or_default();
     let now = app.clock.now();
     let kind = match roll {
         0..=24 => {
@@ -155,7 +175,9 @@ fn one_edit(app: &App, user: &User, dice: &mut Dice, salt: u64) -> (&'static str
             "read_state"
         }
         25..=36 => {
-            mailbox.update(item, Changed::FLAG, |m| m.flag = mail::dated_flag(FlagStatus::Flagged, now));
+            mailbox.update(item, Changed::FLAG, |m| {
+                m.flag = mail::dated_flag(FlagStatus::Flagged, now)
+            });
             "flag"
         }
         37..=48 => {
@@ -189,14 +211,19 @@ fn one_edit(app: &App, user: &User, dice: &mut Dice, salt: u64) -> (&'static str
 }
 
 fn pick_item(mailbox: &Mailbox, dice: &mut Dice) -> Option<(u64, bool)> {
-    let full: Vec<(u32, i64)> =
-        mailbox.folders().filter(|f| mailbox.is_visible(f.id) && f.total > 0).map(|f| (f.id, f.total)).collect();
+    let full: Vec<(u32, i64)> = mailbox
+        .folders()
+        .filter(|f| mailbox.is_visible(f.id) && f.total > 0)
+        .map(|f| (f.id, f.total))
+        .collect();
     let all: i64 = full.iter().map(|(_, total)| total).sum();
     let mut at = dice.below(all.max(0) as u64) as i64;
     for (folder, total) in full {
         if at < total {
             // Far into a large folder a full list would be slow; the first thousand will do.
-            let found = mailbox.items_after(folder, 0, (at as usize).min(1000) + 1).pop()?;
+            let found = mailbox
+                .items_after(folder, 0, (at as usize).min(1000) + 1)
+                .pop()?;
             return Some((found.item, found.message().is_draft));
         }
         at -= total;
@@ -228,7 +255,11 @@ pub struct SingleEdit {
 
 pub fn single(app: &App, user: &User, wanted: SingleEdit) -> Controlled {
     let mut mailbox = write(&user.mailbox);
-    let within = wanted.folder.as_deref().map(|path| folder(&mailbox, path)).transpose()?;
+    let within = wanted
+        .folder
+        .as_deref()
+        .map(|path| folder(&mailbox, path))
+        .transpose()?;
     let item = mailbox
         .by_internet_id(&wanted.internet_message_id)
         .into_iter()
@@ -239,8 +270,14 @@ pub fn single(app: &App, user: &User, wanted: SingleEdit) -> Controlled {
         mailbox.update(item, Changed::READ, |m| m.is_read = is_read);
     }
     if let Some(flagged) = wanted.flagged {
-        let status = if flagged { FlagStatus::Flagged } else { FlagStatus::NotFlagged };
-        mailbox.update(item, Changed::FLAG, |m| m.flag = mail::dated_flag(status, now));
+        let status = if flagged {
+            FlagStatus::Flagged
+        } else {
+            FlagStatus::NotFlagged
+        };
+        mailbox.update(item, Changed::FLAG, |m| {
+            m.flag = mail::dated_flag(status, now)
+        });
     }
     if let Some(categories) = wanted.categories {
         mailbox.update(item, Changed::CATEGORIES, |m| m.categories = categories);

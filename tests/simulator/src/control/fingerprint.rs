@@ -19,12 +19,16 @@ const PER_PIECE: usize = 200;
 
 pub fn stream(user: Arc<User>, with_ids: bool) -> HttpResponse {
     let pieces = Pieces::new(user, with_ids).map(Ok::<Bytes, Infallible>);
-    HttpResponse::Ok().content_type("application/json").streaming(futures_util::stream::iter(pieces))
+    HttpResponse::Ok()
+        .content_type("application/json")
+        .streaming(futures_util::stream::iter(pieces))
 }
 
 /// The whole document at once.
 pub fn whole(user: &Arc<User>, with_ids: bool) -> Vec<u8> {
-    Pieces::new(Arc::clone(user), with_ids).flat_map(|piece| piece.to_vec()).collect()
+    Pieces::new(Arc::clone(user), with_ids)
+        .flat_map(|piece| piece.to_vec())
+        .collect()
 }
 
 struct Pieces {
@@ -55,7 +59,15 @@ impl Pieces {
                 .collect()
         };
         folders.sort();
-        Self { user, with_ids, folders, folder: 0, items: Vec::new().into_iter(), state: State::Head, first: true }
+        Self {
+            user,
+            with_ids,
+            folders,
+            folder: 0,
+            items: Vec::new().into_iter(),
+            state: State::Head,
+            first: true,
+        }
     }
 
     fn head(&self) -> Bytes {
@@ -66,7 +78,10 @@ impl Pieces {
             .filter_map(|(path, id)| mailbox.folder(*id).map(|f| (path, f)))
             .map(|(path, f)| json!({"path": path, "hidden": f.hidden, "well_known": f.well_known, "messages": f.total}))
             .collect();
-        Bytes::from(format!("{{\"folders\":{},\n\"messages\":[\n", json!(folders)))
+        Bytes::from(format!(
+            "{{\"folders\":{},\n\"messages\":[\n",
+            json!(folders)
+        ))
     }
 
     fn sorted_items(&self, folder: u32) -> Vec<u64> {
@@ -94,7 +109,10 @@ impl Pieces {
                 self.items = self.sorted_items(*folder).into_iter();
                 self.folder += 1;
             };
-            let path = self.folders.get(self.folder.saturating_sub(1)).map_or("", |(path, _)| path.as_str());
+            let path = self
+                .folders
+                .get(self.folder.saturating_sub(1))
+                .map_or("", |(path, _)| path.as_str());
             let found = read(&self.user.mailbox).item(item);
             let Some(found) = found else { continue };
             if !self.first {
@@ -111,7 +129,12 @@ impl Pieces {
         line["folder"] = json!(path);
         if self.with_ids {
             let guid = read(&self.user.mailbox).guid.clone();
-            line["immutable_id"] = json!(ids::item_id(&guid, IdKind::Immutable, found.item, found.incarnation));
+            line["immutable_id"] = json!(ids::item_id(
+                &guid,
+                IdKind::Immutable,
+                found.item,
+                found.incarnation
+            ));
         }
         line
     }
@@ -170,7 +193,11 @@ fn person(p: &Person) -> Value {
 
 fn attachment(a: &Attachment) -> Value {
     let (kind, size, hash) = match &a.content {
-        AttachmentContent::File(blob) => ("file", blob.len(), blake3::hash(&blob.bytes()).to_hex().to_string()),
+        AttachmentContent::File(blob) => (
+            "file",
+            blob.len(),
+            blake3::hash(&blob.bytes()).to_hex().to_string(),
+        ),
         AttachmentContent::Item(item) => {
             let inner = describe(item);
             let text = json!([
@@ -182,7 +209,11 @@ fn attachment(a: &Attachment) -> Value {
                 inner["bodyHash"]
             ])
             .to_string();
-            ("item", 0, blake3::hash(text.as_bytes()).to_hex().to_string())
+            (
+                "item",
+                0,
+                blake3::hash(text.as_bytes()).to_hex().to_string(),
+            )
         }
         AttachmentContent::Reference => ("reference", 0, String::new()),
     };

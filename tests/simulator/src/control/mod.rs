@@ -31,8 +31,15 @@ fn not_found(what: &str) -> ControlError {
 }
 
 pub fn answer(app: Arc<App>, request: &Request) -> HttpResponse {
-    let words: Vec<&str> = request.segments.iter().skip(1).map(String::as_str).collect();
-    if let ("GET", ["users", name, "mailbox", "fingerprint"]) = (request.method.as_str(), words.as_slice()) {
+    let words: Vec<&str> = request
+        .segments
+        .iter()
+        .skip(1)
+        .map(String::as_str)
+        .collect();
+    if let ("GET", ["users", name, "mailbox", "fingerprint"]) =
+        (request.method.as_str(), words.as_slice())
+    {
         let with_ids = request.raw_query.split('&').any(|option| option == "ids=1");
         return match user(&app, name) {
             Ok(user) => fingerprint::stream(user, with_ids),
@@ -60,11 +67,21 @@ fn route(app: &App, request: &Request, words: &[&str]) -> Controlled {
         ("POST", ["apps"]) => setup::register(app, body(request)?),
         ("POST", ["users", name, "mailbox", "wipe"]) => Ok(wipe(&*user(app, name)?)),
         ("GET", ["users", name, "folders"]) => Ok(edits::folders(&*user(app, name)?)),
-        ("POST", ["users", name, "folders"]) => edits::add_folder(&*user(app, name)?, body(request)?),
-        ("PATCH", ["users", name, "folders"]) => edits::change_folder(&*user(app, name)?, body(request)?),
-        ("DELETE", ["users", name, "folders"]) => edits::remove_folder(&*user(app, name)?, body(request)?),
-        ("POST", ["users", name, "messages"]) => edits::arrive(app, &*user(app, name)?, body(request)?),
-        ("POST", ["users", name, "edits"]) => edits::random(app, &*user(app, name)?, body(request)?),
+        ("POST", ["users", name, "folders"]) => {
+            edits::add_folder(&*user(app, name)?, body(request)?)
+        }
+        ("PATCH", ["users", name, "folders"]) => {
+            edits::change_folder(&*user(app, name)?, body(request)?)
+        }
+        ("DELETE", ["users", name, "folders"]) => {
+            edits::remove_folder(&*user(app, name)?, body(request)?)
+        }
+        ("POST", ["users", name, "messages"]) => {
+            edits::arrive(app, &*user(app, name)?, body(request)?)
+        }
+        ("POST", ["users", name, "edits"]) => {
+            edits::random(app, &*user(app, name)?, body(request)?)
+        }
         ("POST", ["users", name, "edit"]) => edits::single(app, &*user(app, name)?, body(request)?),
         ("GET", ["faults"]) => Ok(json!(app.faults().plan())),
         ("POST", ["faults"]) => {
@@ -94,7 +111,10 @@ fn route(app: &App, request: &Request, words: &[&str]) -> Controlled {
         ("GET", ["stats"]) => Ok(stats(app)),
         ("DELETE", ["stats"]) => {
             app.watch.clear_stats();
-            read(&app.directory).users.iter().for_each(|user| user.gates.reset());
+            read(&app.directory)
+                .users
+                .iter()
+                .for_each(|user| user.gates.reset());
             Ok(json!({}))
         }
         _ => Err(not_found("control route")),
@@ -102,7 +122,11 @@ fn route(app: &App, request: &Request, words: &[&str]) -> Controlled {
 }
 
 fn body<T: DeserializeOwned>(request: &Request) -> Result<T, ControlError> {
-    let text: &[u8] = if request.body.is_empty() { b"{}" } else { &request.body };
+    let text: &[u8] = if request.body.is_empty() {
+        b"{}"
+    } else {
+        &request.body
+    };
     serde_json::from_slice(text).map_err(|error| bad(error.to_string()))
 }
 
@@ -145,7 +169,8 @@ fn set_clock(app: &App, wanted: &Value) -> Controlled {
     if let Some(seconds) = wanted.get("advance_seconds").and_then(Value::as_i64) {
         app.clock.advance_seconds(seconds);
     } else if let Some(text) = wanted.get("set").and_then(Value::as_str) {
-        let at = chrono::DateTime::parse_from_rfc3339(text).map_err(|error| bad(error.to_string()))?;
+        let at =
+            chrono::DateTime::parse_from_rfc3339(text).map_err(|error| bad(error.to_string()))?;
         app.clock.set(at.into());
     } else {
         return Err(bad("advance_seconds or set is needed"));
@@ -159,7 +184,12 @@ pub fn stats(app: &App) -> Value {
         .users
         .iter()
         .filter(|user| user.gates.running_max() > 0)
-        .map(|user| (user.profile().principal_name, json!(user.gates.running_max())))
+        .map(|user| {
+            (
+                user.profile().principal_name,
+                json!(user.gates.running_max()),
+            )
+        })
         .collect();
     out["concurrency_max"] = Value::Object(running);
     out

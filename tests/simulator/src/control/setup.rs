@@ -12,14 +12,22 @@ use serde_json::{Value, json};
 use std::sync::{Arc, RwLock};
 
 pub fn users(app: &App) -> Value {
-    let all: Vec<Value> = read(&app.directory).users.iter().map(|user| describe(user)).collect();
+    let all: Vec<Value> = read(&app.directory)
+        .users
+        .iter()
+        .map(|user| describe(user))
+        .collect();
     json!({"users": all})
 }
 
 fn describe(user: &User) -> Value {
     let p = user.profile();
     let mailbox = read(&user.mailbox);
-    let messages: i64 = mailbox.folders().filter(|f| mailbox.is_visible(f.id)).map(|f| f.total).sum();
+    let messages: i64 = mailbox
+        .folders()
+        .filter(|f| mailbox.is_visible(f.id))
+        .map(|f| f.total)
+        .sum();
     json!({
         "id": user.id,
         "user_principal_name": p.principal_name,
@@ -55,7 +63,11 @@ pub struct NewUser {
 pub fn add_user(app: &App, wanted: NewUser) -> Controlled {
     let number = read(&app.directory).users.len() as u64 + 1;
     if wanted.kind.as_deref() == Some("lazy") {
-        let user = Arc::new(populate::lazy_user(&app.world, wanted.messages.max(1), number));
+        let user = Arc::new(populate::lazy_user(
+            &app.world,
+            wanted.messages.max(1),
+            number,
+        ));
         write(&app.directory).insert(Arc::clone(&user));
         return Ok(describe(&user));
     }
@@ -74,7 +86,11 @@ pub fn add_user(app: &App, wanted: NewUser) -> Controlled {
     if app.user(&person.address).is_some() {
         return Err(ControlError(409, format!("{} exists", person.address)));
     }
-    let default = if kind == UserKind::Guest { MailboxState::Unlicensed } else { MailboxState::Ready };
+    let default = if kind == UserKind::Guest {
+        MailboxState::Unlicensed
+    } else {
+        MailboxState::Ready
+    };
     let profile = populate::profile(&person, kind, wanted.mailbox.unwrap_or(default));
     let mut user = populate::new_user(app.options.seed, hash_text(&person.address), profile);
     if wanted.furnished.unwrap_or(true) {
@@ -105,7 +121,13 @@ fn fill(app: &App, user: &User, person: &Person, messages: u64) {
         let mut dice = Dice::of(&[app.world.seed, 70, number]);
         let from = dice.pick(&app.world.outsiders).clone();
         let sent = 1_700_000_000 + i as i64 * 900;
-        let mail = mail::write(&app.world, number, &from, std::slice::from_ref(person), sent);
+        let mail = mail::write(
+            &app.world,
+            number,
+            &from,
+            std::slice::from_ref(person),
+            sent,
+        );
         let folder = *dice.pick(&folders);
         mailbox.add(folder, mail::deliver(&app.world, &mail, person, number));
     }
@@ -155,14 +177,22 @@ pub struct NewApp {
 
 /// Registers an app, or replaces the one with this client id.
 pub fn register(app: &App, wanted: NewApp) -> Controlled {
-    let client_id = wanted.client_id.unwrap_or_else(|| uuid::Uuid::new_v4().to_string());
+    let client_id = wanted
+        .client_id
+        .unwrap_or_else(|| uuid::Uuid::new_v4().to_string());
     let mut certificates = Vec::new();
     if let Some(pem) = wanted.certificate_pem {
-        let thumbprint = thumbprint(&pem).ok_or_else(|| bad("certificate_pem holds no certificate"))?;
+        let thumbprint =
+            thumbprint(&pem).ok_or_else(|| bad("certificate_pem holds no certificate"))?;
         certificates.push(Certificate { pem, thumbprint });
     }
     let thumbprints: Vec<String> = certificates.iter().map(|c| c.thumbprint.clone()).collect();
-    let roles = wanted.roles.unwrap_or_else(|| populate::ALL_ROLES.iter().map(|r| (*r).to_owned()).collect());
+    let roles = wanted.roles.unwrap_or_else(|| {
+        populate::ALL_ROLES
+            .iter()
+            .map(|r| (*r).to_owned())
+            .collect()
+    });
     let registration = Registration {
         client_id: client_id.clone(),
         secret: wanted.secret,

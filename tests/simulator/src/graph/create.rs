@@ -21,7 +21,14 @@ pub fn create(call: &Call) -> Answer {
         call.violation("too_large", "a message of 4 MB or more in one request");
         return Err(Refusal::too_large());
     }
-    let (folder, message) = match call.request.content_type().split(';').next().unwrap_or_default().trim() {
+    let (folder, message) = match call
+        .request
+        .content_type()
+        .split(';')
+        .next()
+        .unwrap_or_default()
+        .trim()
+    {
         "application/json" => from_json(call, user)?,
         "text/plain" => from_mime(call, user)?,
         other => {
@@ -40,7 +47,9 @@ fn from_json(call: &Call, user: &User) -> Result<(u32, Message), Refusal> {
         let mailbox = read(&user.mailbox);
         let id = folders::find(&mailbox, call.target.folder.as_deref().unwrap_or("drafts"))?;
         if mailbox.folder(id).is_some_and(|f| f.search) {
-            return Err(Refusal::bad_request("Items cannot be created in a search folder."));
+            return Err(Refusal::bad_request(
+                "Items cannot be created in a search folder.",
+            ));
         }
         id
     };
@@ -59,27 +68,53 @@ fn from_json(call: &Call, user: &User) -> Result<(u32, Message), Refusal> {
 
 fn from_mime(call: &Call, user: &User) -> Result<(u32, Message), Refusal> {
     if call.target.folder.is_some() {
-        call.violation("mime_into_folder", "MIME can be posted to /users/{id}/messages only");
+        call.violation(
+            "mime_into_folder",
+            "MIME can be posted to /users/{id}/messages only",
+        );
         return Err(Refusal::bad_body("Were expecting JSON, found text."));
     }
-    let compact: Vec<u8> = call.request.body.iter().copied().filter(|byte| !byte.is_ascii_whitespace()).collect();
+    let compact: Vec<u8> = call
+        .request
+        .body
+        .iter()
+        .copied()
+        .filter(|byte| !byte.is_ascii_whitespace())
+        .collect();
     let raw = STANDARD.decode(compact).map_err(|_| {
-        Refusal::new(400, "ErrorMimeContentInvalidBase64String", "Invalid base64 string for MIME content.")
+        Refusal::new(
+            400,
+            "ErrorMimeContentInvalidBase64String",
+            "Invalid base64 string for MIME content.",
+        )
     })?;
     let read_mime = mime::read::draft_from(raw.into());
-    let mut message =
-        read_mime.ok_or_else(|| Refusal::new(400, "ErrorMimeContentInvalid", "The MIME content is invalid."))?;
+    let mut message = read_mime.ok_or_else(|| {
+        Refusal::new(
+            400,
+            "ErrorMimeContentInvalid",
+            "The MIME content is invalid.",
+        )
+    })?;
     let now = call.app.clock.now();
     message.sent = now;
     message.received = now;
     message.is_read = true;
     complete(call, &mut message);
-    Ok((read(&user.mailbox).well_known("drafts").unwrap_or_default(), message))
+    Ok((
+        read(&user.mailbox).well_known("drafts").unwrap_or_default(),
+        message,
+    ))
 }
 
 fn fresh(call: &Call) -> Message {
     let now = call.app.clock.now();
-    Message { sent: now, received: now, is_draft: true, ..Message::default() }
+    Message {
+        sent: now,
+        received: now,
+        is_draft: true,
+        ..Message::default()
+    }
 }
 
 fn complete(call: &Call, message: &mut Message) {
@@ -87,10 +122,19 @@ fn complete(call: &Call, message: &mut Message) {
     message.created = now;
     message.modified = now;
     if message.internet_message_id.is_empty() {
-        message.internet_message_id = format!("<{}@{}>", uuid::Uuid::new_v4().simple(), call.app.world.domain);
+        message.internet_message_id = format!(
+            "<{}@{}>",
+            uuid::Uuid::new_v4().simple(),
+            call.app.world.domain
+        );
     }
     if message.conversation == 0 {
-        let topic = message.subject.rsplit(": ").next().unwrap_or_default().to_lowercase();
+        let topic = message
+            .subject
+            .rsplit(": ")
+            .next()
+            .unwrap_or_default()
+            .to_lowercase();
         message.conversation = hash_text(&topic);
     }
 }

@@ -45,13 +45,20 @@ impl Filter {
     pub fn parse(text: &str) -> Result<Self, Refusal> {
         split_words(text, " or ")
             .iter()
-            .map(|all| split_words(all, " and ").iter().map(|atom| Atom::parse(atom)).collect())
+            .map(|all| {
+                split_words(all, " and ")
+                    .iter()
+                    .map(|atom| Atom::parse(atom))
+                    .collect()
+            })
             .collect::<Result<_, _>>()
             .map(Self)
     }
 
     pub fn accepts(&self, message: &Message) -> bool {
-        self.0.iter().any(|all| all.iter().all(|atom| atom.accepts(message)))
+        self.0
+            .iter()
+            .any(|all| all.iter().all(|atom| atom.accepts(message)))
     }
 
     /// If only these Message-IDs can pass: look them up instead of reading every message.
@@ -61,7 +68,10 @@ impl Filter {
             .map(|all| {
                 all.iter().find_map(|atom| match atom {
                     Atom::InternetId(id) => Some(id.as_str()),
-                    Atom::Subject(_) | Atom::Flag { .. } | Atom::Time { .. } | Atom::Property { .. } => None,
+                    Atom::Subject(_)
+                    | Atom::Flag { .. }
+                    | Atom::Time { .. }
+                    | Atom::Property { .. } => None,
                 })
             })
             .collect()
@@ -69,7 +79,9 @@ impl Filter {
 
     /// True if only messages with a property that a client set can pass.
     pub fn needs_property(&self) -> bool {
-        self.0.iter().all(|all| all.iter().any(|atom| matches!(atom, Atom::Property { .. })))
+        self.0
+            .iter()
+            .all(|all| all.iter().any(|atom| matches!(atom, Atom::Property { .. })))
     }
 
     /// Delta knows `receivedDateTime ge|gt` only.
@@ -81,20 +93,35 @@ impl Filter {
 impl Atom {
     fn parse(text: &str) -> Result<Self, Refusal> {
         let text = text.trim();
-        let text = if text.starts_with('(') && text.ends_with(')') { &text[1..text.len() - 1] } else { text };
+        let text = if text.starts_with('(') && text.ends_with(')') {
+            &text[1..text.len() - 1]
+        } else {
+            text
+        };
         if let Some(inner) = text.strip_prefix("singleValueExtendedProperties/any(") {
             return Self::parse_property(inner.strip_suffix(')').unwrap_or(inner));
         }
         let mut words = text.splitn(3, ' ');
-        let (Some(name), Some(order), Some(value)) = (words.next(), words.next(), words.next()) else {
+        let (Some(name), Some(order), Some(value)) = (words.next(), words.next(), words.next())
+        else {
             return Err(unsupported(text));
         };
         let flag = |name| match value.trim() {
-            "true" => Ok(Self::Flag { name, wanted: order == "eq" }),
-            "false" => Ok(Self::Flag { name, wanted: order != "eq" }),
+            "true" => Ok(Self::Flag {
+                name,
+                wanted: order == "eq",
+            }),
+            "false" => Ok(Self::Flag {
+                name,
+                wanted: order != "eq",
+            }),
             _ => Err(unsupported(text)),
         };
-        let quoted = || unquote(value).filter(|_| order == "eq").ok_or_else(|| unsupported(text));
+        let quoted = || {
+            unquote(value)
+                .filter(|_| order == "eq")
+                .ok_or_else(|| unsupported(text))
+        };
         match name {
             "internetMessageId" => Ok(Self::InternetId(quoted()?)),
             "subject" => Ok(Self::Subject(quoted()?)),
@@ -111,7 +138,11 @@ impl Atom {
                     _ => return Err(unsupported(text)),
                 };
                 let at = parse_iso(value.trim()).ok_or_else(|| unsupported(text))?;
-                Ok(Self::Time { sent: name == "sentDateTime", order, at })
+                Ok(Self::Time {
+                    sent: name == "sentDateTime",
+                    order,
+                    at,
+                })
             }
             _ => Err(unsupported(text)),
         }
@@ -153,7 +184,11 @@ impl Atom {
                 have == *wanted
             }
             Self::Time { sent, order, at } => {
-                let have = if *sent { message.sent } else { message.received };
+                let have = if *sent {
+                    message.sent
+                } else {
+                    message.received
+                };
                 match order {
                     Order::Ge => have >= *at,
                     Order::Gt => have > *at,
@@ -211,13 +246,18 @@ mod tests {
         .expect("a valid filter");
         let mut message = Message::default();
         assert!(!filter.accepts(&message));
-        message.set_property("String {66f5a359-4659-4830-9070-00047ec6ac6e} Name xyz", "a'b");
+        message.set_property(
+            "String {66f5a359-4659-4830-9070-00047ec6ac6e} Name xyz",
+            "a'b",
+        );
         assert!(filter.accepts(&message));
     }
 
     #[test]
     fn what_outlook_cannot_filter_is_refused() {
         assert!(Filter::parse("contains(subject,'x')").is_err());
-        assert!(Filter::parse("isRead eq false and receivedDateTime ge 2026-01-01T00:00:00Z").is_ok());
+        assert!(
+            Filter::parse("isRead eq false and receivedDateTime ge 2026-01-01T00:00:00Z").is_ok()
+        );
     }
 }

@@ -42,7 +42,10 @@ pub fn find(mailbox: &Mailbox, name: &str) -> Result<u32, Refusal> {
 /// (total, unread); a search folder shows what lies elsewhere.
 pub fn counts(mailbox: &Mailbox, folder: &Folder) -> (i64, i64) {
     if folder.search {
-        let unread = mailbox.well_known("inbox").and_then(|id| mailbox.folder(id)).map_or(0, |f| f.unread);
+        let unread = mailbox
+            .well_known("inbox")
+            .and_then(|id| mailbox.folder(id))
+            .map_or(0, |f| f.unread);
         return (unread, unread);
     }
     (folder.total, folder.unread)
@@ -53,23 +56,45 @@ pub fn list(call: &Call) -> Answer {
     let user = call.user()?;
     let parent = wanted(call, user)?;
     let mailbox = read(&user.mailbox);
-    let size = call.query.top.or(call.request.prefer.page_size).unwrap_or(10).max(1);
+    let size = call
+        .query
+        .top
+        .or(call.request.prefer.page_size)
+        .unwrap_or(10)
+        .max(1);
     let skip = call.query.skip;
-    let all: Vec<&Folder> = mailbox.children(parent).filter(|f| call.query.include_hidden || !f.hidden).collect();
-    let value: Vec<Value> =
-        all.iter().skip(skip).take(size).map(|f| Value::Object(folder_json(&mailbox, f, &call.query))).collect();
+    let all: Vec<&Folder> = mailbox
+        .children(parent)
+        .filter(|f| call.query.include_hidden || !f.hidden)
+        .collect();
+    let value: Vec<Value> = all
+        .iter()
+        .skip(skip)
+        .take(size)
+        .map(|f| Value::Object(folder_json(&mailbox, f, &call.query)))
+        .collect();
     let mut out = json!({"@odata.context": call.context("users/mailFolders"), "value": value});
     if skip + size < all.len() {
         let rest = call.query.without(&["$skip"]);
-        let joint = if rest.is_empty() { String::new() } else { format!("{rest}&") };
-        out["@odata.nextLink"] = json!(call.url(&format!("{}?{joint}$skip={}", own_path(call), skip + size)));
+        let joint = if rest.is_empty() {
+            String::new()
+        } else {
+            format!("{rest}&")
+        };
+        out["@odata.nextLink"] =
+            json!(call.url(&format!("{}?{joint}$skip={}", own_path(call), skip + size)));
     }
     Ok(Reply::ok(out))
 }
 
 /// The path of this request, encoded again.
 pub fn own_path(call: &Call) -> String {
-    call.request.segments.iter().skip(1).map(|s| format!("/{}", encode(s))).collect()
+    call.request
+        .segments
+        .iter()
+        .skip(1)
+        .map(|s| format!("/{}", encode(s)))
+        .collect()
 }
 
 pub fn one(call: &Call) -> Answer {
@@ -83,12 +108,16 @@ fn folder_answer(call: &Call, user: &User, id: u32, status: u16) -> Answer {
     let mailbox = read(&user.mailbox);
     let folder = mailbox.folder(id).ok_or_else(Refusal::item_not_found)?;
     let mut out = folder_json(&mailbox, folder, &call.query);
-    out.insert("@odata.context".into(), json!(call.context("users/mailFolders/$entity")));
+    out.insert(
+        "@odata.context".into(),
+        json!(call.context("users/mailFolders/$entity")),
+    );
     Ok(Reply::json(status, Value::Object(out)))
 }
 
 fn body(call: &Call) -> Result<serde_json::Map<String, Value>, Refusal> {
-    serde_json::from_slice(&call.request.body).map_err(|_| Refusal::bad_body("Were expecting JSON object."))
+    serde_json::from_slice(&call.request.body)
+        .map_err(|_| Refusal::bad_body("Were expecting JSON object."))
 }
 
 pub fn create(call: &Call) -> Answer {
@@ -98,19 +127,42 @@ pub fn create(call: &Call) -> Answer {
         _ => TOP,
     };
     let body = body(call)?;
-    if let Some(name) = body.keys().find(|name| !["displayName", "isHidden", "@odata.type"].contains(&name.as_str())) {
-        call.violation("read_only_property", format!("'{name}' cannot be set on a new folder"));
-        return Err(Refusal::bad_request(&format!("The property '{name}' cannot be set.")));
+    if let Some(name) = body
+        .keys()
+        .find(|name| !["displayName", "isHidden", "@odata.type"].contains(&name.as_str()))
+    {
+        call.violation(
+            "read_only_property",
+            format!("'{name}' cannot be set on a new folder"),
+        );
+        return Err(Refusal::bad_request(&format!(
+            "The property '{name}' cannot be set."
+        )));
     }
-    if body.get("@odata.type").is_some_and(|kind| kind != "#microsoft.graph.mailFolder") {
+    if body
+        .get("@odata.type")
+        .is_some_and(|kind| kind != "#microsoft.graph.mailFolder")
+    {
         return Err(Refusal::bad_request("Only plain folders can be created."));
     }
-    let name = body.get("displayName").and_then(Value::as_str).unwrap_or_default();
+    let name = body
+        .get("displayName")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
     if name.is_empty() || name.chars().count() > 255 {
-        return Err(Refusal::new(400, "ErrorFolderPropertyInvalid", "The folder needs a display name."));
+        return Err(Refusal::new(
+            400,
+            "ErrorFolderPropertyInvalid",
+            "The folder needs a display name.",
+        ));
     }
-    let hidden = body.get("isHidden").and_then(Value::as_bool).unwrap_or(false);
-    let made = write(&user.mailbox).create_folder(parent, name, hidden).map_err(refusal)?;
+    let hidden = body
+        .get("isHidden")
+        .and_then(Value::as_bool)
+        .unwrap_or(false);
+    let made = write(&user.mailbox)
+        .create_folder(parent, name, hidden)
+        .map_err(refusal)?;
     folder_answer(call, user, made, 201)
 }
 
@@ -118,10 +170,16 @@ pub fn rename(call: &Call) -> Answer {
     let user = call.user()?;
     let id = wanted(call, user)?;
     let body = body(call)?;
-    let Some(name) = body.get("displayName").and_then(Value::as_str).filter(|_| body.len() == 1) else {
+    let Some(name) = body
+        .get("displayName")
+        .and_then(Value::as_str)
+        .filter(|_| body.len() == 1)
+    else {
         return Err(Refusal::bad_request("Only displayName can be changed."));
     };
-    write(&user.mailbox).rename_folder(id, name).map_err(refusal)?;
+    write(&user.mailbox)
+        .rename_folder(id, name)
+        .map_err(refusal)?;
     folder_answer(call, user, id, 200)
 }
 
@@ -129,7 +187,10 @@ pub fn relocate(call: &Call) -> Answer {
     let user = call.user()?;
     let id = wanted(call, user)?;
     let body = body(call)?;
-    let name = body.get("destinationId").and_then(Value::as_str).unwrap_or_default();
+    let name = body
+        .get("destinationId")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
     let to = find(&read(&user.mailbox), name)?;
     write(&user.mailbox).move_folder(id, to).map_err(refusal)?;
     folder_answer(call, user, id, 201)
@@ -144,12 +205,16 @@ pub fn delete(call: &Call) -> Answer {
 
 fn refusal(why: FolderRefusal) -> Refusal {
     match why {
-        FolderRefusal::NameTaken => {
-            Refusal::new(409, "ErrorFolderExists", "A folder with the specified name already exists.")
-        }
+        FolderRefusal::NameTaken => Refusal::new(
+            409,
+            "ErrorFolderExists",
+            "A folder with the specified name already exists.",
+        ),
         FolderRefusal::NotFound => Refusal::item_not_found(),
-        FolderRefusal::Protected => {
-            Refusal::new(403, "ErrorDeleteDistinguishedFolder", "Distinguished folders cannot be changed.")
-        }
+        FolderRefusal::Protected => Refusal::new(
+            403,
+            "ErrorDeleteDistinguishedFolder",
+            "Distinguished folders cannot be changed.",
+        ),
     }
 }

@@ -30,8 +30,14 @@ const READ_ONLY: [&str; 9] = [
     "webLink",
 ];
 /// Read-only too, but Outlook ignores these instead of refusing.
-const IGNORED: [&str; 6] =
-    ["sentDateTime", "isDraft", "bodyPreview", "uniqueBody", "conversationIndex", "unsubscribeData"];
+const IGNORED: [&str; 6] = [
+    "sentDateTime",
+    "isDraft",
+    "bodyPreview",
+    "uniqueBody",
+    "conversationIndex",
+    "unsubscribeData",
+];
 const SETTABLE_ALWAYS: [&str; 7] = [
     "isRead",
     "flag",
@@ -43,7 +49,8 @@ const SETTABLE_ALWAYS: [&str; 7] = [
 ];
 
 pub fn object(call: &Call) -> Result<Map<String, Value>, Refusal> {
-    serde_json::from_slice(&call.request.body).map_err(|_| Refusal::bad_body("Were expecting JSON object."))
+    serde_json::from_slice(&call.request.body)
+        .map_err(|_| Refusal::bad_body("Were expecting JSON object."))
 }
 
 pub fn apply(
@@ -63,14 +70,26 @@ pub fn apply(
 fn refuse_read_only(call: &Call, name: &str, purpose: Purpose) -> Result<(), Refusal> {
     let annotation = name.contains("@odata.") && name != "@odata.type";
     let read_only = match purpose {
-        Purpose::Nested => {
-            ["isDraft", "hasAttachments", "parentFolderId", "internetMessageHeaders", "attachments"].contains(&name)
+        Purpose::Nested => [
+            "isDraft",
+            "hasAttachments",
+            "parentFolderId",
+            "internetMessageHeaders",
+            "attachments",
+        ]
+        .contains(&name),
+        Purpose::Create | Purpose::EditDraft | Purpose::EditSent => {
+            READ_ONLY.contains(&name) || annotation
         }
-        Purpose::Create | Purpose::EditDraft | Purpose::EditSent => READ_ONLY.contains(&name) || annotation,
     };
     if read_only {
-        call.violation("read_only_property", format!("'{name}' in the body of a {purpose:?}"));
-        return Err(Refusal::bad_request(&format!("The property '{name}' is read-only and cannot be set.")));
+        call.violation(
+            "read_only_property",
+            format!("'{name}' in the body of a {purpose:?}"),
+        );
+        return Err(Refusal::bad_request(&format!(
+            "The property '{name}' is read-only and cannot be set."
+        )));
     }
     if purpose == Purpose::EditSent && !SETTABLE_ALWAYS.contains(&name) {
         let text = format!("The property '{name}' can be set only while the message is a draft.");
@@ -79,8 +98,20 @@ fn refuse_read_only(call: &Call, name: &str, purpose: Purpose) -> Result<(), Ref
     Ok(())
 }
 
-fn set(call: &Call, m: &mut Message, name: &str, value: &Value, purpose: Purpose) -> Result<Changed, Refusal> {
-    let wrong = || Refusal::new(400, "RequestBodyRead", &format!("Cannot read the value of the property '{name}'."));
+fn set(
+    call: &Call,
+    m: &mut Message,
+    name: &str,
+    value: &Value,
+    purpose: Purpose,
+) -> Result<Changed, Refusal> {
+    let wrong = || {
+        Refusal::new(
+            400,
+            "RequestBodyRead",
+            &format!("Cannot read the value of the property '{name}'."),
+        )
+    };
     let text = || value.as_str().map(str::to_owned).ok_or_else(wrong);
     let truth = || value.as_bool().ok_or_else(wrong);
     match name {
@@ -96,7 +127,12 @@ fn set(call: &Call, m: &mut Message, name: &str, value: &Value, purpose: Purpose
             m.categories = strings(value).ok_or_else(wrong)?;
             return Ok(Changed::CATEGORIES);
         }
-        "importance" => m.importance = value.as_str().and_then(Importance::parse).ok_or_else(wrong)?,
+        "importance" => {
+            m.importance = value
+                .as_str()
+                .and_then(Importance::parse)
+                .ok_or_else(wrong)?
+        }
         "subject" => m.subject = value.as_str().unwrap_or_default().to_owned(),
         "body" => m.body = read_body(value).ok_or_else(wrong)?,
         "from" => m.from = read_person(value),
@@ -107,7 +143,11 @@ fn set(call: &Call, m: &mut Message, name: &str, value: &Value, purpose: Purpose
         "replyTo" => {
             m.reply_to = read_people(value).ok_or_else(wrong)?;
             if m.reply_to.iter().any(|p| !p.address.contains('@')) {
-                return Err(Refusal::new(400, "ErrorInvalidRecipients", "At least one recipient is not valid."));
+                return Err(Refusal::new(
+                    400,
+                    "ErrorInvalidRecipients",
+                    "At least one recipient is not valid.",
+                ));
             }
         }
         "internetMessageId" => m.internet_message_id = text()?,
@@ -118,7 +158,9 @@ fn set(call: &Call, m: &mut Message, name: &str, value: &Value, purpose: Purpose
         "singleValueExtendedProperties" => set_properties(call, m, value, purpose)?,
         "attachments" => attach_all(call, m, value)?,
         "@odata.type" if value != "#microsoft.graph.message" => {
-            return Err(Refusal::bad_request("Only microsoft.graph.message can be created."));
+            return Err(Refusal::bad_request(
+                "Only microsoft.graph.message can be created.",
+            ));
         }
         "sentDateTime" | "receivedDateTime" | "createdDateTime" | "lastModifiedDateTime"
             if purpose == Purpose::Nested =>
@@ -134,7 +176,8 @@ fn set(call: &Call, m: &mut Message, name: &str, value: &Value, purpose: Purpose
         "@odata.type" => {}
         other if IGNORED.contains(&other) || purpose == Purpose::Nested => {}
         _ => {
-            let text = format!("The property '{name}' does not exist on type 'microsoft.graph.message'.");
+            let text =
+                format!("The property '{name}' does not exist on type 'microsoft.graph.message'.");
             return Err(Refusal::new(400, "RequestBodyRead", &text));
         }
     }
@@ -150,8 +193,19 @@ fn attach_all(call: &Call, m: &mut Message, value: &Value) -> Result<(), Refusal
 }
 
 // The draft state and the dates follow from these only when the message is made.
-fn set_properties(call: &Call, m: &mut Message, value: &Value, purpose: Purpose) -> Result<(), Refusal> {
-    let wrong = || Refusal::new(400, "ErrorInvalidProperty", "Extended properties need an id and a value.");
+fn set_properties(
+    call: &Call,
+    m: &mut Message,
+    value: &Value,
+    purpose: Purpose,
+) -> Result<(), Refusal> {
+    let wrong = || {
+        Refusal::new(
+            400,
+            "ErrorInvalidProperty",
+            "Extended properties need an id and a value.",
+        )
+    };
     for one in value.as_array().ok_or_else(wrong)? {
         let (Some(id), Some(value)) = (one["id"].as_str(), one["value"].as_str()) else {
             return Err(wrong());
@@ -179,7 +233,10 @@ fn set_properties(call: &Call, m: &mut Message, value: &Value, purpose: Purpose)
                     other => Class::Other(other.to_owned()),
                 };
             }
-            Some(_) => call.violation("property_without_effect", format!("'{id}' has an effect only on create")),
+            Some(_) => call.violation(
+                "property_without_effect",
+                format!("'{id}' has an effect only on create"),
+            ),
             None => m.set_property(id, value),
         }
     }
@@ -199,14 +256,26 @@ fn well_known_tag(id: &str) -> Option<String> {
 
 /// `Type 0xHHHH`, `Type {guid} Name x` or `Type {guid} Id 0xHHHH`.
 fn is_property_id(id: &str) -> bool {
-    const TYPES: [&str; 8] = ["String", "Integer", "SystemTime", "Boolean", "Binary", "Double", "Long", "CLSID"];
+    const TYPES: [&str; 8] = [
+        "String",
+        "Integer",
+        "SystemTime",
+        "Boolean",
+        "Binary",
+        "Double",
+        "Long",
+        "CLSID",
+    ];
     let Some((kind, rest)) = id.split_once(' ') else {
         return false;
     };
     if !TYPES.iter().any(|have| have.eq_ignore_ascii_case(kind)) {
         return false;
     }
-    let hex = |text: &str| text.strip_prefix("0x").is_some_and(|h| !h.is_empty() && u64::from_str_radix(h, 16).is_ok());
+    let hex = |text: &str| {
+        text.strip_prefix("0x")
+            .is_some_and(|h| !h.is_empty() && u64::from_str_radix(h, 16).is_ok())
+    };
     match rest.split_once('}') {
         Some((guid, tail)) => {
             let guid = guid.trim_start_matches('{');
@@ -222,34 +291,64 @@ fn is_property_id(id: &str) -> bool {
 fn read_headers(value: &Value) -> Result<Vec<(String, String)>, Refusal> {
     let mut out = Vec::new();
     for one in value.as_array().into_iter().flatten() {
-        let (name, value) = (one["name"].as_str().unwrap_or_default(), one["value"].as_str().unwrap_or_default());
+        let (name, value) = (
+            one["name"].as_str().unwrap_or_default(),
+            one["value"].as_str().unwrap_or_default(),
+        );
         if !name.to_ascii_lowercase().starts_with("x-") {
-            let text = format!("The internet message header name '{name}' should start with 'x-' or 'X-'.");
+            let text = format!(
+                "The internet message header name '{name}' should start with 'x-' or 'X-'."
+            );
             return Err(Refusal::new(400, "InvalidInternetMessageHeader", &text));
         }
         out.push((name.to_owned(), value.to_owned()));
     }
     if out.len() > 5 {
         let text = "Maximum number of headers in one message should be less than or equal to 5.";
-        return Err(Refusal::new(400, "InvalidInternetMessageHeaderCollection", text));
+        return Err(Refusal::new(
+            400,
+            "InvalidInternetMessageHeaderCollection",
+            text,
+        ));
     }
     Ok(out)
 }
 
 fn read_body(value: &Value) -> Option<Body> {
-    let content = value.get("content").and_then(Value::as_str).unwrap_or_default();
-    let html = match value.get("contentType").and_then(Value::as_str).unwrap_or("text").to_ascii_lowercase().as_str() {
+    let content = value
+        .get("content")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
+    let html = match value
+        .get("contentType")
+        .and_then(Value::as_str)
+        .unwrap_or("text")
+        .to_ascii_lowercase()
+        .as_str()
+    {
         "html" => true,
         "text" => false,
         _ => return None,
     };
-    Some(Body { html, content: content.to_owned() })
+    Some(Body {
+        html,
+        content: content.to_owned(),
+    })
 }
 
 fn read_person(value: &Value) -> Option<Person> {
     let address = value.get("emailAddress")?;
-    let text = |name: &str| address.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
-    Some(Person { name: text("name"), address: text("address") })
+    let text = |name: &str| {
+        address
+            .get(name)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned()
+    };
+    Some(Person {
+        name: text("name"),
+        address: text("address"),
+    })
 }
 
 fn read_people(value: &Value) -> Option<Vec<Person>> {
@@ -257,21 +356,41 @@ fn read_people(value: &Value) -> Option<Vec<Person>> {
 }
 
 fn strings(value: &Value) -> Option<Vec<String>> {
-    value.as_array()?.iter().map(|one| one.as_str().map(str::to_owned)).collect()
+    value
+        .as_array()?
+        .iter()
+        .map(|one| one.as_str().map(str::to_owned))
+        .collect()
 }
 
 fn read_flag(value: &Value) -> Option<Flag> {
-    let status = match value.get("flagStatus").and_then(Value::as_str)?.to_ascii_lowercase().as_str() {
+    let status = match value
+        .get("flagStatus")
+        .and_then(Value::as_str)?
+        .to_ascii_lowercase()
+        .as_str()
+    {
         "notflagged" => FlagStatus::NotFlagged,
         "flagged" => FlagStatus::Flagged,
         "complete" => FlagStatus::Complete,
         _ => return None,
     };
-    let at = |name: &str| value.get(name)?.get("dateTime")?.as_str().map(str::to_owned);
+    let at = |name: &str| {
+        value
+            .get(name)?
+            .get("dateTime")?
+            .as_str()
+            .map(str::to_owned)
+    };
     // A due date without a start date is refused by Outlook, a start without a due date too.
     let (start, due) = (at("startDateTime"), at("dueDateTime"));
     if status == FlagStatus::Flagged && due.is_some() && start.is_none() {
         return None;
     }
-    Some(Flag { status, start, due, completed: at("completedDateTime") })
+    Some(Flag {
+        status,
+        start,
+        due,
+        completed: at("completedDateTime"),
+    })
 }

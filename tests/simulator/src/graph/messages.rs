@@ -25,7 +25,11 @@ pub fn wanted(call: &Call, user: &User) -> Result<Found, Refusal> {
     let text = call.target.message.as_deref().unwrap_or_default();
     let mailbox = read(&user.mailbox);
     let (kind, item, incarnation) = match ids::decode(&mailbox.guid, text) {
-        Some(Id::Item { kind, item, incarnation }) => (kind, item, incarnation),
+        Some(Id::Item {
+            kind,
+            item,
+            incarnation,
+        }) => (kind, item, incarnation),
         Some(Id::Folder(_) | Id::Attachment { .. }) | None => return Err(Refusal::bad_id()),
     };
     if kind != call.request.prefer.kind() {
@@ -55,16 +59,31 @@ fn item_faults(call: &Call, found: &Found) -> Result<(), Refusal> {
     if faults.is_empty() || call.request.method != "GET" {
         return Ok(());
     }
-    let (method, path, id) = (&call.request.method, &call.request.path, found.internet_id());
-    if faults.strike_item(FaultKind::Vanish, method, path, &id).is_some() {
+    let (method, path, id) = (
+        &call.request.method,
+        &call.request.path,
+        found.internet_id(),
+    );
+    if faults
+        .strike_item(FaultKind::Vanish, method, path, &id)
+        .is_some()
+    {
         call.app.watch.fault("vanish");
         return Err(Refusal::item_not_found());
     }
     if let Some(rule) = faults.strike_item(FaultKind::Poison, method, path, &id) {
         call.app.watch.fault("poison");
-        let by_path = if path.ends_with("$value") { "ErrorMimeContentConversionFailed" } else { "ErrorCorruptData" };
+        let by_path = if path.ends_with("$value") {
+            "ErrorMimeContentConversionFailed"
+        } else {
+            "ErrorCorruptData"
+        };
         let code = rule.code.as_deref().unwrap_or(by_path);
-        return Err(Refusal::new(rule.status.unwrap_or(500), code, "Data is corrupt., Invalid global object ID"));
+        return Err(Refusal::new(
+            rule.status.unwrap_or(500),
+            code,
+            "Data is corrupt., Invalid global object ID",
+        ));
     }
     Ok(())
 }
@@ -72,14 +91,25 @@ fn item_faults(call: &Call, found: &Found) -> Result<(), Refusal> {
 pub fn show(call: &Call, user: &User, found: &Found) -> Map<String, Value> {
     let guid = read(&user.mailbox).guid.clone();
     let message = found.message();
-    Shown { mailbox: &guid, found, message: &message, prefer: &call.request.prefer }.json(&call.query)
+    Shown {
+        mailbox: &guid,
+        found,
+        message: &message,
+        prefer: &call.request.prefer,
+    }
+    .json(&call.query)
 }
 
 /// The message as it is now, after a change.
 pub fn answer_with(call: &Call, user: &User, item: u64, status: u16) -> Answer {
-    let found = read(&user.mailbox).item(item).ok_or_else(Refusal::item_not_found)?;
+    let found = read(&user.mailbox)
+        .item(item)
+        .ok_or_else(Refusal::item_not_found)?;
     let mut out = show(call, user, &found);
-    out.insert("@odata.context".into(), json!(call.context("users/messages/$entity")));
+    out.insert(
+        "@odata.context".into(),
+        json!(call.context("users/messages/$entity")),
+    );
     Ok(Reply::json(status, Value::Object(out)))
 }
 
@@ -94,43 +124,70 @@ pub fn list(call: &Call) -> Answer {
     let max = call.app.limits().page_size_max;
     let size = call.request.prefer.page_size.unwrap_or(10).min(max);
     // $top bounds the whole listing; alone it is also the page.
-    let left = query.top.map_or(usize::MAX, |top| top.saturating_sub(query.skip));
+    let left = query
+        .top
+        .map_or(usize::MAX, |top| top.saturating_sub(query.skip));
     let page = match call.request.prefer.page_size {
         Some(_) => size.min(left),
         None => query.top.map_or(size, |top| top.min(max)).min(left),
     };
     let (found, more) = collect(call, user, filter.as_ref(), page)?;
-    let value: Vec<Value> = found.iter().map(|found| Value::Object(show(call, user, found))).collect();
+    let value: Vec<Value> = found
+        .iter()
+        .map(|found| Value::Object(show(call, user, found)))
+        .collect();
     let mut out = json!({"@odata.context": call.context("users/messages"), "value": value});
     if more && left > page {
         let rest = query.without(&["$skip"]);
-        let joint = if rest.is_empty() { String::new() } else { format!("{rest}&") };
-        out["@odata.nextLink"] = json!(call.url(&format!("{}?{joint}$skip={}", own_path(call), query.skip + page)));
+        let joint = if rest.is_empty() {
+            String::new()
+        } else {
+            format!("{rest}&")
+        };
+        out["@odata.nextLink"] = json!(call.url(&format!(
+            "{}?{joint}$skip={}",
+            own_path(call),
+            query.skip + page
+        )));
     }
     Ok(Reply::ok(out))
 }
 
-fn collect(call: &Call, user: &User, filter: Option<&Filter>, page: usize) -> Result<(Vec<Found>, bool), Refusal> {
+fn collect(
+    call: &Call,
+    user: &User,
+    filter: Option<&Filter>,
+    page: usize,
+) -> Result<(Vec<Found>, bool), Refusal> {
     let mailbox = read(&user.mailbox);
     let folder = match &call.target.folder {
         Some(name) => Some(folders::find(&mailbox, name)?),
         None => None,
     };
-    let search = folder.and_then(|id| mailbox.folder(id)).is_some_and(|f| f.search);
+    let search = folder
+        .and_then(|id| mailbox.folder(id))
+        .is_some_and(|f| f.search);
     let skip = call.query.skip;
     let here = |found: &Found| folder.is_none_or(|id| search || found.folder == id);
     let mut all: Vec<Found> = match (filter, folder) {
         (Some(filter), _) if filter.only_internet_ids().is_some() => {
             let ids = filter.only_internet_ids().unwrap_or_default();
-            ids.into_iter().flat_map(|id| mailbox.by_internet_id(id)).filter_map(|item| mailbox.item(item)).collect()
+            ids.into_iter()
+                .flat_map(|id| mailbox.by_internet_id(id))
+                .filter_map(|item| mailbox.item(item))
+                .collect()
         }
         (Some(filter), _) if filter.needs_property() => mailbox.held_items().collect(),
         (None, Some(id)) if !search => mailbox.newest_items(id, skip, page + 1),
         (_, Some(id)) if !search => mailbox.newest_items(id, 0, usize::MAX),
-        (_, Some(_)) => {
-            mailbox.well_known("inbox").map(|id| mailbox.newest_items(id, 0, usize::MAX)).unwrap_or_default()
-        }
-        (_, None) => mailbox.folders().flat_map(|f| mailbox.newest_items(f.id, 0, usize::MAX)).collect(),
+        (_, Some(_)) => mailbox
+            .well_known("inbox")
+            .map(|id| mailbox.newest_items(id, 0, usize::MAX))
+            .unwrap_or_default(),
+        (_, None) => mailbox
+            .folders()
+            .flat_map(|f| mailbox.newest_items(f.id, 0, usize::MAX))
+            .collect(),
     };
     drop(mailbox);
     let paged = filter.is_none() && folder.is_some() && !search;
@@ -159,7 +216,10 @@ pub fn one(call: &Call) -> Answer {
 
 pub fn value(call: &Call) -> Answer {
     if call.target.folder.is_some() {
-        call.violation("unsupported_path", "$value below a folder; only /users/{id}/messages/{id}/$value works");
+        call.violation(
+            "unsupported_path",
+            "$value below a folder; only /users/{id}/messages/{id}/$value works",
+        );
         return Err(Refusal::method());
     }
     let user = call.user()?;
@@ -172,13 +232,21 @@ pub fn patch(call: &Call) -> Answer {
     let found = wanted(call, user)?;
     let body = input::object(call)?;
     let mut trial = (*found.message()).clone();
-    let purpose = if trial.is_draft { Purpose::EditDraft } else { Purpose::EditSent };
+    let purpose = if trial.is_draft {
+        Purpose::EditDraft
+    } else {
+        Purpose::EditSent
+    };
     let changed = input::apply(call, &mut trial, &body, purpose)?;
     let now = call.app.clock.now();
     // Applied again on the current state: another request may have changed the message meanwhile.
     let mut refused = None;
     write(&user.mailbox).update(found.item, changed, |message| {
-        let purpose = if message.is_draft { Purpose::EditDraft } else { Purpose::EditSent };
+        let purpose = if message.is_draft {
+            Purpose::EditDraft
+        } else {
+            Purpose::EditSent
+        };
         refused = input::apply(call, message, &body, purpose).err();
         message.modified = now;
     });
@@ -192,7 +260,9 @@ pub fn delete(call: &Call, deletion: Deletion) -> Answer {
     let user = call.user()?;
     let found = wanted(call, user)?;
     let mut mailbox = write(&user.mailbox);
-    let bin = mailbox.well_known("recoverableitemsdeletions").unwrap_or_default();
+    let bin = mailbox
+        .well_known("recoverableitemsdeletions")
+        .unwrap_or_default();
     match deletion {
         Deletion::Soft if found.folder != bin => mailbox.move_item(found.item, bin),
         Deletion::Soft | Deletion::Hard => mailbox.remove(found.item),
@@ -202,7 +272,10 @@ pub fn delete(call: &Call, deletion: Deletion) -> Answer {
 
 fn destination(call: &Call, user: &User) -> Result<u32, Refusal> {
     let body = input::object(call)?;
-    let name = body.get("destinationId").and_then(Value::as_str).unwrap_or_default();
+    let name = body
+        .get("destinationId")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
     let mailbox = read(&user.mailbox);
     let id = folders::find(&mailbox, name)?;
     if mailbox.folder(id).is_some_and(|f| f.search) {

@@ -66,11 +66,24 @@ pub struct Target {
 }
 
 /// Ways to make the mailbox write to somebody; a backup has no business there.
-const SENDING: [&str; 7] = ["sendmail", "send", "reply", "replyall", "forward", "createreply", "createforward"];
+const SENDING: [&str; 7] = [
+    "sendmail",
+    "send",
+    "reply",
+    "replyall",
+    "forward",
+    "createreply",
+    "createforward",
+];
 
 /// What this path is, or None if there is no such thing.
 pub fn find_target(request: &Request) -> Option<Target> {
-    let lower: Vec<String> = request.segments.iter().skip(1).map(|s| s.to_ascii_lowercase()).collect();
+    let lower: Vec<String> = request
+        .segments
+        .iter()
+        .skip(1)
+        .map(|s| s.to_ascii_lowercase())
+        .collect();
     let words: Vec<&str> = lower.iter().map(String::as_str).collect();
     let segments = &request.segments[1..];
     let plain = |route, template: &str| Target {
@@ -85,10 +98,16 @@ pub fn find_target(request: &Request) -> Option<Target> {
     match words.as_slice() {
         ["organization"] => Some(plain(Route::Organization, "/organization")),
         ["users"] => Some(plain(Route::Users, "/users")),
-        ["users", "delta" | "microsoft.graph.delta"] => Some(plain(Route::UsersDelta, "/users/delta")),
+        ["users", "delta" | "microsoft.graph.delta"] => {
+            Some(plain(Route::UsersDelta, "/users/delta"))
+        }
         ["users", _] => Some(plain(Route::User, "/users/{id}")),
-        ["users", _, "mailboxsettings"] => Some(plain(Route::MailboxSettings, "/users/{id}/mailboxSettings")),
-        ["users", _, rest @ ..] => mail_target(plain(Route::User, "/users/{id}"), rest, &segments[2..]),
+        ["users", _, "mailboxsettings"] => {
+            Some(plain(Route::MailboxSettings, "/users/{id}/mailboxSettings"))
+        }
+        ["users", _, rest @ ..] => {
+            mail_target(plain(Route::User, "/users/{id}"), rest, &segments[2..])
+        }
         _ => None,
     }
 }
@@ -110,7 +129,9 @@ fn mail_target(mut target: Target, mut words: &[&str], mut segments: &[String]) 
         ["childfolders"] => (Route::ChildFolders, "/childFolders"),
         ["move"] => (Route::MoveFolder, "/move"),
         ["messages"] => (Route::Messages, "/messages"),
-        ["messages", "delta" | "microsoft.graph.delta"] => (Route::MessagesDelta, "/messages/delta"),
+        ["messages", "delta" | "microsoft.graph.delta"] => {
+            (Route::MessagesDelta, "/messages/delta")
+        }
         ["messages", _, rest @ ..] => {
             target.message = Some(segments[1].clone());
             match rest {
@@ -120,11 +141,15 @@ fn mail_target(mut target: Target, mut words: &[&str], mut segments: &[String]) 
                 ["copy"] => (Route::Copy, "/messages/{id}/copy"),
                 ["permanentdelete"] => (Route::PermanentDelete, "/messages/{id}/permanentDelete"),
                 ["attachments"] => (Route::Attachments, "/messages/{id}/attachments"),
-                ["attachments", "createuploadsession"] => {
-                    (Route::UploadSession, "/messages/{id}/attachments/createUploadSession")
-                }
+                ["attachments", "createuploadsession"] => (
+                    Route::UploadSession,
+                    "/messages/{id}/attachments/createUploadSession",
+                ),
                 ["attachments", _] => (Route::Attachment, "/messages/{id}/attachments/{id}"),
-                ["attachments", _, "$value"] => (Route::AttachmentValue, "/messages/{id}/attachments/{id}/$value"),
+                ["attachments", _, "$value"] => (
+                    Route::AttachmentValue,
+                    "/messages/{id}/attachments/{id}/$value",
+                ),
                 _ => return None,
             }
         }
@@ -140,12 +165,26 @@ fn mail_target(mut target: Target, mut words: &[&str], mut segments: &[String]) 
 
 /// Why an unknown path is worth a line in the log.
 pub fn unknown_reason(request: &Request) -> (&'static str, String) {
-    let last = request.segments.last().map(|s| s.to_ascii_lowercase()).unwrap_or_default();
+    let last = request
+        .segments
+        .last()
+        .map(|s| s.to_ascii_lowercase())
+        .unwrap_or_default();
     if SENDING.contains(&last.as_str()) {
-        return ("sends_mail", format!("'{last}' would send mail to somebody"));
+        return (
+            "sends_mail",
+            format!("'{last}' would send mail to somebody"),
+        );
     }
-    if request.segments.get(1).is_some_and(|s| s.eq_ignore_ascii_case("me")) {
-        return ("unknown_route", "/me has no meaning for an application".into());
+    if request
+        .segments
+        .get(1)
+        .is_some_and(|s| s.eq_ignore_ascii_case("me"))
+    {
+        return (
+            "unknown_route",
+            "/me has no meaning for an application".into(),
+        );
     }
     ("unknown_route", "no such route".into())
 }
@@ -153,18 +192,28 @@ pub fn unknown_reason(request: &Request) -> (&'static str, String) {
 /// Roles any of which allows the request, and the error code of this area when none is there.
 pub fn needed_roles(route: Route, method: &str) -> (&'static [&'static str], &'static str) {
     match route {
-        Route::Organization => (&["Organization.Read.All", "Directory.Read.All"], "Authorization_RequestDenied"),
-        Route::Users | Route::UsersDelta | Route::User => {
-            (&["User.Read.All", "User.ReadWrite.All", "Directory.Read.All"], "Authorization_RequestDenied")
-        }
-        Route::MailboxSettings => (&["MailboxSettings.Read", "MailboxSettings.ReadWrite"], "ErrorAccessDenied"),
+        Route::Organization => (
+            &["Organization.Read.All", "Directory.Read.All"],
+            "Authorization_RequestDenied",
+        ),
+        Route::Users | Route::UsersDelta | Route::User => (
+            &["User.Read.All", "User.ReadWrite.All", "Directory.Read.All"],
+            "Authorization_RequestDenied",
+        ),
+        Route::MailboxSettings => (
+            &["MailboxSettings.Read", "MailboxSettings.ReadWrite"],
+            "ErrorAccessDenied",
+        ),
         _ if method == "GET" => (&["Mail.Read", "Mail.ReadWrite"], "ErrorAccessDenied"),
         _ => (&["Mail.ReadWrite"], "ErrorAccessDenied"),
     }
 }
 
 pub fn is_mail(route: Route) -> bool {
-    !matches!(route, Route::Organization | Route::Users | Route::UsersDelta | Route::User)
+    !matches!(
+        route,
+        Route::Organization | Route::Users | Route::UsersDelta | Route::User
+    )
 }
 
 /// The state of the mailbox decides before anything in it is looked at.
@@ -176,13 +225,22 @@ pub fn check_mailbox(user: &User) -> Result<(), Refusal> {
             "MailboxNotEnabledForRESTAPI",
             "The mailbox is either inactive, soft-deleted, or is hosted on-premise.",
         )),
-        MailboxState::Denied => Err(Refusal::new(403, "ErrorAccessDenied", "Access to OData is disabled.")),
+        MailboxState::Denied => Err(Refusal::new(
+            403,
+            "ErrorAccessDenied",
+            "Access to OData is disabled.",
+        )),
     }
 }
 
 pub fn answer(app: &App, target: &Target, request: &Request) -> Answer {
     let query = Query::parse(&request.raw_query)?;
-    let call = Call { app, request, query, target };
+    let call = Call {
+        app,
+        request,
+        query,
+        target,
+    };
     match (target.route, request.method.as_str()) {
         (Route::Organization, "GET") => users::organization(&call),
         (Route::Users, "GET") => users::list(&call),
@@ -221,11 +279,15 @@ pub fn answer(app: &App, target: &Target, request: &Request) -> Answer {
 
 impl Call<'_> {
     pub fn violation(&self, kind: &'static str, reason: impl Into<String>) {
-        self.app.violation(kind, &self.request.method, &self.request.path, reason);
+        self.app
+            .violation(kind, &self.request.method, &self.request.path, reason);
     }
 
     pub fn user(&self) -> Result<&User, Refusal> {
-        self.target.user.as_deref().ok_or_else(|| user_not_found(&self.target.user_name))
+        self.target
+            .user
+            .as_deref()
+            .ok_or_else(|| user_not_found(&self.target.user_name))
     }
 
     /// Absolute URL of a path of this API.
@@ -239,7 +301,8 @@ impl Call<'_> {
 }
 
 pub fn user_not_found(name: &str) -> Refusal {
-    let text =
-        format!("Resource '{name}' does not exist or one of its queried reference-property objects are not present.");
+    let text = format!(
+        "Resource '{name}' does not exist or one of its queried reference-property objects are not present."
+    );
     Refusal::new(404, "Request_ResourceNotFound", &text)
 }

@@ -41,11 +41,18 @@ impl Query {
     }
 
     fn set(&mut self, name: &str, value: &str) -> Result<(), Refusal> {
-        let number =
-            || value.parse::<usize>().map_err(|_| Refusal::bad_query(&format!("Invalid value '{value}' for {name}.")));
+        let number = || {
+            value
+                .parse::<usize>()
+                .map_err(|_| Refusal::bad_query(&format!("Invalid value '{value}' for {name}.")))
+        };
         match name.to_ascii_lowercase().as_str() {
             "$select" => {
-                let names = value.split(',').map(str::trim).filter(|n| !n.is_empty()).map(str::to_owned);
+                let names = value
+                    .split(',')
+                    .map(str::trim)
+                    .filter(|n| !n.is_empty())
+                    .map(str::to_owned);
                 self.select = Some(names.collect());
             }
             "$expand" => self.expand = Expand::parse(value)?,
@@ -60,7 +67,11 @@ impl Query {
             "changetype" => self.change_type = Some(value.to_ascii_lowercase()),
             "$search" => return Err(Refusal::bad_query("$search is not part of this simulator.")),
             other if other.starts_with('$') => {
-                return Err(Refusal::new(400, "BadRequest", &format!("Unrecognized query option '{name}'.")));
+                return Err(Refusal::new(
+                    400,
+                    "BadRequest",
+                    &format!("Unrecognized query option '{name}'."),
+                ));
             }
             _ => {}
         }
@@ -69,16 +80,27 @@ impl Query {
 
     /// The options again, without those named, ready to be put behind a `?`.
     pub fn without(&self, dropped: &[&str]) -> String {
-        let kept = self.all.iter().filter(|(name, _)| !dropped.iter().any(|d| d.eq_ignore_ascii_case(name)));
-        kept.map(|(name, value)| format!("{}={}", encode_name(name), encode(value))).collect::<Vec<_>>().join("&")
+        let kept = self
+            .all
+            .iter()
+            .filter(|(name, _)| !dropped.iter().any(|d| d.eq_ignore_ascii_case(name)));
+        kept.map(|(name, value)| format!("{}={}", encode_name(name), encode(value)))
+            .collect::<Vec<_>>()
+            .join("&")
     }
 
     /// Options that must not stand beside a token.
     pub fn beside_token(&self) -> Vec<&str> {
         let token = |name: &str| {
-            ["$skiptoken", "$deltatoken", "includehiddenfolders"].iter().any(|t| t.eq_ignore_ascii_case(name))
+            ["$skiptoken", "$deltatoken", "includehiddenfolders"]
+                .iter()
+                .any(|t| t.eq_ignore_ascii_case(name))
         };
-        self.all.iter().map(|(name, _)| name.as_str()).filter(|name| !token(name)).collect()
+        self.all
+            .iter()
+            .map(|(name, _)| name.as_str())
+            .filter(|name| !token(name))
+            .collect()
     }
 
     /// Refuses names that the type does not have.
@@ -97,13 +119,16 @@ impl Query {
     pub fn wants(&self, name: &str) -> bool {
         match &self.select {
             None => true,
-            Some(names) => names.iter().any(|have| have.eq_ignore_ascii_case(name) || have == "*"),
+            Some(names) => names
+                .iter()
+                .any(|have| have.eq_ignore_ascii_case(name) || have == "*"),
         }
     }
 }
 
 fn encode_name(name: &str) -> String {
-    name.strip_prefix('$').map_or_else(|| encode(name), |rest| format!("${}", encode(rest)))
+    name.strip_prefix('$')
+        .map_or_else(|| encode(name), |rest| format!("${}", encode(rest)))
 }
 
 impl Expand {
@@ -135,15 +160,19 @@ fn property_ids(options: &str) -> Result<Vec<String>, Refusal> {
         .into_iter()
         .find_map(|option| option.trim().strip_prefix("$filter=").map(str::to_owned))
         .ok_or_else(|| {
-            Refusal::new(400, "ErrorInvalidProperty", "Expand of extended properties needs a filter on their id.")
+            Refusal::new(
+                400,
+                "ErrorInvalidProperty",
+                "Expand of extended properties needs a filter on their id.",
+            )
         })?;
     filter
         .split(" or ")
         .map(|atom| {
             let id = atom.trim().trim_start_matches('(').trim_end_matches(')');
-            id.strip_prefix("id eq ")
-                .and_then(unquote)
-                .ok_or_else(|| Refusal::bad_query("Only 'id eq' is allowed in the filter of extended properties."))
+            id.strip_prefix("id eq ").and_then(unquote).ok_or_else(|| {
+                Refusal::bad_query("Only 'id eq' is allowed in the filter of extended properties.")
+            })
         })
         .collect()
 }

@@ -56,14 +56,23 @@ impl WalkToken {
     pub fn encode(&self) -> String {
         let plain = serde_json::to_vec(self).unwrap_or_default();
         let mut raw = blake3::hash(&plain).as_bytes()[..6].to_vec();
-        raw.extend(plain.iter().enumerate().map(|(i, byte)| byte ^ MASK[i % MASK.len()]));
+        raw.extend(
+            plain
+                .iter()
+                .enumerate()
+                .map(|(i, byte)| byte ^ MASK[i % MASK.len()]),
+        );
         URL_SAFE_NO_PAD.encode(raw)
     }
 
     pub fn decode(text: &str) -> Option<Self> {
         let raw = URL_SAFE_NO_PAD.decode(text).ok()?;
         let (sum, masked) = raw.split_at_checked(6)?;
-        let plain: Vec<u8> = masked.iter().enumerate().map(|(i, byte)| byte ^ MASK[i % MASK.len()]).collect();
+        let plain: Vec<u8> = masked
+            .iter()
+            .enumerate()
+            .map(|(i, byte)| byte ^ MASK[i % MASK.len()])
+            .collect();
         if &blake3::hash(&plain).as_bytes()[..6] != sum {
             return None;
         }

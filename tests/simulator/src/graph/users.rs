@@ -72,10 +72,15 @@ pub fn organization(call: &Call) -> Answer {
 
 pub fn list(call: &Call) -> Answer {
     call.query.check_select(&KNOWN, "user")?;
-    let eventual = call.request.header("consistencylevel").is_some_and(|v| v.eq_ignore_ascii_case("eventual"));
+    let eventual = call
+        .request
+        .header("consistencylevel")
+        .is_some_and(|v| v.eq_ignore_ascii_case("eventual"));
     let keep: fn(&Profile) -> bool = match call.query.filter.as_deref().map(str::trim) {
         None => |_| true,
-        Some("userType ne 'Guest'") if eventual && call.query.count => |p| p.kind != UserKind::Guest,
+        Some("userType ne 'Guest'") if eventual && call.query.count => {
+            |p| p.kind != UserKind::Guest
+        }
         Some("userType ne 'Guest'") => {
             let text = "Operator 'ne' needs $count=true and the header ConsistencyLevel: eventual.";
             return Err(Refusal::new(400, "Request_UnsupportedQuery", text));
@@ -84,7 +89,11 @@ pub fn list(call: &Call) -> Answer {
         Some("userType eq 'Member'") => |p| p.kind != UserKind::Guest,
         Some("accountEnabled eq true") => |p| enabled(p),
         Some(_) => {
-            return Err(Refusal::new(400, "Request_UnsupportedQuery", "Unsupported Query."));
+            return Err(Refusal::new(
+                400,
+                "Request_UnsupportedQuery",
+                "Unsupported Query.",
+            ));
         }
     };
     let size = match call.query.top {
@@ -105,13 +114,24 @@ pub fn list(call: &Call) -> Answer {
                 Phase::Changes { .. } => None,
             })
             .ok_or_else(|| {
-                Refusal::new(400, "Directory_ExpiredPageToken", "The specified page token value has expired.")
+                Refusal::new(
+                    400,
+                    "Directory_ExpiredPageToken",
+                    "The specified page token value has expired.",
+                )
             })?,
     };
     let users: Vec<Arc<User>> = read(&call.app.directory).users.clone();
-    let kept: Vec<&Arc<User>> = users.iter().filter(|user| keep(&read(&user.profile))).collect();
-    let page: Vec<Value> =
-        kept.iter().skip(skip).take(size).map(|user| Value::Object(user_json(user, &call.query))).collect();
+    let kept: Vec<&Arc<User>> = users
+        .iter()
+        .filter(|user| keep(&read(&user.profile)))
+        .collect();
+    let page: Vec<Value> = kept
+        .iter()
+        .skip(skip)
+        .take(size)
+        .map(|user| Value::Object(user_json(user, &call.query)))
+        .collect();
     let mut out = json!({"@odata.context": call.context("users"), "value": page});
     if call.query.count {
         out["@odata.count"] = json!(kept.len());
@@ -119,7 +139,11 @@ pub fn list(call: &Call) -> Answer {
     if skip + size < kept.len() {
         let token = WalkToken::listing((skip + size) as u64).encode();
         let rest = call.query.without(&["$skiptoken"]);
-        let joint = if rest.is_empty() { String::new() } else { format!("{rest}&") };
+        let joint = if rest.is_empty() {
+            String::new()
+        } else {
+            format!("{rest}&")
+        };
         out["@odata.nextLink"] = json!(call.url(&format!("/users?{joint}$skiptoken={token}")));
     }
     Ok(Reply::ok(out))
@@ -129,7 +153,10 @@ pub fn one(call: &Call) -> Answer {
     call.query.check_select(&KNOWN, "user")?;
     let user = call.user()?;
     let mut out = user_json(user, &call.query);
-    out.insert("@odata.context".into(), json!(call.context("users/$entity")));
+    out.insert(
+        "@odata.context".into(),
+        json!(call.context("users/$entity")),
+    );
     Ok(Reply::ok(Value::Object(out)))
 }
 
@@ -141,7 +168,9 @@ pub fn mailbox_settings(call: &Call) -> Answer {
         UserKind::Shared => "shared",
         UserKind::Room => "room",
     };
-    let archive = read(&user.mailbox).well_known("archive").unwrap_or_default();
+    let archive = read(&user.mailbox)
+        .well_known("archive")
+        .unwrap_or_default();
     let guid = read(&user.mailbox).guid.clone();
     let mut out = json!({
         "archiveFolder": crate::store::ids::folder_id(&guid, archive),
@@ -168,29 +197,46 @@ pub fn delta(call: &Call) -> Answer {
         None => (None, query.select.clone()),
         Some(text) if text == "latest" => (Some(directory_seq), query.select.clone()),
         Some(text) => {
-            let token = WalkToken::decode(text)
-                .ok_or_else(|| Refusal::new(400, "Directory_ExpiredPageToken", "The token is not valid."))?;
+            let token = WalkToken::decode(text).ok_or_else(|| {
+                Refusal::new(400, "Directory_ExpiredPageToken", "The token is not valid.")
+            })?;
             if !query.beside_token().is_empty() {
-                call.violation("options_beside_token", format!("{:?} beside a token", query.beside_token()));
+                call.violation(
+                    "options_beside_token",
+                    format!("{:?} beside a token", query.beside_token()),
+                );
             }
             match token.phase {
                 Phase::Changes { from, .. } => (Some(from), token.select),
                 Phase::Enumerate { .. } => {
-                    return Err(Refusal::new(400, "Directory_ExpiredPageToken", "Wrong token."));
+                    return Err(Refusal::new(
+                        400,
+                        "Directory_ExpiredPageToken",
+                        "Wrong token.",
+                    ));
                 }
             }
         }
     };
-    let shape = Query { select: select.clone(), ..Query::default() };
+    let shape = Query {
+        select: select.clone(),
+        ..Query::default()
+    };
     let value = match from {
         None => {
             let users = read(&call.app.directory).users.clone();
-            users.iter().map(|user| Value::Object(user_json(user, &shape))).collect()
+            users
+                .iter()
+                .map(|user| Value::Object(user_json(user, &shape)))
+                .collect()
         }
         Some(from) => changed_users(call, from, &shape),
     };
     let mut token = WalkToken::listing(0);
-    token.phase = Phase::Changes { from: directory_seq, offset: 0 };
+    token.phase = Phase::Changes {
+        from: directory_seq,
+        offset: 0,
+    };
     token.select = select;
     Ok(Reply::ok(json!({
         "@odata.context": call.context("users"),
@@ -220,7 +266,8 @@ fn enabled(p: &Profile) -> bool {
 fn user_json(user: &User, query: &Query) -> Map<String, Value> {
     let p = user.profile();
     let licensed = p.kind == UserKind::Member && p.mailbox != MailboxState::Unlicensed;
-    let mail = (p.mailbox != MailboxState::Unlicensed || p.kind == UserKind::Guest).then(|| p.principal_name.clone());
+    let mail = (p.mailbox != MailboxState::Unlicensed || p.kind == UserKind::Guest)
+        .then(|| p.principal_name.clone());
     let text = |s: &str| if s.is_empty() { Value::Null } else { json!(s) };
     let mut all = Map::new();
     all.insert("id".into(), json!(user.id));
@@ -233,8 +280,22 @@ fn user_json(user: &User, query: &Query) -> Map<String, Value> {
         ("jobTitle", text(&p.job_title)),
         ("department", text(&p.department)),
         ("accountEnabled", json!(enabled(&p))),
-        ("userType", json!(if p.kind == UserKind::Guest { "Guest" } else { "Member" })),
-        ("assignedLicenses", if licensed { json!([{"skuId": E3, "disabledPlans": []}]) } else { json!([]) }),
+        (
+            "userType",
+            json!(if p.kind == UserKind::Guest {
+                "Guest"
+            } else {
+                "Member"
+            }),
+        ),
+        (
+            "assignedLicenses",
+            if licensed {
+                json!([{"skuId": E3, "disabledPlans": []}])
+            } else {
+                json!([])
+            },
+        ),
         (
             "assignedPlans",
             if licensed {
@@ -243,7 +304,14 @@ fn user_json(user: &User, query: &Query) -> Map<String, Value> {
                 json!([])
             },
         ),
-        ("onPremisesSyncEnabled", if p.mailbox == MailboxState::OnPremises { json!(true) } else { Value::Null }),
+        (
+            "onPremisesSyncEnabled",
+            if p.mailbox == MailboxState::OnPremises {
+                json!(true)
+            } else {
+                Value::Null
+            },
+        ),
         ("createdDateTime", json!(iso(p.created))),
         ("deletedDateTime", Value::Null),
         ("businessPhones", json!([])),
@@ -251,7 +319,10 @@ fn user_json(user: &User, query: &Query) -> Map<String, Value> {
         ("officeLocation", Value::Null),
         ("preferredLanguage", Value::Null),
         ("mailNickname", json!(p.principal_name.split('@').next())),
-        ("proxyAddresses", json!([format!("SMTP:{}", p.principal_name)])),
+        (
+            "proxyAddresses",
+            json!([format!("SMTP:{}", p.principal_name)]),
+        ),
         ("companyName", json!("Contoso Simulated")),
         ("usageLocation", json!("DE")),
         ("otherMails", json!([])),

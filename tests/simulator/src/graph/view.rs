@@ -6,7 +6,9 @@ use crate::mime::without_tags;
 use crate::request::Prefer;
 use crate::store::folder::{Changed, Folder};
 use crate::store::ids;
-use crate::store::message::{Attachment, AttachmentContent, Class, Flag, FlagStatus, Message, Person};
+use crate::store::message::{
+    Attachment, AttachmentContent, Class, Flag, FlagStatus, Message, Person,
+};
 use crate::store::{Found, Mailbox};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -57,7 +59,12 @@ pub struct Shown<'a> {
 
 impl Shown<'_> {
     fn id(&self) -> String {
-        ids::item_id(self.mailbox, self.prefer.kind(), self.found.item, self.found.incarnation)
+        ids::item_id(
+            self.mailbox,
+            self.prefer.kind(),
+            self.found.item,
+            self.found.incarnation,
+        )
     }
 
     fn change_key(&self) -> String {
@@ -84,17 +91,28 @@ impl Shown<'_> {
         put("subject", &|| json!(m.subject));
         put("bodyPreview", &|| json!(preview(m)));
         put("importance", &|| json!(m.importance.name()));
-        put("parentFolderId", &|| json!(ids::folder_id(self.mailbox, self.found.folder)));
-        put("conversationId", &|| json!(ids::conversation_id(m.conversation)));
-        put("conversationIndex", &|| json!(ids::conversation_index(m.conversation)));
+        put("parentFolderId", &|| {
+            json!(ids::folder_id(self.mailbox, self.found.folder))
+        });
+        put("conversationId", &|| {
+            json!(ids::conversation_id(m.conversation))
+        });
+        put("conversationIndex", &|| {
+            json!(ids::conversation_index(m.conversation))
+        });
         put("isDeliveryReceiptRequested", &|| json!(m.delivery_receipt));
         put("isReadReceiptRequested", &|| json!(m.read_receipt));
         put("isRead", &|| json!(m.is_read));
         put("isDraft", &|| json!(m.is_draft));
         put("webLink", &|| {
-            json!(format!("https://outlook.office365.com/owa/?ItemID={}&viewmodel=ReadMessageItem", self.id()))
+            json!(format!(
+                "https://outlook.office365.com/owa/?ItemID={}&viewmodel=ReadMessageItem",
+                self.id()
+            ))
         });
-        put("inferenceClassification", &|| json!(if m.other_inbox { "other" } else { "focused" }));
+        put("inferenceClassification", &|| {
+            json!(if m.other_inbox { "other" } else { "focused" })
+        });
         put("body", &|| body(m, self.prefer));
         put("sender", &|| recipient(m.sender.as_ref()));
         put("from", &|| recipient(m.from.as_ref()));
@@ -129,7 +147,10 @@ impl Shown<'_> {
             Class::Note | Class::SmimeSigned | Class::Other(_) => "#microsoft.graph.message",
         };
         out.insert("@odata.type".into(), json!(kind));
-        out.insert("@odata.etag".into(), json!(format!("W/\"{}\"", self.change_key())));
+        out.insert(
+            "@odata.etag".into(),
+            json!(format!("W/\"{}\"", self.change_key())),
+        );
         out.insert("id".into(), json!(self.id()));
         out
     }
@@ -138,10 +159,23 @@ impl Shown<'_> {
         let m = self.message;
         // Graph leaves the transport headers out unless they are named.
         if query.select.is_some() && query.wants("internetMessageHeaders") {
-            let all: Vec<Value> = m.headers.iter().map(|(name, value)| json!({"name": name, "value": value})).collect();
+            let all: Vec<Value> = m
+                .headers
+                .iter()
+                .map(|(name, value)| json!({"name": name, "value": value}))
+                .collect();
             out.insert("internetMessageHeaders".into(), json!(all));
         }
-        if let (Class::MeetingRequest { start, end, location, .. }, None) = (&m.class, &query.select) {
+        if let (
+            Class::MeetingRequest {
+                start,
+                end,
+                location,
+                ..
+            },
+            None,
+        ) = (&m.class, &query.select)
+        {
             let at = |seconds: i64| json!({"dateTime": iso(seconds).replace('Z', ".0000000"), "timeZone": "UTC"});
             out.insert("meetingMessageType".into(), json!("meetingRequest"));
             out.insert("meetingRequestType".into(), json!("newMeetingRequest"));
@@ -154,14 +188,19 @@ impl Shown<'_> {
         }
         if query.expand.attachments {
             let one = |a: &Attachment| Value::Object(self.attachment(a, true, false));
-            out.insert("attachments".into(), m.attachments.iter().map(one).collect());
+            out.insert(
+                "attachments".into(),
+                m.attachments.iter().map(one).collect(),
+            );
         }
         if !query.expand.properties.is_empty() {
             let found: Vec<Value> = query
                 .expand
                 .properties
                 .iter()
-                .filter_map(|id| property_value(m, id).map(|value| json!({"id": id, "value": value})))
+                .filter_map(|id| {
+                    property_value(m, id).map(|value| json!({"id": id, "value": value}))
+                })
                 .collect();
             // A message without any of them has no such member at all.
             if !found.is_empty() {
@@ -171,14 +210,26 @@ impl Shown<'_> {
     }
 
     pub fn attachment(&self, a: &Attachment, with_bytes: bool, nested: bool) -> Map<String, Value> {
-        let id =
-            ids::attachment_id(self.mailbox, self.prefer.kind(), self.found.item, self.found.incarnation, a.number);
+        let id = ids::attachment_id(
+            self.mailbox,
+            self.prefer.kind(),
+            self.found.item,
+            self.found.incarnation,
+            a.number,
+        );
         let mut out = Map::new();
         out.insert("@odata.type".into(), json!(a.odata_type()));
         out.insert("id".into(), json!(id));
         out.insert("lastModifiedDateTime".into(), json!(iso(a.modified)));
         out.insert("name".into(), json!(a.name));
-        out.insert("contentType".into(), if a.content_type.is_empty() { Value::Null } else { json!(a.content_type) });
+        out.insert(
+            "contentType".into(),
+            if a.content_type.is_empty() {
+                Value::Null
+            } else {
+                json!(a.content_type)
+            },
+        );
         out.insert("size".into(), json!(a.size()));
         out.insert("isInline".into(), json!(a.is_inline));
         match &a.content {
@@ -232,15 +283,24 @@ pub fn folder_json(mailbox: &Mailbox, folder: &Folder, query: &Query) -> Map<Str
     let mut out = Map::new();
     out.insert("id".into(), json!(ids::folder_id(&mailbox.guid, folder.id)));
     if folder.search {
-        out.insert("@odata.type".into(), json!("#microsoft.graph.mailSearchFolder"));
+        out.insert(
+            "@odata.type".into(),
+            json!("#microsoft.graph.mailSearchFolder"),
+        );
         out.insert("isSupported".into(), json!(true));
         out.insert("filterQuery".into(), json!("isRead eq false"));
     }
     let (total, unread) = super::folders::counts(mailbox, folder);
     for (name, value) in [
         ("displayName", json!(folder.name)),
-        ("parentFolderId", json!(ids::folder_id(&mailbox.guid, folder.parent))),
-        ("childFolderCount", json!(mailbox.children(folder.id).count())),
+        (
+            "parentFolderId",
+            json!(ids::folder_id(&mailbox.guid, folder.parent)),
+        ),
+        (
+            "childFolderCount",
+            json!(mailbox.children(folder.id).count()),
+        ),
         ("unreadItemCount", json!(unread)),
         ("totalItemCount", json!(total)),
         ("sizeInBytes", json!(total * 4096)),
@@ -255,21 +315,31 @@ pub fn folder_json(mailbox: &Mailbox, folder: &Folder, query: &Query) -> Map<Str
 
 /// A property as the client stored it, or as it follows from the message.
 pub fn property_value(m: &Message, id: &str) -> Option<String> {
-    if let Some((_, value)) = m.properties.iter().find(|(have, _)| have.eq_ignore_ascii_case(id)) {
+    if let Some((_, value)) = m
+        .properties
+        .iter()
+        .find(|(have, _)| have.eq_ignore_ascii_case(id))
+    {
         return Some(value.clone());
     }
     let (kind, tag) = id.split_once(' ')?;
     let tag = tag.trim().to_ascii_lowercase();
-    let value = match (kind.to_ascii_lowercase().as_str(), tag.trim_start_matches("0x").trim_start_matches('0')) {
+    let value = match (
+        kind.to_ascii_lowercase().as_str(),
+        tag.trim_start_matches("0x").trim_start_matches('0'),
+    ) {
         ("string", "1a") => m.class.name().to_owned(),
         ("string", "37") => m.subject.clone(),
         ("string", "1035") => m.internet_message_id.clone(),
-        ("string", "7d") if !m.headers.is_empty() => {
-            m.headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect()
-        }
+        ("string", "7d") if !m.headers.is_empty() => m
+            .headers
+            .iter()
+            .map(|(name, value)| format!("{name}: {value}\r\n"))
+            .collect(),
         ("integer", "e07") => {
-            let bits =
-                i32::from(m.is_read) | if m.is_draft { 8 } else { 0 } | if m.has_attachments() { 0x10 } else { 0 };
+            let bits = i32::from(m.is_read)
+                | if m.is_draft { 8 } else { 0 }
+                | if m.has_attachments() { 0x10 } else { 0 };
             bits.to_string()
         }
         ("systemtime", "39") => iso(m.sent),
@@ -280,7 +350,11 @@ pub fn property_value(m: &Message, id: &str) -> Option<String> {
 }
 
 fn preview(m: &Message) -> String {
-    let text = if m.body.html { without_tags(&m.body.content) } else { m.body.content.clone() };
+    let text = if m.body.html {
+        without_tags(&m.body.content)
+    } else {
+        m.body.content.clone()
+    };
     text.chars().take(255).collect()
 }
 
@@ -292,7 +366,10 @@ fn body(m: &Message, prefer: &Prefer) -> Value {
 }
 
 fn recipient(person: Option<&Person>) -> Value {
-    person.map_or(Value::Null, |p| json!({"emailAddress": {"name": p.name, "address": p.address}}))
+    person.map_or(
+        Value::Null,
+        |p| json!({"emailAddress": {"name": p.name, "address": p.address}}),
+    )
 }
 
 fn recipients(people: &[Person]) -> Value {
@@ -305,9 +382,11 @@ fn flag(flag: &Flag) -> Value {
     if flag.status != FlagStatus::NotFlagged
         && let Some(map) = out.as_object_mut()
     {
-        for (name, when) in
-            [("startDateTime", &flag.start), ("dueDateTime", &flag.due), ("completedDateTime", &flag.completed)]
-        {
+        for (name, when) in [
+            ("startDateTime", &flag.start),
+            ("dueDateTime", &flag.due),
+            ("completedDateTime", &flag.completed),
+        ] {
             if let Some(when) = when {
                 map.insert(name.to_owned(), at(when));
             }

@@ -52,7 +52,9 @@ fn windows_1252(c: char) -> Option<u8> {
     if let Some((_, byte)) = HIGH.iter().find(|(have, _)| *have == c) {
         return Some(*byte);
     }
-    u8::try_from(c as u32).ok().filter(|byte| !(0x80..0xA0).contains(byte))
+    u8::try_from(c as u32)
+        .ok()
+        .filter(|byte| !(0x80..0xA0).contains(byte))
 }
 
 fn koi8_r(c: char) -> Option<u8> {

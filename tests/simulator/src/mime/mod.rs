@@ -33,10 +33,14 @@ pub fn write(message: &Message) -> Bytes {
 
 fn write_into(out: &mut Vec<u8>, message: &Message) {
     write_headers(out, message);
-    let signed = message.attachments.iter().find(|a| a.content_type == "multipart/signed");
-    if let (true, Some(AttachmentContent::File(entity))) =
-        (message.class.name().starts_with("IPM.Note.SMIME"), signed.map(|a| &a.content))
-    {
+    let signed = message
+        .attachments
+        .iter()
+        .find(|a| a.content_type == "multipart/signed");
+    if let (true, Some(AttachmentContent::File(entity))) = (
+        message.class.name().starts_with("IPM.Note.SMIME"),
+        signed.map(|a| &a.content),
+    ) {
         out.extend_from_slice(&entity.bytes());
         return;
     }
@@ -48,7 +52,10 @@ fn write_into(out: &mut Vec<u8>, message: &Message) {
         return;
     }
     let boundary = boundaries.named("mixed");
-    line(out, &format!("Content-Type: multipart/mixed; boundary=\"{boundary}\"\r\n"));
+    line(
+        out,
+        &format!("Content-Type: multipart/mixed; boundary=\"{boundary}\"\r\n"),
+    );
     open(out, &boundary);
     write_related(out, message, &inline, &boundaries);
     for attachment in attached {
@@ -74,15 +81,21 @@ fn write_headers(out: &mut Vec<u8>, message: &Message) {
         line(out, &format!("{name}: {value}"));
     }
     if let Some(from) = &message.from {
-        line(out, &format!("From: {}", mailboxes(std::slice::from_ref(from), wish)));
+        line(
+            out,
+            &format!("From: {}", mailboxes(std::slice::from_ref(from), wish)),
+        );
     }
     if message.sender.is_some() && message.sender != message.from {
         let sender: Vec<Person> = message.sender.iter().cloned().collect();
         line(out, &format!("Sender: {}", mailboxes(&sender, wish)));
     }
-    for (name, people) in
-        [("To", &message.to), ("CC", &message.cc), ("BCC", &message.bcc), ("Reply-To", &message.reply_to)]
-    {
+    for (name, people) in [
+        ("To", &message.to),
+        ("CC", &message.cc),
+        ("BCC", &message.bcc),
+        ("Reply-To", &message.reply_to),
+    ] {
         if !people.is_empty() {
             line(out, &format!("{name}: {}", mailboxes(people, wish)));
         }
@@ -90,7 +103,10 @@ fn write_headers(out: &mut Vec<u8>, message: &Message) {
     if message.wire.fault == Some(MimeFault::RawBytesInHeader) {
         out.extend_from_slice(b"X-Comment: na\xefve \xff\xfe header\r\n");
     }
-    line(out, &format!("Subject: {}", encoded_words(&message.subject, wish)));
+    line(
+        out,
+        &format!("Subject: {}", encoded_words(&message.subject, wish)),
+    );
     line(out, &format!("Date: {}", mail_date(message.sent)));
     line(out, &format!("Message-ID: {}", message.internet_message_id));
     match message.importance {
@@ -101,13 +117,21 @@ fn write_headers(out: &mut Vec<u8>, message: &Message) {
     line(out, "MIME-Version: 1.0");
 }
 
-fn write_related(out: &mut Vec<u8>, message: &Message, inline: &[&Attachment], boundaries: &Boundaries) {
+fn write_related(
+    out: &mut Vec<u8>,
+    message: &Message,
+    inline: &[&Attachment],
+    boundaries: &Boundaries,
+) {
     if inline.is_empty() {
         write_body(out, message, boundaries);
         return;
     }
     let boundary = boundaries.named("related");
-    line(out, &format!("Content-Type: multipart/related; boundary=\"{boundary}\"\r\n"));
+    line(
+        out,
+        &format!("Content-Type: multipart/related; boundary=\"{boundary}\"\r\n"),
+    );
     open(out, &boundary);
     write_body(out, message, boundaries);
     for attachment in inline {
@@ -127,7 +151,10 @@ fn write_body(out: &mut Vec<u8>, message: &Message, boundaries: &Boundaries) {
         return;
     }
     let boundary = boundaries.named("alt");
-    line(out, &format!("Content-Type: multipart/alternative; boundary=\"{boundary}\"\r\n"));
+    line(
+        out,
+        &format!("Content-Type: multipart/alternative; boundary=\"{boundary}\"\r\n"),
+    );
     open(out, &boundary);
     if message.body.html {
         write_text(out, message, "plain", &without_tags(&message.body.content));
@@ -138,7 +165,10 @@ fn write_body(out: &mut Vec<u8>, message: &Message, boundaries: &Boundaries) {
     }
     if let Some(ics) = calendar {
         open(out, &boundary);
-        line(out, "Content-Type: text/calendar; charset=\"utf-8\"; method=REQUEST");
+        line(
+            out,
+            "Content-Type: text/calendar; charset=\"utf-8\"; method=REQUEST",
+        );
         line(out, "Content-Transfer-Encoding: base64\r\n");
         line(out, &base64_lines(ics.as_bytes()));
     }
@@ -151,7 +181,10 @@ fn write_text(out: &mut Vec<u8>, message: &Message, subtype: &str, text: &str) {
         Some(MimeFault::UnknownCharset) => "x-unknown-8bit",
         _ => charset.label(),
     };
-    line(out, &format!("Content-Type: text/{subtype}; charset=\"{label}\""));
+    line(
+        out,
+        &format!("Content-Type: text/{subtype}; charset=\"{label}\""),
+    );
     match message.wire.encoding {
         Encoding::QuotedPrintable => {
             line(out, "Content-Transfer-Encoding: quoted-printable\r\n");
@@ -173,27 +206,49 @@ fn write_attachment(out: &mut Vec<u8>, attachment: &Attachment) {
     let name = encoded_words(&attachment.name, Charset::Utf8);
     match &attachment.content {
         AttachmentContent::File(blob) => {
-            let kind =
-                if attachment.content_type.is_empty() { "application/octet-stream" } else { &attachment.content_type };
-            let disposition = if attachment.is_inline { "inline" } else { "attachment" };
+            let kind = if attachment.content_type.is_empty() {
+                "application/octet-stream"
+            } else {
+                &attachment.content_type
+            };
+            let disposition = if attachment.is_inline {
+                "inline"
+            } else {
+                "attachment"
+            };
             line(out, &format!("Content-Type: {kind}; name=\"{name}\""));
             if let Some(id) = &attachment.content_id {
                 line(out, &format!("Content-ID: <{id}>"));
             }
-            line(out, &format!("Content-Disposition: {disposition}; filename=\"{name}\"; size={}", blob.len()));
+            line(
+                out,
+                &format!(
+                    "Content-Disposition: {disposition}; filename=\"{name}\"; size={}",
+                    blob.len()
+                ),
+            );
             line(out, "Content-Transfer-Encoding: base64\r\n");
             line(out, &base64_lines(&blob.bytes()));
         }
         AttachmentContent::Item(item) => {
             line(out, "Content-Type: message/rfc822");
-            line(out, &format!("Content-Disposition: attachment; filename=\"{name}.eml\"\r\n"));
+            line(
+                out,
+                &format!("Content-Disposition: attachment; filename=\"{name}.eml\"\r\n"),
+            );
             write_into(out, item);
             line(out, "");
         }
         AttachmentContent::Reference => {
-            line(out, &format!("Content-Type: text/html; name=\"{name}.html\""));
+            line(
+                out,
+                &format!("Content-Type: text/html; name=\"{name}.html\""),
+            );
             line(out, "Content-Disposition: attachment\r\n");
-            line(out, "<html><body><a href=\"https://invented.example/shared\">shared file</a></body></html>");
+            line(
+                out,
+                "<html><body><a href=\"https://invented.example/shared\">shared file</a></body></html>",
+            );
         }
     }
 }
@@ -212,7 +267,11 @@ fn mailboxes(people: &[Person], wish: Charset) -> String {
         if p.name.is_empty() {
             return format!("<{}>", p.address);
         }
-        let name = if p.name.is_ascii() { format!("\"{}\"", p.name) } else { encoded_words(&p.name, wish) };
+        let name = if p.name.is_ascii() {
+            format!("\"{}\"", p.name)
+        } else {
+            encoded_words(&p.name, wish)
+        };
         format!("{name} <{}>", p.address)
     };
     people.iter().map(one).collect::<Vec<_>>().join(",\r\n\t")
@@ -288,7 +347,11 @@ pub fn quoted_printable(bytes: &[u8]) -> String {
 pub fn without_tags(html: &str) -> String {
     let mut out = String::with_capacity(html.len());
     let mut inside = false;
-    for c in html.replace("</p>", "\r\n\r\n").replace("<br>", "\r\n").chars() {
+    for c in html
+        .replace("</p>", "\r\n\r\n")
+        .replace("<br>", "\r\n")
+        .chars()
+    {
         match c {
             '<' => inside = true,
             '>' => inside = false,
@@ -296,5 +359,8 @@ pub fn without_tags(html: &str) -> String {
             _ => {}
         }
     }
-    out.replace("&lt;", "<").replace("&gt;", ">").replace("&nbsp;", " ").replace("&amp;", "&")
+    out.replace("&lt;", "<")
+        .replace("&gt;", ">")
+        .replace("&nbsp;", " ")
+        .replace("&amp;", "&")
 }

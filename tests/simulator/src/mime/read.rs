@@ -6,19 +6,30 @@ use bytes::Bytes;
 /// None when there is no header at all, which Exchange refuses.
 pub fn draft_from(mime: Bytes) -> Option<Message> {
     let text = String::from_utf8_lossy(&mime).into_owned();
-    let (head, body) = text.split_once("\r\n\r\n").or_else(|| text.split_once("\n\n"))?;
+    let (head, body) = text
+        .split_once("\r\n\r\n")
+        .or_else(|| text.split_once("\n\n"))?;
     let headers = unfold(head);
     if headers.is_empty() {
         return None;
     }
     let all = |name: &str| -> Vec<&str> {
-        headers.iter().filter(|(have, _)| have.eq_ignore_ascii_case(name)).map(|(_, v)| v.as_str()).collect()
+        headers
+            .iter()
+            .filter(|(have, _)| have.eq_ignore_ascii_case(name))
+            .map(|(_, v)| v.as_str())
+            .collect()
     };
     let first = |name: &str| all(name).first().copied().unwrap_or_default().to_owned();
-    let html = first("Content-Type").to_ascii_lowercase().starts_with("text/html");
+    let html = first("Content-Type")
+        .to_ascii_lowercase()
+        .starts_with("text/html");
     let mut message = Message {
         subject: first("Subject"),
-        body: Body { html, content: body.to_owned() },
+        body: Body {
+            html,
+            content: body.to_owned(),
+        },
         from: people(&first("From")).into_iter().next(),
         sender: people(&first("Sender")).into_iter().next(),
         to: people(&first("To")),
@@ -32,7 +43,10 @@ pub fn draft_from(mime: Bytes) -> Option<Message> {
     if message.sender.is_none() {
         message.sender = message.from.clone();
     }
-    message.headers = headers.into_iter().filter(|(name, _)| name.to_ascii_lowercase().starts_with("x-")).collect();
+    message.headers = headers
+        .into_iter()
+        .filter(|(name, _)| name.to_ascii_lowercase().starts_with("x-"))
+        .collect();
     message.raw_mime = Some(mime);
     Some(message)
 }
@@ -61,7 +75,10 @@ fn people(list: &str) -> Vec<Person> {
                 name: name.trim().trim_matches('"').to_owned(),
                 address: address.trim_end_matches('>').trim().to_owned(),
             },
-            None => Person { name: one.to_owned(), address: one.to_owned() },
+            None => Person {
+                name: one.to_owned(),
+                address: one.to_owned(),
+            },
         })
         .collect()
 }

@@ -63,7 +63,12 @@ impl Mailbox {
             .filter_map(|item| self.entries.get(item).map(|e| (-e.message.received, *item)))
             .collect();
         order.sort_unstable();
-        order.iter().skip(skip).take(limit).filter_map(|(_, item)| self.item(*item)).collect()
+        order
+            .iter()
+            .skip(skip)
+            .take(limit)
+            .filter_map(|(_, item)| self.item(*item))
+            .collect()
     }
 
     // Sorting a million computed dates for every page would be the whole cost of the simulator;
@@ -72,14 +77,29 @@ impl Mailbox {
         let Some(folder) = self.folder(folder) else {
             return Vec::new();
         };
-        let base =
-            folder.base.clone().rev().filter(|item| !self.entries.contains_key(item) && !self.gone.contains(item));
-        folder.members.iter().rev().copied().chain(base).skip(skip).take(limit).filter_map(|i| self.item(i)).collect()
+        let base = folder
+            .base
+            .clone()
+            .rev()
+            .filter(|item| !self.entries.contains_key(item) && !self.gone.contains(item));
+        folder
+            .members
+            .iter()
+            .rev()
+            .copied()
+            .chain(base)
+            .skip(skip)
+            .take(limit)
+            .filter_map(|i| self.item(i))
+            .collect()
     }
 
     /// All held items of all folders a user sees; computed ones are not among them.
     pub fn held_items(&self) -> impl Iterator<Item = Found> + '_ {
-        self.entries.keys().filter_map(|item| self.item(*item)).filter(|f| self.is_visible(f.folder))
+        self.entries
+            .keys()
+            .filter_map(|item| self.item(*item))
+            .filter(|f| self.is_visible(f.folder))
     }
 
     /// Every number in the folder, ascending.
@@ -112,7 +132,9 @@ impl Mailbox {
                 ChangeKind::Updated(changed) => changed,
                 ChangeKind::Created | ChangeKind::Removed => Changed::ALL,
             };
-            let slot = last.entry((change.item, lasting)).or_insert((0, Changed(0)));
+            let slot = last
+                .entry((change.item, lasting))
+                .or_insert((0, Changed(0)));
             *slot = (change.seq, slot.1.with(changed));
             newest.insert((change.item, lasting), change.incarnation);
         }
@@ -123,7 +145,8 @@ impl Mailbox {
             .map(|((item, lasting), (_, changed))| {
                 let incarnation = newest.get(&(item, lasting)).copied().unwrap_or(lasting);
                 let here = self.item(item).filter(|found| {
-                    found.folder == folder && (fold == Fold::ByItem || found.incarnation == incarnation)
+                    found.folder == folder
+                        && (fold == Fold::ByItem || found.incarnation == incarnation)
                 });
                 match here {
                     Some(found) => Delta::Present { found, changed },
@@ -137,7 +160,10 @@ impl Mailbox {
     pub fn folder_changes(&self, from: u64, upto: u64) -> Vec<FolderChange> {
         let start = self.folder_log.partition_point(|change| change.seq <= from);
         let mut last: HashMap<u32, FolderChange> = HashMap::new();
-        for change in self.folder_log[start..].iter().take_while(|c| c.seq <= upto) {
+        for change in self.folder_log[start..]
+            .iter()
+            .take_while(|c| c.seq <= upto)
+        {
             last.insert(change.folder, *change);
         }
         let mut order: Vec<_> = last.into_values().collect();
@@ -151,7 +177,10 @@ impl Mailbox {
             .folders()
             .filter(|f| {
                 f.well_known.is_none()
-                    && (f.parent == TOP || self.folder(f.parent).is_some_and(|p| p.well_known.is_some()))
+                    && (f.parent == TOP
+                        || self
+                            .folder(f.parent)
+                            .is_some_and(|p| p.well_known.is_some()))
             })
             .filter(|f| f.id != ROOT)
             .map(|f| f.id)

@@ -14,8 +14,17 @@ pub enum IdKind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Id {
     Folder(u32),
-    Item { kind: IdKind, item: u64, incarnation: u32 },
-    Attachment { kind: IdKind, item: u64, incarnation: u32, number: u32 },
+    Item {
+        kind: IdKind,
+        item: u64,
+        incarnation: u32,
+    },
+    Attachment {
+        kind: IdKind,
+        item: u64,
+        incarnation: u32,
+        number: u32,
+    },
 }
 
 const TAG_FOLDER: u8 = 1;
@@ -24,15 +33,35 @@ const TAG_ATTACHMENT: u8 = 18;
 const RAW_LEN: usize = 110;
 
 pub fn folder_id(mailbox: &str, folder: u32) -> String {
-    encode(mailbox, TAG_FOLDER, IdKind::Mutable, u64::from(folder), 0, 0)
+    encode(
+        mailbox,
+        TAG_FOLDER,
+        IdKind::Mutable,
+        u64::from(folder),
+        0,
+        0,
+    )
 }
 
 pub fn item_id(mailbox: &str, kind: IdKind, item: u64, incarnation: u32) -> String {
     encode(mailbox, TAG_ITEM, kind, item, lasting(kind, incarnation), 0)
 }
 
-pub fn attachment_id(mailbox: &str, kind: IdKind, item: u64, incarnation: u32, number: u32) -> String {
-    encode(mailbox, TAG_ATTACHMENT, kind, item, lasting(kind, incarnation), number)
+pub fn attachment_id(
+    mailbox: &str,
+    kind: IdKind,
+    item: u64,
+    incarnation: u32,
+    number: u32,
+) -> String {
+    encode(
+        mailbox,
+        TAG_ATTACHMENT,
+        kind,
+        item,
+        lasting(kind, incarnation),
+        number,
+    )
 }
 
 pub fn decode(mailbox: &str, text: &str) -> Option<Id> {
@@ -43,13 +72,26 @@ pub fn decode(mailbox: &str, text: &str) -> Option<Id> {
     if &raw[4..40] != mailbox.as_bytes() {
         return None;
     }
-    let kind = if raw[1] == 3 { IdKind::Mutable } else { IdKind::Immutable };
+    let kind = if raw[1] == 3 {
+        IdKind::Mutable
+    } else {
+        IdKind::Immutable
+    };
     let number = |at: usize| u32::from_be_bytes([raw[at], raw[at + 1], raw[at + 2], raw[at + 3]]);
     let item = (u64::from(number(41)) << 32) | u64::from(number(45));
     match raw[40] {
         TAG_FOLDER => Some(Id::Folder(item as u32)),
-        TAG_ITEM => Some(Id::Item { kind, item, incarnation: number(49) }),
-        TAG_ATTACHMENT => Some(Id::Attachment { kind, item, incarnation: number(49), number: number(53) }),
+        TAG_ITEM => Some(Id::Item {
+            kind,
+            item,
+            incarnation: number(49),
+        }),
+        TAG_ATTACHMENT => Some(Id::Attachment {
+            kind,
+            item,
+            incarnation: number(49),
+            number: number(53),
+        }),
         _ => None,
     }
 }
@@ -86,7 +128,14 @@ fn lasting(kind: IdKind, incarnation: u32) -> u32 {
     }
 }
 
-fn encode(mailbox: &str, tag: u8, kind: IdKind, item: u64, incarnation: u32, number: u32) -> String {
+fn encode(
+    mailbox: &str,
+    tag: u8,
+    kind: IdKind,
+    item: u64,
+    incarnation: u32,
+    number: u32,
+) -> String {
     let mut raw = [0u8; RAW_LEN];
     raw[..4].copy_from_slice(match kind {
         IdKind::Mutable => &[0x00, 0x03, 0x24, 0x00],
@@ -121,7 +170,14 @@ mod tests {
     fn an_id_reads_back_and_one_changed_letter_does_not() {
         let id = item_id(BOX, IdKind::Mutable, 77, 3);
         assert!(id.ends_with('='));
-        assert_eq!(decode(BOX, &id), Some(Id::Item { kind: IdKind::Mutable, item: 77, incarnation: 3 }));
+        assert_eq!(
+            decode(BOX, &id),
+            Some(Id::Item {
+                kind: IdKind::Mutable,
+                item: 77,
+                incarnation: 3
+            })
+        );
         assert_eq!(decode(BOX, &id.to_lowercase()), None);
     }
 }

@@ -37,7 +37,12 @@ impl LazyBase {
     }
 
     pub fn item_of(&self, internet_id: &str) -> Option<u64> {
-        let item = internet_id.strip_prefix('<')?.split('.').next()?.parse().ok()?;
+        let item = internet_id
+            .strip_prefix('<')?
+            .split('.')
+            .next()?
+            .parse()
+            .ok()?;
         (1..=self.count).contains(&item).then_some(item)
     }
 
@@ -52,5 +57,9 @@ impl LazyBase {
 
 /// How many of these items are unread, without asking each.
 pub fn unread_in(items: Range<u64>) -> i64 {
-    if items.is_empty() { 0 } else { ((items.end - 1) / 7 - (items.start - 1) / 7) as i64 }
+    if items.is_empty() {
+        0
+    } else {
+        ((items.end - 1) / 7 - (items.start - 1) / 7) as i64
+    }
 }

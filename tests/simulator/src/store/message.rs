@@ -228,7 +228,9 @@ impl Blob {
 }
 
 fn make_blob(seed: u64, len: usize, text: bool) -> Bytes {
-    const WORDS: [&str; 8] = ["ledger", "quarter", "site", "invoice", "plan", "review", "total", "draft"];
+    const WORDS: [&str; 8] = [
+        "ledger", "quarter", "site", "invoice", "plan", "review", "total", "draft",
+    ];
     let mut dice = Dice::new(seed);
     let mut out = Vec::with_capacity(len + 16);
     while out.len() < len {

@@ -91,7 +91,8 @@ pub enum FolderRefusal {
 
 impl Mailbox {
     pub fn new(guid: String) -> Self {
-        let folders: BTreeMap<u32, Folder> = standard_folders().into_iter().map(|f| (f.id, f)).collect();
+        let folders: BTreeMap<u32, Folder> =
+            standard_folders().into_iter().map(|f| (f.id, f)).collect();
         Self {
             guid,
             epoch: 1,
@@ -112,7 +113,11 @@ impl Mailbox {
         let mut from = 1;
         for (known, name, share) in lazy::LAYOUT {
             let until = from + base.count * share / 100;
-            let until = if name == lazy::LAYOUT[lazy::LAYOUT.len() - 1].1 { base.count + 1 } else { until };
+            let until = if name == lazy::LAYOUT[lazy::LAYOUT.len() - 1].1 {
+                base.count + 1
+            } else {
+                until
+            };
             let id = match self.well_known(known) {
                 Some(id) => id,
                 None => self.insert_folder(TOP, name, false),
@@ -151,14 +156,29 @@ impl Mailbox {
             return None;
         }
         let folder = self.folders.values().find(|f| f.base.contains(&item))?;
-        Some(Found { item, folder: folder.id, incarnation: 1, change: item, content: Content::Lazy(Arc::clone(base)) })
+        Some(Found {
+            item,
+            folder: folder.id,
+            incarnation: 1,
+            change: item,
+            content: Content::Lazy(Arc::clone(base)),
+        })
     }
 
     pub fn by_internet_id(&self, internet_id: &str) -> Vec<u64> {
-        let mut found = self.by_internet_id.get(internet_id).cloned().unwrap_or_default();
-        if let Some(item) = self.lazy.as_ref().and_then(|base| base.item_of(internet_id))
+        let mut found = self
+            .by_internet_id
+            .get(internet_id)
+            .cloned()
+            .unwrap_or_default();
+        if let Some(item) = self
+            .lazy
+            .as_ref()
+            .and_then(|base| base.item_of(internet_id))
             && !found.contains(&item)
-            && self.item(item).is_some_and(|f| f.internet_id() == internet_id)
+            && self
+                .item(item)
+                .is_some_and(|f| f.internet_id() == internet_id)
         {
             found.push(item);
         }
@@ -168,8 +188,16 @@ impl Mailbox {
     pub fn add(&mut self, folder: u32, message: Message) -> u64 {
         let item = self.next_item;
         self.next_item += 1;
-        self.by_internet_id.entry(message.internet_message_id.clone()).or_default().push(item);
-        let entry = Entry { message: Arc::new(message), folder, incarnation: 1, change: 0 };
+        self.by_internet_id
+            .entry(message.internet_message_id.clone())
+            .or_default()
+            .push(item);
+        let entry = Entry {
+            message: Arc::new(message),
+            folder,
+            incarnation: 1,
+            change: 0,
+        };
         self.entries.insert(item, entry);
         self.enter(item, folder);
         item
@@ -189,7 +217,10 @@ impl Mailbox {
         let before = entry.message.internet_message_id.clone();
         edit(Arc::make_mut(&mut entry.message));
         entry.change = seq;
-        let (now_read, after) = (entry.message.is_read, entry.message.internet_message_id.clone());
+        let (now_read, after) = (
+            entry.message.is_read,
+            entry.message.internet_message_id.clone(),
+        );
         let (folder, incarnation) = (entry.folder, entry.incarnation);
         if before != after {
             self.unindex(&before, item);
@@ -197,7 +228,12 @@ impl Mailbox {
         }
         if let Some(folder) = self.folders.get_mut(&folder) {
             folder.unread += i64::from(!now_read) - i64::from(!was_read);
-            folder.log.push(Change { seq, item, incarnation, kind: ChangeKind::Updated(changed) });
+            folder.log.push(Change {
+                seq,
+                item,
+                incarnation,
+                kind: ChangeKind::Updated(changed),
+            });
         }
         true
     }
@@ -237,7 +273,12 @@ impl Mailbox {
             folder.members.insert(item);
             folder.total += 1;
             folder.unread += i64::from(unread);
-            folder.log.push(Change { seq, item, incarnation, kind: ChangeKind::Created });
+            folder.log.push(Change {
+                seq,
+                item,
+                incarnation,
+                kind: ChangeKind::Created,
+            });
         }
     }
 
@@ -252,7 +293,12 @@ impl Mailbox {
             folder.members.remove(&item);
             folder.total -= 1;
             folder.unread -= i64::from(unread);
-            folder.log.push(Change { seq, item, incarnation, kind: ChangeKind::Removed });
+            folder.log.push(Change {
+                seq,
+                item,
+                incarnation,
+                kind: ChangeKind::Removed,
+            });
         }
     }
 
@@ -283,10 +329,18 @@ impl Mailbox {
             return false;
         };
         let message = found.message();
-        self.by_internet_id.entry(message.internet_message_id.clone()).or_default().push(item);
+        self.by_internet_id
+            .entry(message.internet_message_id.clone())
+            .or_default()
+            .push(item);
         self.entries.insert(
             item,
-            Entry { message, folder: found.folder, incarnation: found.incarnation, change: found.change },
+            Entry {
+                message,
+                folder: found.folder,
+                incarnation: found.incarnation,
+                change: found.change,
+            },
         );
         if let Some(folder) = self.folders.get_mut(&found.folder) {
             folder.members.insert(item);

@@ -18,7 +18,10 @@ impl Mailbox {
 
     pub fn well_known(&self, name: &str) -> Option<u32> {
         let name = name.to_ascii_lowercase();
-        self.folders.values().find(|f| f.well_known == Some(name.as_str())).map(|f| f.id)
+        self.folders
+            .values()
+            .find(|f| f.well_known == Some(name.as_str()))
+            .map(|f| f.id)
     }
 
     /// True for folders a user sees, that is everything under the top of the store.
@@ -48,10 +51,20 @@ impl Mailbox {
     }
 
     pub fn folder_by_path(&self, path: &str) -> Option<u32> {
-        self.well_known(path).or_else(|| self.folders.keys().copied().find(|id| *id > TOP && self.path(*id) == path))
+        self.well_known(path).or_else(|| {
+            self.folders
+                .keys()
+                .copied()
+                .find(|id| *id > TOP && self.path(*id) == path)
+        })
     }
 
-    pub fn create_folder(&mut self, parent: u32, name: &str, hidden: bool) -> Result<u32, FolderRefusal> {
+    pub fn create_folder(
+        &mut self,
+        parent: u32,
+        name: &str,
+        hidden: bool,
+    ) -> Result<u32, FolderRefusal> {
         if !self.folders.contains_key(&parent) {
             return Err(FolderRefusal::NotFound);
         }
@@ -115,15 +128,23 @@ impl Mailbox {
     fn free_folder(&mut self, id: u32) -> Result<&mut Folder, FolderRefusal> {
         match self.folders.get_mut(&id) {
             None => Err(FolderRefusal::NotFound),
-            Some(folder) if folder.well_known.is_some() || id == ROOT => Err(FolderRefusal::Protected),
+            Some(folder) if folder.well_known.is_some() || id == ROOT => {
+                Err(FolderRefusal::Protected)
+            }
             Some(folder) => Ok(folder),
         }
     }
 
     fn refuse_taken(&self, parent: u32, name: &str, except: u32) -> Result<(), FolderRefusal> {
         let wanted = name.to_lowercase();
-        let taken = self.children(parent).any(|f| f.id != except && f.name.to_lowercase() == wanted);
-        if taken { Err(FolderRefusal::NameTaken) } else { Ok(()) }
+        let taken = self
+            .children(parent)
+            .any(|f| f.id != except && f.name.to_lowercase() == wanted);
+        if taken {
+            Err(FolderRefusal::NameTaken)
+        } else {
+            Ok(())
+        }
     }
 
     pub(super) fn insert_folder(&mut self, parent: u32, name: &str, hidden: bool) -> u32 {
@@ -138,6 +159,10 @@ impl Mailbox {
 
     fn note_folder(&mut self, folder: u32, removed: bool) {
         self.seq += 1;
-        self.folder_log.push(FolderChange { seq: self.seq, folder, removed });
+        self.folder_log.push(FolderChange {
+            seq: self.seq,
+            folder,
+            removed,
+        });
     }
 }

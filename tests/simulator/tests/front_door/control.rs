@@ -10,7 +10,10 @@ fn fingerprint(tenant: &Tenant, user: &str) -> Value {
 #[actix_web::test]
 async fn the_same_seed_gives_the_same_tenant() {
     let (one, two) = (Tenant::small().await, Tenant::small().await);
-    assert_eq!(fingerprint(&one, &one.user()), fingerprint(&two, &two.user()));
+    assert_eq!(
+        fingerprint(&one, &one.user()),
+        fingerprint(&two, &two.user())
+    );
 }
 
 #[actix_web::test]
@@ -24,44 +27,94 @@ async fn a_wiped_mailbox_keeps_its_well_known_folders_only() {
     assert_eq!(after["messages"], json!([]));
     let folders = after["folders"].as_array().expect("folders");
     assert!(folders.iter().all(|f| !f["well_known"].is_null()));
-    assert_eq!(tenant.get(&format!("/users/{user}/mailFolders/inbox")).await.body["totalItemCount"], 0);
+    assert_eq!(
+        tenant
+            .get(&format!("/users/{user}/mailFolders/inbox"))
+            .await
+            .body["totalItemCount"],
+        0
+    );
     tenant.create("inbox", restored("again")).await;
-    assert_eq!(fingerprint(&tenant, &user)["messages"][0]["subject"], "again");
+    assert_eq!(
+        fingerprint(&tenant, &user)["messages"][0]["subject"],
+        "again"
+    );
 }
 
 #[actix_web::test]
 async fn random_edits_are_repeatable_and_counted() {
     let (one, two) = (Tenant::small().await, Tenant::small().await);
 
-    let done = one.simulator.random_edits(&one.user(), 5, 40).expect("edited");
-    let again = two.simulator.random_edits(&two.user(), 5, 40).expect("edited");
+    let done = one
+        .simulator
+        .random_edits(&one.user(), 5, 40)
+        .expect("edited");
+    let again = two
+        .simulator
+        .random_edits(&two.user(), 5, 40)
+        .expect("edited");
 
     assert_eq!(done["counts"], again["counts"]);
-    let total: u64 = done["counts"].as_object().expect("a map").values().filter_map(Value::as_u64).sum();
+    let total: u64 = done["counts"]
+        .as_object()
+        .expect("a map")
+        .values()
+        .filter_map(Value::as_u64)
+        .sum();
     assert_eq!(total, 40);
 }
 
 #[actix_web::test]
 async fn a_lazy_mailbox_answers_and_takes_edits() {
-    let tenant =
-        Tenant::start(Options { users: 1, messages: 1, lazy_mailbox: Some(100_000), ..Options::default() }).await;
+    let tenant = Tenant::start(Options {
+        users: 1,
+        messages: 1,
+        lazy_mailbox: Some(100_000),
+        ..Options::default()
+    })
+    .await;
     let users = tenant.simulator.users();
-    let lazy = users["users"].as_array().expect("users").iter().find(|u| u["lazy"] == true).expect("a lazy one");
+    let lazy = users["users"]
+        .as_array()
+        .expect("users")
+        .iter()
+        .find(|u| u["lazy"] == true)
+        .expect("a lazy one");
     let user = lazy["id"].as_str().expect("an id").to_owned();
     let messages = format!("/users/{user}/mailFolders/inbox/messages");
 
-    let page = tenant.get(&format!("{messages}/delta?$select=id,subject,internetMessageId")).await;
+    let page = tenant
+        .get(&format!(
+            "{messages}/delta?$select=id,subject,internetMessageId"
+        ))
+        .await;
     let first = &page.values()[0];
-    let before = tenant.get(&format!("/users/{user}/mailFolders/inbox")).await;
+    let before = tenant
+        .get(&format!("/users/{user}/mailFolders/inbox"))
+        .await;
     let edit = json!({"internet_message_id": first["internetMessageId"], "delete": true});
     tenant.simulator.edit(&user, edit).expect("deleted");
-    let after = tenant.get(&format!("/users/{user}/mailFolders/inbox")).await;
+    let after = tenant
+        .get(&format!("/users/{user}/mailFolders/inbox"))
+        .await;
 
     let count = |answer: &crate::Answer| answer.body["totalItemCount"].as_u64().expect("a count");
     assert_eq!((count(&before), count(&after)), (50_000, 49_999));
-    let gone = tenant.get(&format!("/users/{user}/messages/{}", first["id"].as_str().expect("an id"))).await;
+    let gone = tenant
+        .get(&format!(
+            "/users/{user}/messages/{}",
+            first["id"].as_str().expect("an id")
+        ))
+        .await;
     assert_eq!(gone.status, 404);
     let second = page.values()[1]["id"].as_str().expect("an id");
-    let mime = tenant.get(&format!("/users/{user}/messages/{second}/$value")).await;
-    assert!(mime.body.as_str().expect("text").contains("MIME-Version: 1.0"));
+    let mime = tenant
+        .get(&format!("/users/{user}/messages/{second}/$value"))
+        .await;
+    assert!(
+        mime.body
+            .as_str()
+            .expect("text")
+            .contains("MIME-Version: 1.0")
+    );
 }

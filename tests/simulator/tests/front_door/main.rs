@@ -37,23 +37,42 @@ impl Answer {
     }
 
     pub fn values(&self) -> &Vec<Value> {
-        self.body["value"].as_array().expect("an answer with a list")
+        self.body["value"]
+            .as_array()
+            .expect("an answer with a list")
     }
 }
 
 impl Tenant {
     pub async fn start(options: Options) -> Self {
-        let simulator = Simulator::start(options).await.expect("the simulator starts");
-        let client = Client::builder().user_agent(AGENT).build().expect("a client");
-        let mut tenant = Self { simulator, client, token: String::new() };
+        let simulator = Simulator::start(options)
+            .await
+            .expect("the simulator starts");
+        let client = Client::builder()
+            .user_agent(AGENT)
+            .build()
+            .expect("a client");
+        let mut tenant = Self {
+            simulator,
+            client,
+            token: String::new(),
+        };
         let secret = tenant.simulator.client_secret();
         let answer = tenant.login(&[("client_secret", &secret)]).await;
-        tenant.token = answer.body["access_token"].as_str().expect("a token").to_owned();
+        tenant.token = answer.body["access_token"]
+            .as_str()
+            .expect("a token")
+            .to_owned();
         tenant
     }
 
     pub async fn small() -> Self {
-        Self::start(Options { users: 2, messages: 25, ..Options::default() }).await
+        Self::start(Options {
+            users: 2,
+            messages: 25,
+            ..Options::default()
+        })
+        .await
     }
 
     pub async fn login(&self, extra: &[(&str, &str)]) -> Answer {
@@ -65,7 +84,10 @@ impl Tenant {
         ];
         form.retain(|(name, _)| !extra.iter().any(|(other, _)| other == name));
         form.extend_from_slice(extra);
-        let request = self.client.post(self.token_url(&self.simulator.tenant_id())).form(&form);
+        let request = self
+            .client
+            .post(self.token_url(&self.simulator.tenant_id()))
+            .form(&form);
         take_apart(request.send().await.expect("an answer")).await
     }
 
@@ -75,8 +97,11 @@ impl Tenant {
 
     /// A request to a path below `/v1.0`, or to an absolute URL.
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        let url =
-            if path.starts_with("http") { path.to_owned() } else { format!("{}{path}", self.simulator.base_url()) };
+        let url = if path.starts_with("http") {
+            path.to_owned()
+        } else {
+            format!("{}{path}", self.simulator.base_url())
+        };
         self.client.request(method, url).bearer_auth(&self.token)
     }
 
@@ -98,25 +123,40 @@ impl Tenant {
 
     /// The first ordinary user.
     pub fn user(&self) -> String {
-        self.simulator.users()["users"][0]["id"].as_str().expect("a user").to_owned()
+        self.simulator.users()["users"][0]["id"]
+            .as_str()
+            .expect("a user")
+            .to_owned()
     }
 
     pub fn user_of_state(&self, state: &str) -> String {
         let users = self.simulator.users();
         let all = users["users"].as_array().expect("users");
-        let found = all.iter().find(|user| user["mailbox"] == state).expect("a user of this state");
+        let found = all
+            .iter()
+            .find(|user| user["mailbox"] == state)
+            .expect("a user of this state");
         found["id"].as_str().expect("an id").to_owned()
     }
 
     /// Creates a message in a folder and returns it.
     pub async fn create(&self, folder: &str, body: Value) -> Value {
-        let answer = self.post(&format!("/users/{}/mailFolders/{folder}/messages", self.user()), body).await;
+        let answer = self
+            .post(
+                &format!("/users/{}/mailFolders/{folder}/messages", self.user()),
+                body,
+            )
+            .await;
         assert_eq!(answer.status, 201, "{}", answer.body);
         answer.body
     }
 
     pub fn violation_kinds(&self) -> Vec<&'static str> {
-        self.simulator.violations().iter().map(|violation| violation.kind).collect()
+        self.simulator
+            .violations()
+            .iter()
+            .map(|violation| violation.kind)
+            .collect()
     }
 }
 
@@ -127,7 +167,11 @@ pub async fn send(request: RequestBuilder) -> Answer {
 async fn take_apart(response: Response) -> Answer {
     let (status, headers) = (response.status(), response.headers().clone());
     let text = response.text().await.expect("a body");
-    Answer { status, headers, body: serde_json::from_str(&text).unwrap_or(json!(text)) }
+    Answer {
+        status,
+        headers,
+        body: serde_json::from_str(&text).unwrap_or(json!(text)),
+    }
 }
 
 /// A message as a restore would send it.

@@ -4,8 +4,17 @@ use reqwest::Method;
 
 #[actix_web::test]
 async fn the_fifth_request_at_once_is_refused_and_noted() {
-    let limits = Limits { latency_ms: 150, ..Limits::default() };
-    let tenant = Tenant::start(Options { users: 1, messages: 5, limits, ..Options::default() }).await;
+    let limits = Limits {
+        latency_ms: 150,
+        ..Limits::default()
+    };
+    let tenant = Tenant::start(Options {
+        users: 1,
+        messages: 5,
+        limits,
+        ..Options::default()
+    })
+    .await;
     let path = format!("/users/{}/mailFolders/inbox", tenant.user());
 
     let all = futures_util::future::join_all((0..6).map(|_| tenant.get(&path))).await;
@@ -16,7 +25,12 @@ async fn the_fifth_request_at_once_is_refused_and_noted() {
     assert_eq!(refused[0].headers["retry-after"], "1");
     assert_eq!(tenant.violation_kinds(), vec!["over_concurrency"; 2]);
     let stats = tenant.simulator.stats();
-    let highest = stats["concurrency_max"].as_object().expect("a map").values().next().cloned();
+    let highest = stats["concurrency_max"]
+        .as_object()
+        .expect("a map")
+        .values()
+        .next()
+        .cloned();
     assert_eq!(highest, Some(serde_json::json!(4)));
 }
 
@@ -32,15 +46,31 @@ async fn four_at_once_pass() {
 
 #[actix_web::test]
 async fn a_window_that_is_full_refuses_until_retry_after_has_passed() {
-    let limits = Limits { mailbox_requests: 3, retry_after_seconds: 5, ..Limits::default() };
-    let tenant = Tenant::start(Options { users: 1, messages: 5, limits, ..Options::default() }).await;
+    let limits = Limits {
+        mailbox_requests: 3,
+        retry_after_seconds: 5,
+        ..Limits::default()
+    };
+    let tenant = Tenant::start(Options {
+        users: 1,
+        messages: 5,
+        limits,
+        ..Options::default()
+    })
+    .await;
     let path = format!("/users/{}/mailFolders/inbox", tenant.user());
     for _ in 0..3 {
         assert_eq!(tenant.get(&path).await.status, 200);
     }
 
     let over = tenant.get(&path).await;
-    assert_eq!((over.status.as_u16(), over.headers["retry-after"].to_str().expect("text")), (429, "5"));
+    assert_eq!(
+        (
+            over.status.as_u16(),
+            over.headers["retry-after"].to_str().expect("text")
+        ),
+        (429, "5")
+    );
     tenant.simulator.advance_clock(2);
     let early = tenant.get(&path).await;
     tenant.simulator.advance_clock(700);
@@ -55,7 +85,9 @@ async fn an_undecorated_agent_and_a_double_slash_are_noted() {
     let tenant = Tenant::small().await;
     let path = format!("/users//{}", tenant.user());
 
-    let request = tenant.request(Method::GET, &path).header("User-Agent", "curl/8");
+    let request = tenant
+        .request(Method::GET, &path)
+        .header("User-Agent", "curl/8");
     send(request).await;
 
     assert_eq!(tenant.violation_kinds(), vec!["user_agent", "double_slash"]);
