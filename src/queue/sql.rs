@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use chrono::NaiveDateTime;
-use diesel::dsl::{count_star, exists, insert_or_ignore_into, min, select, sql};
+use diesel::dsl::{count_star, exists, insert_or_ignore_into, select, sql};
 use diesel::expression::{SqlLiteral, TypedExpressionType};
 use diesel::mysql::Mysql;
 use diesel::prelude::*;
@@ -12,7 +12,7 @@ use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use diesel::sql_types::{BigInt, Bool, Datetime, Nullable, Unsigned};
 
 use super::endings::{End, Requeue};
-use super::fairness::Lane;
+use super::lanes::{self, Lane};
 use super::task::{Lease, NewTask, Progress, TaskState};
 use super::view::{Member, TaskFilter};
 use crate::db::Conn;
@@ -63,6 +63,7 @@ pub fn enqueue(conn: &mut Conn, new: &[NewTask]) -> QueryResult<u64> {
         if let Some(unfit) = batch.iter().find_map(NewTask::unfit) {
             return Err(DieselError::QueryBuilderError(unfit.into()));
         }
+        lanes::remember(conn, batch)?;
         let rows: Vec<NewRow<'_>> = batch.iter().map(|task| NewRow::of(task, now)).collect();
         // IGNORE passes over rows with a taken key and is the only form whose row count leaves them out.
         added += insert_or_ignore_into(tasks::table).values(rows).execute(conn)? as u64;
@@ -106,18 +107,6 @@ impl<'a> NewRow<'a> {
             created_at: now,
         }
     }
-}
-
-/// The lanes with a task that may start now. Reads one index entry a lane, however many tasks it has.
-pub(super) fn ready_lanes(conn: &mut Conn) -> QueryResult<Vec<Lane>> {
-    let rows: Vec<(u32, Option<u32>, u8, String)> = tasks::table
-        .filter(tasks::state.eq(TaskState::Queued.as_str()))
-        .group_by((tasks::organization_id, tasks::tenant_id, tasks::priority, tasks::kind))
-        .having(min(tasks::not_before).le(db_now::<Nullable<Datetime>>()))
-        .select((tasks::organization_id, tasks::tenant_id, tasks::priority, tasks::kind))
-        .load(conn)?;
-    let lane = |(organization, tenant, priority, kind)| Lane { organization, tenant, priority, kind };
-    Ok(rows.into_iter().map(lane).collect())
 }
 
 #[derive(Queryable)]
@@ -287,23 +276,16 @@ pub(super) fn lock_expired(conn: &mut Conn, limit: i64) -> QueryResult<Vec<HeldR
         .load(conn)
 }
 
-/// Locks the unfinished tasks among `member`'s above `after`, in order of their ids.
-pub(super) fn lock_open(conn: &mut Conn, member: Member, after: TaskId, limit: i64) -> QueryResult<Vec<(u64, String)>> {
-    tasks::table
-        .filter(of_member(member))
-        .filter(tasks::state.eq_any([TaskState::Queued.as_str(), TaskState::Leased.as_str()]))
-        .filter(tasks::id.gt(after.get()))
-        .order(tasks::id)
-        .limit(limit)
-        .select((tasks::id, tasks::state))
-        .for_update()
-        .load(conn)
+/// Locks queued tasks of a run or restore, or the one task.
+pub(super) fn lock_queued(conn: &mut Conn, member: Member, limit: i64) -> QueryResult<Vec<u64>> {
+    let queued = tasks::table.filter(of_member(member)).filter(tasks::state.eq(TaskState::Queued.as_str()));
+    queued.limit(limit).select(tasks::id).for_update().load(conn)
 }
 
-pub(super) fn request_cancel(conn: &mut Conn, ids: &[u64]) -> QueryResult<usize> {
-    diesel::update(tasks::table.filter(in_state(ids, TaskState::Leased)))
-        .set(tasks::cancel_requested.eq(true))
-        .execute(conn)
+pub(super) fn request_cancel(conn: &mut Conn, member: Member) -> QueryResult<usize> {
+    let leased = tasks::table.filter(of_member(member)).filter(tasks::state.eq(TaskState::Leased.as_str()));
+    let unasked = leased.filter(tasks::cancel_requested.eq(false));
+    diesel::update(unasked).set(tasks::cancel_requested.eq(true)).execute(conn)
 }
 
 fn of_member(member: Member) -> Condition {

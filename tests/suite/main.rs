@@ -5,4 +5,3 @@ mod support;
 mod queue;
 mod schedule;
 mod tenants;
-mod tidy;
