@@ -51,6 +51,7 @@ CREATE TABLE tasks (
   -- A lane is what has the first five of these in common; a lease reads the head of a lane.
   KEY tasks_ready (state, organization_id, tenant_id, priority, kind, not_before),
   KEY tasks_expiry (state, expires_at),
+  KEY tasks_finished (finished_at),
   -- These two cover the counts that a progress bar asks for every second.
   KEY tasks_run (run_id, state, items_done, bytes_done, n_issues),
   KEY tasks_restore (restore_id, state, items_done, bytes_done, n_issues)

@@ -17,6 +17,8 @@ use super::{NoRefusal, Queue, only_db, sql};
 const REAP_MAX: i64 = 500;
 /// Rows that one transaction of a cancellation locks.
 const CANCEL_BATCH: i64 = 1_000;
+/// Tasks that one call of [`Queue::forget_ended`] deletes.
+const FORGET_BATCH: i64 = 2_000;
 /// A task that was lost before waits this long per earlier attempt: it may be what kills its agents.
 const DELAY_PER_LOSS: Duration = Duration::from_secs(30);
 
@@ -147,6 +149,16 @@ impl Queue {
     /// Cancels all unfinished tasks of a restore.
     pub async fn cancel_restore(&self, restore: RestoreId) -> Result<Cancelled, DbError> {
         self.cancel_members(Member::Restore(restore)).await
+    }
+
+    /// Deletes tasks that ended longer than `age` ago, a batch of them, but not those of a restore, whose report they
+    /// are, nor those of the runs in `except`, whose result is not written down yet. Returns how many were deleted.
+    pub async fn forget_ended(&self, age: Duration, except: Vec<RunId>) -> Result<u64, DbError> {
+        let work = move |conn: &mut Conn| {
+            let ids = sql::forgettable(conn, age, &except, FORGET_BATCH)?;
+            sql::delete(conn, &ids)
+        };
+        Ok(self.db.run("forget old tasks", work).await? as u64)
     }
 
     async fn cancel_members(&self, member: Member) -> Result<Cancelled, DbError> {

@@ -233,10 +233,12 @@ pub(super) fn set_progress(conn: &mut Conn, lease: &Lease, progress: &Progress) 
         .execute(conn)
 }
 
+/// Ends tasks. A failure counts as an attempt.
 pub(super) fn end(conn: &mut Conn, which: Condition, end: &End<'_>) -> QueryResult<usize> {
     diesel::update(tasks::table.filter(which))
         .set((
             tasks::state.eq(end.state.as_str()),
+            tasks::attempts.eq(tasks::attempts + u32::from(end.state == TaskState::Failed)),
             tasks::result.eq(end.result),
             tasks::n_issues.eq(end.n_issues),
             end.error.map(|error| tasks::last_error.eq(clip(error, ERROR_CHARS_MAX))),
@@ -286,6 +288,23 @@ pub(super) fn request_cancel(conn: &mut Conn, member: Member) -> QueryResult<usi
     let leased = tasks::table.filter(of_member(member)).filter(tasks::state.eq(TaskState::Leased.as_str()));
     let unasked = leased.filter(tasks::cancel_requested.eq(false));
     diesel::update(unasked).set(tasks::cancel_requested.eq(true)).execute(conn)
+}
+
+/// Ended tasks that may go: older, of no restore and of none of these runs.
+pub(super) fn forgettable(conn: &mut Conn, age: Duration, except: &[RunId], limit: i64) -> QueryResult<Vec<u64>> {
+    let before = sql::<Nullable<Datetime>>(&format!("NOW(6) - INTERVAL {} SECOND", age.min(AHEAD_MAX).as_secs()));
+    let excepted = except.iter().map(|run| run.get());
+    tasks::table
+        .filter(tasks::finished_at.lt(before))
+        .filter(tasks::restore_id.is_null())
+        .filter(tasks::run_id.is_null().or(tasks::run_id.ne_all(excepted)))
+        .limit(limit)
+        .select(tasks::id)
+        .load(conn)
+}
+
+pub(super) fn delete(conn: &mut Conn, ids: &[u64]) -> QueryResult<usize> {
+    diesel::delete(tasks::table.filter(tasks::id.eq_any(ids))).execute(conn)
 }
 
 fn of_member(member: Member) -> Condition {

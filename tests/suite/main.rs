@@ -3,5 +3,6 @@
 mod support;
 
 mod queue;
+mod queue_property;
 mod schedule;
 mod tenants;

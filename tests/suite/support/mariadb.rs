@@ -90,6 +90,14 @@ impl MariaDb {
         Ok(())
     }
 
+    /// How many rows the server has read from tables and indexes since it started.
+    pub fn rows_read(&self) -> anyhow::Result<u64> {
+        let output = self.client().args(["--batch", "--execute=SHOW GLOBAL STATUS LIKE 'Handler_read%'"]).output()?;
+        let text = String::from_utf8(output.stdout)?;
+        let counts = text.lines().filter_map(|line| line.split('\t').nth(1)?.parse::<u64>().ok());
+        Ok(counts.sum())
+    }
+
     fn client(&self) -> Command {
         let mut client = Command::new("mariadb");
         client.args(["--no-defaults", "--user=root"]).arg(format!("--socket={}", self.socket.display()));
