@@ -12,7 +12,7 @@ mod killed;
 mod mailbox_feature;
 mod main_job;
 mod queue;
+mod queue_property;
 mod schedule;
 mod tenant;
 mod tenants;
-mod tidy;
