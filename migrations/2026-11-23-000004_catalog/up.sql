@@ -81,7 +81,7 @@ CREATE TABLE item_versions (
   content_pack     INT UNSIGNED NULL,
   content_blob     BINARY(16) NULL,
   -- The ids of the shared blobs that the content is made of, 16 bytes each.
-  refs             BLOB NULL,
+  refs             MEDIUMBLOB NULL,
   PRIMARY KEY (chain_id, item_key, from_point),
   KEY item_versions_browse (chain_id, container_id, item_time, item_key)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_unicode_ci;

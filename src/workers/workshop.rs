@@ -109,15 +109,25 @@ impl Workshop {
         agents::register(&self.db, agent).await.context("cannot register the agent")
     }
 
-    /// Says that the agent and its writers live.
+    /// Says that the agent and its writers live. A writer that was taken for dead is forgotten: the next task that
+    /// needs its storage registers a new one, and what the old one had under way is refused and done again.
     pub async fn heartbeat(&self, agent: AgentId) -> anyhow::Result<()> {
         agents::heartbeat(&self.db, agent).await?;
-        let writers: Vec<WriterId> = self.storages.lock().await.values().map(|storage| storage.writer).collect();
-        self.db
-            .run("writer heartbeat", move |conn| {
-                writers.iter().try_for_each(|writer| repository::heartbeat_writer(conn, *writer).map(drop))
-            })
-            .await?;
+        let open: Vec<(StorageId, WriterId)> =
+            self.storages.lock().await.iter().map(|(id, storage)| (*id, storage.writer)).collect();
+        let beat = self.db.run("writer heartbeat", move |conn| {
+            let mut dead = Vec::new();
+            for (storage, writer) in &open {
+                if !repository::heartbeat_writer(conn, *writer)? {
+                    dead.push((*storage, *writer));
+                }
+            }
+            Ok(dead)
+        });
+        for (storage, writer) in beat.await? {
+            tracing::warn!(storage.id = %storage, "this agent was taken for dead as a writer; it registers again");
+            self.storages.lock().await.retain(|_, open| open.writer != writer);
+        }
         Ok(())
     }
 
@@ -185,6 +195,7 @@ impl Workshop {
             return Ok(Arc::clone(storage));
         }
         let store = repository::open_storage(&self.db, &self.sealer, id, &self.name).await?;
+        store.remove_leftovers().await?;
         let name = self.name.clone();
         let writer = self.db.run("register a writer", move |conn| repository::register_writer(conn, id, &name)).await?;
         let storage = Arc::new(OpenStorage { id, store, writer });

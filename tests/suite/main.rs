@@ -1,6 +1,12 @@
 //! What KODO promises, seen from outside: a module per capability, against a simulated Microsoft 365, a real MariaDB
 //! and real processes. Tests that need a database start one of their own.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "a test panics where it fails, and waits for processes"
+)]
+
 mod support;
 
 mod api_authorization;

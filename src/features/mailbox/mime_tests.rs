@@ -113,10 +113,8 @@ fn a_text_attachment_without_encoding_has_no_line_end_of_the_boundary() {
 #[test]
 fn an_attached_message_is_an_item_and_one_with_attachments_a_file() {
     let inner = "From: \"In\" <i@b.c>\nTo: t@b.c\nSubject: =?utf-8?Q?=C3=84?=\nMessage-ID: <in@b.c>\nDate: Thu, 2 Jan 2020 03:04:05 +0000\n\ntext\n";
-    let rich = format!(
-        "From: i@b.c\nSubject: rich\nContent-Type: multipart/mixed; boundary=I\n\n--I\n\nx\n--I\n\
-         Content-Type: application/pdf\nContent-Transfer-Encoding: base64\n\nJVBERg==\n--I--\n"
-    );
+    let rich = "From: i@b.c\nSubject: rich\nContent-Type: multipart/mixed; boundary=I\n\n--I\n\nx\n--I\n\
+                Content-Type: application/pdf\nContent-Transfer-Encoding: base64\n\nJVBERg==\n--I--\n";
     let letter = mail(&format!(
         "From: a@b.c\nContent-Type: multipart/mixed; boundary=M\n\n--M\n\nbody\n\
          --M\nContent-Type: message/rfc822\n\n{inner}\n--M\nContent-Type: message/rfc822\n\n{rich}\n--M--\n"

@@ -18,12 +18,14 @@ use crate::db::TxError;
 use crate::features::{Captured, Content};
 use crate::ids::{ContainerId, ItemKey, PointNumber};
 use crate::queue::{self, Outcome};
-use crate::repository::{self, Ingest, IngestContent, Packer, Reader, Stored};
+use crate::repository::{self, Ingest, IngestContent, Packer, Reader, StoreError, Stored};
 use crate::workers::task::Refusal;
 use crate::workers::workshop::OpenStorage;
 
 /// Items that one step of closing ends: keeps transactions short.
 const CLOSE_AT_ONCE: u32 = 1000;
+/// Properties above this are stored alone: the packer refuses what is far larger, and then only this item is lost.
+const PROPERTIES_TOGETHER_MAX: usize = 256 << 10;
 
 pub struct Ledger<'a> {
     backup: &'a Backup<'a>,
@@ -149,22 +151,43 @@ impl<'a> Ledger<'a> {
             return Ok(());
         }
         let draft = Draft::moved(&known.version, container);
-        self.learn_packs(std::slice::from_ref(&draft)).await?;
+        self.learn_packs(&draft).await?;
         self.recorder.item(id, &draft);
         self.gathered.put(draft);
         Ok(())
     }
 
     /// Records name packs by what they are called on disk, rows by their number in this database.
-    async fn learn_packs(&mut self, drafts: &[Draft]) -> Result<(), TaskError> {
-        for pack in self.recorder.unknown_packs(drafts.iter().flat_map(Draft::known_packs)) {
+    async fn learn_packs(&mut self, draft: &Draft) -> Result<(), StoreError> {
+        for pack in self.recorder.unknown_packs(draft.known_packs()) {
             let uid = self.reader.pack_uid(pack).await?;
             self.recorder.learn_pack(pack, uid);
         }
         Ok(())
     }
 
+    /// Stores arrivals: small ones together, so that their blobs are looked up at once, each large one alone.
     async fn store(&mut self, arrivals: Vec<Arrival>) -> Result<(), TaskError> {
+        let mut together = Vec::with_capacity(arrivals.len());
+        for arrival in arrivals {
+            if !is_large(&arrival.captured) {
+                together.push(arrival);
+                continue;
+            }
+            self.store_group(std::mem::take(&mut together)).await?;
+            let failed = (arrival.container, arrival.id.clone(), arrival.captured.summary.name.clone());
+            match self.store_group(vec![arrival]).await {
+                Err(StoreFailure::Item(message)) => {
+                    let (container, id, name) = failed;
+                    self.note(Event::Failed { container, id, name, reason: "not_storable", message }).await?;
+                }
+                stored => stored?,
+            }
+        }
+        Ok(self.store_group(together).await?)
+    }
+
+    async fn store_group(&mut self, arrivals: Vec<Arrival>) -> Result<(), StoreFailure> {
         if arrivals.is_empty() {
             return Ok(());
         }
@@ -179,7 +202,7 @@ impl<'a> Ledger<'a> {
                 Some(Content::Mime(mime)) => Some(IngestContent::Mime(mime)),
                 Some(Content::Spooled { file, bytes }) => {
                     let unspooled = self.backup.workshop.unspool(file, bytes).await?;
-                    large = unspooled.large.or(large);
+                    large = unspooled.large;
                     Some(unspooled.content)
                 }
             };
@@ -187,21 +210,19 @@ impl<'a> Ledger<'a> {
             facts.push((container, id, summary, known));
         }
         let stored = self.packer.store(batch).await?;
+        drop(large);
         let mut drafts = Vec::with_capacity(stored.len());
-        let mut ids = Vec::with_capacity(stored.len());
         for ((container, id, summary, known), stored) in facts.into_iter().zip(stored) {
             let Stored { properties, content, bytes_stored } = stored;
             self.items_seen += 1;
             self.gathered.counts.bytes_stored += bytes_stored;
             self.gathered.counts.bytes_read += content.as_ref().map_or(0, |content| content.bytes);
             let key = ItemKey::of(&id);
-            drafts.push(Draft::captured(key, container, summary, properties, content, known.as_deref()));
-            ids.push(id);
+            drafts.push((id, Draft::captured(key, container, summary, properties, content, known.as_deref())));
         }
-        drop(large);
-        self.learn_packs(&drafts).await?;
-        for (id, draft) in ids.iter().zip(drafts) {
-            self.recorder.item(id, &draft);
+        for (id, draft) in drafts {
+            self.learn_packs(&draft).await?;
+            self.recorder.item(&id, &draft);
             self.gathered.put(draft);
         }
         Ok(())
@@ -315,6 +336,42 @@ impl<'a> Ledger<'a> {
         });
         sealing.await?;
         Ok(Done::Recorded)
+    }
+}
+
+/// Whether a version is stored alone: its content is large, or it may turn out not to fit at all.
+fn is_large(captured: &Captured) -> bool {
+    matches!(captured.content, Some(Content::Spooled { .. })) || captured.properties.len() > PROPERTIES_TOGETHER_MAX
+}
+
+/// Why content could not be stored.
+enum StoreFailure {
+    /// This item alone is affected.
+    Item(String),
+    Task(TaskError),
+}
+
+impl From<StoreError> for StoreFailure {
+    fn from(err: StoreError) -> Self {
+        match err {
+            StoreError::Item(message) => Self::Item(message),
+            other => Self::Task(other.into()),
+        }
+    }
+}
+
+impl From<TaskError> for StoreFailure {
+    fn from(err: TaskError) -> Self {
+        Self::Task(err)
+    }
+}
+
+impl From<StoreFailure> for TaskError {
+    fn from(failure: StoreFailure) -> Self {
+        match failure {
+            StoreFailure::Item(message) => Self::Retry(message),
+            StoreFailure::Task(err) => err,
+        }
     }
 }
 

@@ -42,10 +42,6 @@ impl Process {
         Ok(Self { child, log: log.to_owned() })
     }
 
-    pub fn pid(&self) -> u32 {
-        self.child.id()
-    }
-
     /// `kill -9`: no handler runs, nothing is flushed.
     pub fn kill(&mut self) -> anyhow::Result<()> {
         self.child.kill()?;
