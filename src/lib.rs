@@ -19,18 +19,18 @@ pub mod graph;
 // What the product knows, one concept a directory; siblings do not import each other.
 pub mod access;
 pub mod catalog;
-// pub mod features;
+pub mod features;
 pub mod queue;
-// pub mod repository;
+pub mod repository;
 pub mod tenants;
 
 // What the product does; these meet only in tables.
-// pub mod restores;
+pub mod restores;
 pub mod scheduler;
-// pub mod workers;
+pub mod workers;
 
 // How it is reached, and how it is put together.
-// pub mod api;
-// pub mod app;
-// pub mod cli;
-// pub mod config;
+pub mod api;
+pub mod app;
+pub mod cli;
+pub mod config;

@@ -46,7 +46,8 @@ pub trait Feature: Send + Sync {
         since: Option<&'a Cursor>,
     ) -> BoxFuture<'a, Result<ContainerChanges, WalkError>>;
 
-    /// One page of the changes in a container.
+    /// One page of the changes in a container. [`GraphError::NotFound`]: the container is gone. An item that moved is
+    /// removed here and present elsewhere, under the same id: what is gone is known when all containers are walked.
     fn page<'a>(
         &'a self,
         source: Source<'a>,
@@ -73,11 +74,7 @@ pub trait Feature: Send + Sync {
     ) -> BoxFuture<'a, Result<String, RestoreError>>;
 
     /// Lists what is in a target container, so that nothing is created twice.
-    fn existing<'a>(
-        &'a self,
-        target: Source<'a>,
-        container: &'a str,
-    ) -> BoxFuture<'a, Result<Existing, RestoreError>>;
+    fn existing<'a>(&'a self, target: Source<'a>, container: &'a str) -> BoxFuture<'a, Result<Existing, RestoreError>>;
 
     /// Creates one item in a target container unless `existing` holds it already.
     fn restore<'a>(
@@ -279,7 +276,9 @@ pub struct Existing {
 #[derive(Debug, PartialEq, Eq)]
 pub enum Restored {
     /// Created; the remarks name what Microsoft does not let anybody restore.
-    Created { remarks: Vec<String> },
+    Created {
+        remarks: Vec<String>,
+    },
     AlreadyThere,
 }
 

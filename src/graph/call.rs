@@ -133,6 +133,10 @@ impl<'c> Call<'c> {
         &self.what
     }
 
+    pub(super) fn base(&self) -> &Url {
+        &self.client.0.base
+    }
+
     /// Sends until there is an answer, an error that sending again does not cure, or no attempt left.
     async fn send(mut self, want: Want) -> Result<Got, GraphError> {
         if !self.query.is_empty() {
@@ -145,9 +149,11 @@ impl<'c> Call<'c> {
         let (mut attempts, mut rounds, mut refreshed) = (0, 0, false);
         loop {
             let pass = throttle.enter(&gate, upload_bytes).await;
-            let _pass = pass.map_err(|too_long| self.held_back(too_long))?;
+            let pass = pass.map_err(|too_long| self.held_back(too_long))?;
             attempts += 1;
-            let failure = match self.attempt(&token, want).await {
+            let outcome = self.attempt(&token, want).await;
+            pass.finished();
+            let failure = match outcome {
                 Ok(got) => return Ok(got),
                 Err(failure) => failure,
             };
@@ -180,7 +186,6 @@ impl<'c> Call<'c> {
                         return Err(GraphError::Transient { attempts, answer });
                     }
                     tracing::debug!(code = answer.code(), status = answer.status(), attempts, "sent again");
-                    drop(_pass);
                     tokio::time::sleep(backoff(attempts)).await;
                     token = tokens.get().await?;
                 }

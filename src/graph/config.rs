@@ -25,6 +25,8 @@ pub struct GraphConfig {
     pub connect_timeout_s: u64,
     /// The longest silence while an answer is awaited or read.
     pub read_timeout_s: u64,
+    /// Requests under way at once to one tenant, all mailboxes together.
+    pub concurrency_max: u32,
     /// Requests under way at once to one mailbox. Microsoft allows four.
     pub mailbox_concurrency_max: u32,
     /// Microsoft allows 10,000 for each app and mailbox.
@@ -80,6 +82,7 @@ impl Default for GraphConfig {
             proxy: None,
             connect_timeout_s: 15,
             read_timeout_s: 120,
+            concurrency_max: 256,
             mailbox_concurrency_max: 4,
             mailbox_requests_per_10_min: 10_000,
             mailbox_upload_bytes_per_5_min: 150_000_000,
@@ -107,6 +110,7 @@ impl GraphConfig {
         for (key, value) in [
             ("connect_timeout_s", self.connect_timeout_s),
             ("read_timeout_s", self.read_timeout_s),
+            ("concurrency_max", self.concurrency_max.into()),
             ("mailbox_concurrency_max", self.mailbox_concurrency_max.into()),
             ("mailbox_requests_per_10_min", self.mailbox_requests_per_10_min),
             ("mailbox_upload_bytes_per_5_min", self.mailbox_upload_bytes_per_5_min),

@@ -178,7 +178,7 @@ fn problem(outcome: Result<(), GraphError>, severity: Severity) -> Result<Option
 
 fn missing_roles(granted: &[String]) -> Vec<Problem> {
     let has = |role: &&str| granted.iter().any(|granted| granted == role);
-    let missing = ROLES.iter().filter(|(roles, ..)| !roles.iter().any(|role| has(role)));
+    let missing = ROLES.iter().filter(|(roles, ..)| !roles.iter().any(has));
     missing
         .map(|(roles, severity, what)| {
             let role = roles[0];

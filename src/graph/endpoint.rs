@@ -8,6 +8,10 @@ use std::sync::LazyLock;
 use graph_rs_sdk::GraphClient as Sdk;
 use url::Url;
 
+/// The preference for ids that survive a move between folders. It belongs to a request, not to a link: it must be
+/// sent every time, and an id is understood only with the preference it was given out with.
+pub const IMMUTABLE_IDS: &str = "IdType=\"ImmutableId\"";
+
 /// A resource of Graph. Ids are the ones that Graph gave out, unencoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Endpoint<'a> {
@@ -165,7 +169,7 @@ pub(super) fn append_query(query: &mut String, name: &str, value: &str) {
     }
     encode(name, b"-_.~$", query);
     query.push('=');
-    encode(value, b"-_.~$,()'/:@;*", query);
+    encode(value, b"-_.~$,()'/:@;*=", query);
 }
 
 fn encode(text: &str, plain: &[u8], into: &mut String) {

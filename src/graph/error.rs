@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use reqwest::StatusCode;
 
+use super::endpoint::Endpoint;
+
 /// A request that did not succeed, after the retries that are safe.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum GraphError {
@@ -137,6 +139,11 @@ impl fmt::Display for Answer {
 }
 
 impl GraphError {
+    /// An answer about `endpoint` that does not have the shape it should have.
+    pub fn protocol(endpoint: Endpoint<'_>, message: &str) -> Self {
+        Self::Protocol { answer: Answer::new(format!("reading {endpoint}")).with_message(message) }
+    }
+
     pub fn answer(&self) -> &Answer {
         match self {
             Self::Throttled { answer, .. }
@@ -259,6 +266,11 @@ pub(super) fn classify(status: StatusCode, answer: &Answer, has_retry_after: boo
     }
     if answer.says_any(&NO_MAILBOX_CODES) {
         return Class::NoService("the mailbox is inactive, soft-deleted or on premises");
+    }
+    if answer.says("ErrorAccessDenied") && message.contains("OData is disabled") {
+        return Class::NoService(
+            "the mailbox is outside what RBAC for Applications (or an application access policy) lets the app read",
+        );
     }
     if message.contains("subscription within the tenant has lapsed") {
         return Class::Login("the tenant's subscription has lapsed: renew it in the Microsoft 365 admin center");

@@ -5,7 +5,10 @@ use std::time::Duration;
 use reqwest::StatusCode;
 use serde::Deserialize;
 
+use super::endpoint::Scope;
 use super::error::{Answer, ErrorBody, GraphError};
+use super::outcome::{Circumstances, Failure, Step, judge};
+use super::retry::Repeat;
 
 /// Why no token was issued.
 #[derive(Debug)]
@@ -21,6 +24,18 @@ struct LoginBody {
     error_description: String,
     error_codes: Vec<u32>,
     trace_id: String,
+}
+
+/// The request for a token that had no answer. Asking twice for a token does no harm.
+pub(super) fn not_answered(failure: Failure) -> LoginError {
+    let scope = Scope::Directory;
+    let at = Circumstances { repeat: Repeat::Harmless, reads: true, scope: &scope, token_was_refreshed: true };
+    match judge(failure, at) {
+        Step::Fail(error) => LoginError::Final(error),
+        Step::Throttle { answer, .. } | Step::Again { answer } | Step::Refresh { answer } => {
+            LoginError::Retry { answer, after: None }
+        }
+    }
 }
 
 /// Microsoft warns not to depend on the numbers for good: an unknown refusal is a matter of configuration.

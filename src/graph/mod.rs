@@ -37,7 +37,7 @@ pub use body::Body;
 pub use call::Call;
 pub use config::{Cloud, GraphConfig};
 pub use directory::{DirectoryUser, MailboxState, Problem, Severity, UserPage};
-pub use endpoint::{Endpoint, Scope};
+pub use endpoint::{Endpoint, IMMUTABLE_IDS, Scope};
 pub use error::{Answer, GraphError};
 pub use page::JsonPage;
 pub use throttle::Waiting;

@@ -22,16 +22,21 @@ pub struct JsonPage {
 }
 
 impl Call<'_> {
-    /// Sends, and reads one page.
+    /// Sends, and reads one page. Its links are looked at here, so that a bad one is not kept for the next run.
     pub async fn page(self) -> Result<JsonPage, GraphError> {
         let what = self.what().to_owned();
+        let base = self.base().clone();
+        let protocol = |message: &str| GraphError::Protocol { answer: Answer::new(what.clone()).with_message(message) };
         let mut json = self.json().await?;
         let Value::Array(value) = json["value"].take() else {
-            let message = "the answer is not a page: it has no \"value\"";
-            return Err(GraphError::Protocol { answer: Answer::new(what).with_message(message) });
+            return Err(protocol("the answer is not a page: it has no \"value\""));
         };
         let link = |name: &str| json[name].as_str().map(str::to_owned);
-        Ok(JsonPage { value, next: link("@odata.nextLink"), delta: link("@odata.deltaLink") })
+        let page = JsonPage { value, next: link("@odata.nextLink"), delta: link("@odata.deltaLink") };
+        if page.next.iter().chain(&page.delta).any(|link| within(&base, link).is_none()) {
+            return Err(protocol("a link of the page leads to another service"));
+        }
+        Ok(page)
     }
 }
 

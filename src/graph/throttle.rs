@@ -17,6 +17,8 @@ use super::window::Window;
 const MAILBOXES_MAX: usize = 2_000;
 /// Directory requests under way at once; its limit is in resource units, far above.
 const DIRECTORY_CONCURRENCY_MAX: usize = 8;
+/// How long a cancelled request counts as running.
+const CANCELLED_COUNTS_FOR: Duration = Duration::from_secs(1);
 /// How often one request looks again whether it may go before it gives up.
 const LOOKS_MAX: u32 = 1_000;
 
@@ -26,6 +28,7 @@ pub(super) struct Throttle {
     concurrency: usize,
     requests_max: u64,
     uploads_max: u64,
+    everywhere: Arc<Semaphore>,
     directory: Arc<Gate>,
     mailboxes: Mutex<HashMap<String, Arc<Gate>>>,
 }
@@ -48,9 +51,31 @@ struct Fence {
     reason: String,
 }
 
-/// The right to one request. It counts until it is dropped, so it is kept until the body is read.
+/// The right to one request: held until its body is read, and given back by [`Pass::finished`]. A request that is
+/// dropped half-way may still be at work at Microsoft, so its slot stays taken for a moment.
 pub(super) struct Pass {
-    _slot: OwnedSemaphorePermit,
+    slots: Option<Slots>,
+}
+
+struct Slots {
+    _scope: OwnedSemaphorePermit,
+    _everywhere: OwnedSemaphorePermit,
+}
+
+impl Pass {
+    pub(super) fn finished(mut self) {
+        self.slots = None;
+    }
+}
+
+impl Drop for Pass {
+    fn drop(&mut self) {
+        let (Some(slots), Ok(runtime)) = (self.slots.take(), tokio::runtime::Handle::try_current()) else { return };
+        runtime.spawn(async move {
+            tokio::time::sleep(CANCELLED_COUNTS_FOR).await;
+            drop(slots);
+        });
+    }
 }
 
 /// What a scope waits for, so that a task can say so.
@@ -75,6 +100,7 @@ impl Throttle {
             concurrency: config.mailbox_concurrency_max as usize,
             requests_max: config.mailbox_requests_per_10_min,
             uploads_max: config.mailbox_upload_bytes_per_5_min,
+            everywhere: Arc::new(Semaphore::new(config.concurrency_max as usize)),
             directory: Arc::new(Gate::new(DIRECTORY_CONCURRENCY_MAX, u64::MAX, u64::MAX)),
             mailboxes: Mutex::default(),
         }
@@ -97,10 +123,14 @@ impl Throttle {
 
     /// Waits for a free slot, for the fence to fall and for room in the windows.
     pub(super) async fn enter(&self, gate: &Gate, upload_bytes: u64) -> Result<Pass, TooLong> {
-        let slots = Arc::clone(&gate.slots);
-        let slot = slots.acquire_owned().await.expect("the semaphore of a scope is never closed");
+        let scope = slot_of(&gate.slots).await;
         for _ in 0..LOOKS_MAX {
-            let Some(fence) = gate.look(self.start.elapsed(), upload_bytes) else { return Ok(Pass { _slot: slot }) };
+            let everywhere = slot_of(&self.everywhere).await;
+            let Some(fence) = gate.look(self.start.elapsed(), upload_bytes) else {
+                return Ok(Pass { slots: Some(Slots { _scope: scope, _everywhere: everywhere }) });
+            };
+            // Other mailboxes may go on while this one waits.
+            drop(everywhere);
             let wait = fence.until.saturating_duration_since(Instant::now());
             if wait > self.wait_max {
                 return Err(TooLong { wait, reason: fence.reason });
@@ -121,6 +151,10 @@ impl Throttle {
         let until = crate::clock::now() + chrono::Duration::from_std(left).ok()?;
         Some(Waiting { reason: fence.reason, until })
     }
+}
+
+async fn slot_of(slots: &Arc<Semaphore>) -> OwnedSemaphorePermit {
+    Arc::clone(slots).acquire_owned().await.expect("these semaphores are never closed")
 }
 
 impl Gate {
@@ -207,8 +241,24 @@ mod tests {
         assert!(tokio::time::timeout(soon, throttle.enter(&gate, 0)).await.is_err());
         let other = throttle.gate(&Scope::Mailbox("v".into()));
         assert!(tokio::time::timeout(soon, throttle.enter(&other, 0)).await.is_ok());
-        passes.pop();
+        passes.pop().unwrap().finished();
         assert!(tokio::time::timeout(soon, throttle.enter(&gate, 0)).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_cancelled_request_keeps_its_slot_for_a_moment() {
+        let throttle = throttle(100, 5);
+        let gate = throttle.gate(&Scope::Mailbox("u".into()));
+        let mut passes = Vec::new();
+        for _ in 0..4 {
+            passes.push(throttle.enter(&gate, 0).await.unwrap());
+        }
+
+        let start = Instant::now();
+        drop(passes);
+        throttle.enter(&gate, 0).await.unwrap().finished();
+
+        assert!(start.elapsed() >= CANCELLED_COUNTS_FOR);
     }
 
     #[tokio::test]
@@ -233,7 +283,7 @@ mod tests {
         let throttle = throttle(1, 2);
         let gate = throttle.gate(&Scope::Mailbox("u".into()));
 
-        drop(throttle.enter(&gate, 0).await.unwrap());
+        throttle.enter(&gate, 0).await.unwrap().finished();
 
         assert!(throttle.enter(&gate, 0).await.is_err_and(|TooLong { wait, .. }| wait > Duration::from_secs(500)));
     }

@@ -15,8 +15,9 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 use url::Url;
 
+use super::call::sending_failed;
 use super::error::{Answer, GraphError};
-use super::login::{LoginError, login_failure};
+use super::login::{LoginError, login_failure, not_answered};
 use super::retry::{backoff, retry_after};
 use crate::secret::Secret;
 
@@ -194,12 +195,9 @@ impl Tokens {
                 answer: asked.clone().with_message(format!("{error:#}")),
             })
         })?;
-        let broken = |error: reqwest::Error| LoginError::Retry {
-            answer: asked.clone().with_message(super::outcome::causes(&error.without_url())),
-            after: None,
-        };
         let asked_at = Instant::now();
-        let response = self.http.post(self.url.clone()).form(&form).send().await.map_err(broken)?;
+        let sent = self.http.post(self.url.clone()).form(&form).send().await;
+        let response = sent.map_err(|error| not_answered(sending_failed(asked.clone(), error)))?;
         let status = response.status();
         let after = retry_after(response.headers(), crate::clock::now().into());
         let body = super::body::read_bounded(response, ANSWER_BYTES_MAX).await.map_err(|error| LoginError::Retry {

@@ -10,7 +10,7 @@ use super::GraphClient;
 use super::body::read_bounded;
 use super::call::{refusal, request_id, sending_failed};
 use super::config::is_loopback;
-use super::endpoint::Endpoint;
+use super::endpoint::{Endpoint, IMMUTABLE_IDS};
 use super::error::{Answer, ErrorBody, GraphError};
 use super::outcome::{Circumstances, Failure, Step, judge};
 use super::retry::{Repeat, backoff};
@@ -57,7 +57,7 @@ struct Session<'c> {
 }
 
 impl GraphClient {
-    /// Attaches a file by an upload session. [`GraphError::Ambiguous`]: the last part may have arrived; count the
+    /// Attaches a file by an upload session; `message` is an immutable id. [`GraphError::Ambiguous`]: the last part may have arrived; count the
     /// attachments before it is tried again.
     pub async fn upload_attachment(&self, user: &str, message: &str, file: &FileUpload<'_>) -> Result<(), GraphError> {
         let endpoint = Endpoint::AttachmentUpload { user, message };
@@ -75,7 +75,7 @@ impl GraphClient {
         let mut sessions = 0;
         loop {
             sessions += 1;
-            let session = self.post(endpoint).body(&body).repeatable().json().await?;
+            let session = self.post(endpoint).prefer(IMMUTABLE_IDS).body(&body).repeatable().json().await?;
             let url = session["uploadUrl"].as_str().and_then(|url| safe_upload_url(&self.0.base, url));
             let Some(url) = url else { return Err(protocol(endpoint, "the session has no safe upload URL")) };
             let mut session =
@@ -114,7 +114,9 @@ impl Session<'_> {
             retry_after: too_long.wait,
             answer: self.answer().with_message(too_long.reason),
         })?;
-        let failure = match self.put(start, end).await {
+        let outcome = self.put(start, end).await;
+        pass.finished();
+        let failure = match outcome {
             Ok(Some(expected)) if expected > start && expected < total => {
                 self.attempts = 0;
                 return Ok(Part::Next(expected));
@@ -123,7 +125,6 @@ impl Session<'_> {
             Ok(_) => return Ok(Part::Lost(protocol(self.endpoint, "the server does not say which range is next"))),
             Err(failure) => failure,
         };
-        drop(pass);
         let limits = &self.client.0.limits;
         let scope = self.endpoint.scope();
         // The URL itself is the credential: there is no token to refresh.

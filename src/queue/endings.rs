@@ -4,8 +4,8 @@
 
 use std::time::Duration;
 
-use crate::db::{Conn, DbError, TxError};
-use crate::ids::{RestoreId, RunId, TaskId};
+use crate::db::{Conn, DbError, QueryResult, TxError};
+use crate::ids::{AgentId, RestoreId, RunId, TaskId};
 
 use super::lease::{changed_or_lost, lock_held};
 use super::retry::ATTEMPTS_MAX;
@@ -136,6 +136,16 @@ impl Queue {
         Ok(reaped)
     }
 
+    /// Takes back what an earlier process of this agent held, without waiting for its leases to run out. To be called
+    /// by a process that has just registered: whoever held them under this name has ended.
+    pub async fn take_back(&self, agent: AgentId) -> Result<Reaped, DbError> {
+        let work = move |conn: &mut Conn| {
+            let left = sql::lock_leased(conn, sql::leased_by(agent), REAP_MAX)?;
+            take_away(conn, &left)
+        };
+        self.db.transaction("take back tasks", work).await.map_err(only_db)
+    }
+
     /// Cancels one task. Repeating it changes nothing; a task that has ended stays as it is.
     pub async fn cancel(&self, task: TaskId) -> Result<Cancelled, DbError> {
         self.cancel_members(Member::Task(task)).await
@@ -191,6 +201,12 @@ impl Queue {
     }
 }
 
+/// Forgives a task the attempts that failed before, in the transaction that commits a step of its work: a task fails
+/// for good after attempts that brought nothing, however often it was interrupted in between.
+pub fn made_progress_in(conn: &mut Conn, lease: &Lease) -> QueryResult<()> {
+    sql::forgive(conn, lease).map(drop)
+}
+
 /// Ends a task in the caller's transaction, together with what the task produced.
 pub fn finish_in(conn: &mut Conn, lease: &Lease, outcome: &Outcome) -> Result<(), TxError<LeaseLost>> {
     let end = match outcome {
@@ -220,7 +236,11 @@ fn after_attempt(attempts_before: u32, cancel_requested: bool) -> AfterAttempt {
 const LOST: &str = "the agent did not renew its lease: it was stopped, or it lost the database";
 
 fn reap_in(conn: &mut Conn) -> Result<Reaped, NoRefusal> {
-    let expired = sql::lock_expired(conn, REAP_MAX)?;
+    let expired = sql::lock_leased(conn, sql::expired(), REAP_MAX)?;
+    take_away(conn, &expired)
+}
+
+fn take_away(conn: &mut Conn, expired: &[sql::HeldRow]) -> Result<Reaped, NoRefusal> {
     if expired.is_empty() {
         return Ok(Reaped::default());
     }
@@ -238,7 +258,7 @@ fn reap_in(conn: &mut Conn) -> Result<Reaped, NoRefusal> {
             sql::in_state(&cancelled, TaskState::Leased),
             &ended(TaskState::Cancelled, Some(LOST)),
         )? as u64,
-        queued: requeue_lost(conn, &expired)?,
+        queued: requeue_lost(conn, expired)?,
     };
     Ok(reaped)
 }

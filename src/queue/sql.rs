@@ -11,13 +11,18 @@ use diesel::prelude::*;
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use diesel::sql_types::{BigInt, Bool, Datetime, Nullable, Unsigned};
 
+mod rows;
+
+use rows::NewRow;
+pub(super) use rows::Row;
+
 use super::endings::{End, Requeue};
 use super::lanes::{self, Lane};
 use super::task::{Lease, NewTask, Progress, TaskState};
 use super::view::{Member, TaskFilter};
 use crate::db::Conn;
 use crate::db::schema::tasks;
-use crate::ids::{AgentId, ResourceId, RestoreId, RunId, TaskId, TenantId};
+use crate::ids::{AgentId, RunId, TaskId};
 
 /// Rows of one INSERT: ten times faster than single rows, and far below the 65,535 parameters of a statement.
 const INSERT_ROWS: usize = 1_000;
@@ -69,44 +74,6 @@ pub fn enqueue(conn: &mut Conn, new: &[NewTask]) -> QueryResult<u64> {
         added += insert_or_ignore_into(tasks::table).values(rows).execute(conn)? as u64;
     }
     Ok(added)
-}
-
-#[derive(Insertable)]
-#[diesel(table_name = tasks)]
-struct NewRow<'a> {
-    kind: &'a str,
-    state: &'a str,
-    priority: u8,
-    organization_id: u32,
-    tenant_id: Option<u32>,
-    resource_id: Option<u32>,
-    run_id: Option<u64>,
-    restore_id: Option<u64>,
-    work: &'a str,
-    open_key: Option<&'a str>,
-    exclusive_key: Option<&'a str>,
-    not_before: NaiveDateTime,
-    created_at: NaiveDateTime,
-}
-
-impl<'a> NewRow<'a> {
-    fn of(task: &'a NewTask, now: NaiveDateTime) -> Self {
-        Self {
-            kind: task.kind.as_str(),
-            state: TaskState::Queued.as_str(),
-            priority: task.priority.number(),
-            organization_id: task.organization.get(),
-            tenant_id: task.tenant.map(TenantId::get),
-            resource_id: task.resource.map(ResourceId::get),
-            run_id: task.run.map(RunId::get),
-            restore_id: task.restore.map(RestoreId::get),
-            work: &task.work,
-            open_key: task.open_key.as_deref(),
-            exclusive_key: task.exclusive_key.as_deref(),
-            not_before: now,
-            created_at: now,
-        }
-    }
 }
 
 #[derive(Queryable)]
@@ -265,11 +232,28 @@ pub(super) fn requeue(conn: &mut Conn, which: Condition, back: &Requeue<'_>) -> 
         .execute(conn)
 }
 
-/// Locks leased tasks whose lease has run out, those that nobody else is looking at, oldest first.
-pub(super) fn lock_expired(conn: &mut Conn, limit: i64) -> QueryResult<Vec<HeldRow>> {
+/// Leases that have run out.
+pub(super) fn expired() -> Condition {
+    Box::new(tasks::expires_at.le(db_now::<Nullable<Datetime>>()))
+}
+
+/// Leases of this agent.
+pub(super) fn leased_by(agent: AgentId) -> Condition {
+    Box::new(tasks::agent_id.eq(agent.get()))
+}
+
+/// Forgets the attempts that failed before.
+pub(super) fn forgive(conn: &mut Conn, lease: &Lease) -> QueryResult<usize> {
+    diesel::update(tasks::table.filter(held(lease)).filter(tasks::attempts.gt(0)))
+        .set(tasks::attempts.eq(0))
+        .execute(conn)
+}
+
+/// Locks leased tasks that nobody else is looking at, oldest lease first.
+pub(super) fn lock_leased(conn: &mut Conn, which: Condition, limit: i64) -> QueryResult<Vec<HeldRow>> {
     tasks::table
         .filter(tasks::state.eq(TaskState::Leased.as_str()))
-        .filter(tasks::expires_at.le(db_now::<Nullable<Datetime>>()))
+        .filter(which)
         .order(tasks::expires_at)
         .limit(limit)
         .select(HELD_ROW)
@@ -315,39 +299,6 @@ fn of_member(member: Member) -> Condition {
     }
 }
 
-/// A whole row; [`super::view`] and [`super::lease`] make of it what they show.
-#[derive(Queryable, Selectable)]
-#[diesel(table_name = tasks)]
-pub(super) struct Row {
-    pub id: u64,
-    pub kind: String,
-    pub state: String,
-    pub priority: u8,
-    pub organization_id: u32,
-    pub tenant_id: Option<u32>,
-    pub resource_id: Option<u32>,
-    pub run_id: Option<u64>,
-    pub restore_id: Option<u64>,
-    pub work: String,
-    pub not_before: NaiveDateTime,
-    pub attempts: u32,
-    pub epoch: u32,
-    pub agent_id: Option<u32>,
-    pub expires_at: Option<NaiveDateTime>,
-    pub cancel_requested: bool,
-    pub phase: String,
-    pub items_done: u64,
-    pub items_total: Option<u64>,
-    pub bytes_done: u64,
-    pub waits_for: Option<String>,
-    pub last_error: Option<String>,
-    pub result: Option<String>,
-    pub n_issues: u64,
-    pub created_at: NaiveDateTime,
-    pub started_at: Option<NaiveDateTime>,
-    pub finished_at: Option<NaiveDateTime>,
-}
-
 pub(super) fn find(conn: &mut Conn, ids: &[u64]) -> QueryResult<Vec<Row>> {
     tasks::table.filter(tasks::id.eq_any(ids)).select(Row::as_select()).load(conn)
 }
@@ -382,10 +333,11 @@ pub(super) fn sums_by_state(conn: &mut Conn, member: Member) -> QueryResult<Vec<
         .load(conn)
 }
 
-/// How many tasks each agent works on.
-pub(super) fn leased_by_agent(conn: &mut Conn) -> QueryResult<Vec<(Option<u32>, i64)>> {
-    let leased = tasks::table.filter(tasks::state.eq(TaskState::Leased.as_str()));
-    leased.group_by(tasks::agent_id).select((tasks::agent_id, count_star())).load(conn)
+/// How many unfinished tasks there are, by state and by the agent that works on them or did last.
+pub(super) fn open_by_agent(conn: &mut Conn) -> QueryResult<Vec<(String, Option<u32>, i64)>> {
+    let open = tasks::state.eq_any([TaskState::Queued.as_str(), TaskState::Leased.as_str()]);
+    let grouped = tasks::table.filter(open).group_by((tasks::state, tasks::agent_id));
+    grouped.select((tasks::state, tasks::agent_id, count_star())).load(conn)
 }
 
 /// Whether any task of the run or restore is unfinished. One look into an index.

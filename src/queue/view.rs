@@ -93,6 +93,12 @@ impl Queue {
         rows.into_iter().map(view).collect()
     }
 
+    /// How many tasks are queued and leased in all; the other counts are left at zero.
+    pub async fn open_counts(&self) -> Result<Counts, DbError> {
+        let rows = self.db.run("count open tasks", sql::open_by_agent).await?;
+        Ok(counts(rows.into_iter().map(|(state, _, n)| (state, n, None, None, None)).collect()))
+    }
+
     pub async fn run_progress(&self, run: RunId) -> Result<Counts, DbError> {
         self.db.run("count a run's tasks", move |conn| sql::sums_by_state(conn, Member::Run(run))).await.map(counts)
     }

@@ -8,6 +8,7 @@
 //! twice, and none for a resource that is gone.
 
 mod plan;
+mod pulse;
 mod runs;
 mod schedule;
 mod selection;
@@ -24,6 +25,7 @@ use crate::queue::{self, NewTask, Priority, Queue, TaskKind};
 use crate::tenants;
 
 pub use plan::{ManualBackup, Target};
+pub use pulse::SchedulerConfig;
 pub use runs::{RunFilter, RunReason, RunState, RunView};
 pub use schedule::{Enabled, NewSchedule, PolicyView, ScheduleView, Unacceptable};
 pub use selection::{Selection, Who};

@@ -1,8 +1,15 @@
-//! Black-box tests, a module per capability. Tests that need a database start a MariaDB of their own.
+//! What KODO promises, seen from outside: a module per capability, against a simulated Microsoft 365, a real MariaDB
+//! and real processes. Tests that need a database start one of their own.
 
 mod support;
 
+mod graph_client;
+mod killed;
+mod mailbox_feature;
+mod main_job;
 mod queue;
 mod queue_property;
 mod schedule;
+mod tenant;
 mod tenants;
+mod tidy;

@@ -198,3 +198,8 @@ pub fn issues(conn: &mut Conn, chain: ChainId, after: Option<ItemKey>, limit: u3
 pub fn issue_count(conn: &mut Conn, chain: ChainId) -> QueryResult<u64> {
     sql::issue_count(conn, chain)
 }
+
+/// Open issues of all chains.
+pub fn issue_total(conn: &mut Conn) -> QueryResult<u64> {
+    sql::issue_total(conn)
+}

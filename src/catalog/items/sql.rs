@@ -346,3 +346,8 @@ pub(super) fn issue_count(conn: &mut Conn, chain: ChainId) -> QueryResult<u64> {
     let count: i64 = issues::table.filter(issues::chain_id.eq(chain.get())).count().get_result(conn)?;
     Ok(count.unsigned_abs())
 }
+
+pub(super) fn issue_total(conn: &mut Conn) -> QueryResult<u64> {
+    let count: i64 = issues::table.count().get_result(conn)?;
+    Ok(count.unsigned_abs())
+}

@@ -66,6 +66,11 @@ pub fn chains(conn: &mut Conn, resource: Option<ResourceId>, after: ChainId, lim
     sql::chains(conn, resource, after, limit)
 }
 
+/// How many chains are in each state.
+pub fn counts_by_state(conn: &mut Conn) -> QueryResult<Vec<(String, u64)>> {
+    sql::counts_by_state(conn)
+}
+
 /// The point that is being written: the one an interrupted task left open, else a new one after the last sealed.
 pub fn open_point(conn: &mut Conn, chain: ChainId, run: Option<RunId>, task: TaskId) -> QueryResult<PointNumber> {
     if let Some(number) = sql::open_point(conn, chain)? {

@@ -242,3 +242,9 @@ pub(super) fn point(conn: &mut Conn, chain: ChainId, number: PointNumber) -> Que
         .optional()
         .map(|record: Option<PointRecord>| record.map(PointRow::from))
 }
+
+pub(super) fn counts_by_state(conn: &mut Conn) -> QueryResult<Vec<(String, u64)>> {
+    let rows: Vec<(String, i64)> =
+        chains::table.group_by(chains::state).select((chains::state, diesel::dsl::count_star())).load(conn)?;
+    Ok(rows.into_iter().map(|(state, n)| (state, n.unsigned_abs())).collect())
+}

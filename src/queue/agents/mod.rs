@@ -82,9 +82,12 @@ pub async fn heartbeat(db: &Db, agent: AgentId) -> Result<AgentState, DbError> {
 
 /// All agents by name.
 pub async fn list(db: &Db) -> Result<Vec<AgentView>, DbError> {
-    let leased = db.run("count leased tasks by agent", super::sql::leased_by_agent).await?;
+    let open = db.run("count open tasks by agent", super::sql::open_by_agent).await?;
     let rows = db.run("list agents", |conn| sql::list(conn, AGENTS_MAX)).await?;
-    let n_leased = |id: u32| leased.iter().find(|(agent, _)| *agent == Some(id)).map_or(0, |(_, n)| n.unsigned_abs());
+    let n_leased = |id: u32| {
+        let by_it = |(state, agent, _): &&(String, Option<u32>, i64)| state == "leased" && *agent == Some(id);
+        open.iter().find(by_it).map_or(0, |(_, _, n)| n.unsigned_abs())
+    };
     Ok(rows.into_iter().map(|row| view(row, n_leased)).collect())
 }
 

@@ -1,0 +1,120 @@
+//! `/chains` and `/points`: what is protected, and as of when.
+
+use actix_web::web::{Data, Json, Query};
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::Shared;
+use super::error::ApiResult;
+use super::page::{Page, PageQuery};
+use super::reference::Ref;
+use super::resolve::{self, ChainWanted};
+use crate::catalog::{self, Chain, PointRow};
+use crate::ids::{ChainId, FeatureName, PointNumber, ResourceId, RunId, StorageId};
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ChainView {
+    pub id: ChainId,
+    pub resource_id: ResourceId,
+    pub feature: FeatureName,
+    pub storage_id: StorageId,
+    /// `unprotected`, `protected` or `not_applicable`.
+    pub state: String,
+    pub state_detail: Option<String>,
+    /// The newest restore point.
+    pub last_point: Option<PointNumber>,
+    pub sealed_at: Option<DateTime<Utc>>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct PointView {
+    pub chain_id: ChainId,
+    pub number: PointNumber,
+    /// `sealed`, or `open` while its backup works.
+    pub state: String,
+    pub run_id: Option<RunId>,
+    pub started_at: DateTime<Utc>,
+    pub sealed_at: Option<DateTime<Utc>>,
+    pub items: u64,
+    pub added: u64,
+    pub changed: u64,
+    pub removed: u64,
+    pub issues: u64,
+    pub bytes_read: u64,
+    pub bytes_stored: u64,
+}
+
+impl From<Chain> for ChainView {
+    fn from(chain: Chain) -> Self {
+        Self {
+            id: chain.id,
+            resource_id: chain.key.resource,
+            feature: chain.key.feature,
+            storage_id: chain.key.storage,
+            state: chain.state,
+            state_detail: chain.state_detail,
+            last_point: (chain.last_point > 0).then(|| PointNumber::new(chain.last_point)),
+            sealed_at: chain.sealed_at,
+        }
+    }
+}
+
+impl From<PointRow> for PointView {
+    fn from(point: PointRow) -> Self {
+        Self {
+            chain_id: point.chain,
+            number: point.number,
+            state: if point.sealed { "sealed" } else { "open" }.to_owned(),
+            run_id: point.run,
+            started_at: point.started_at,
+            sealed_at: point.sealed_at,
+            items: point.n_items,
+            added: point.counts.added,
+            changed: point.counts.changed,
+            removed: point.counts.removed,
+            issues: point.n_issues,
+            bytes_read: point.counts.bytes_read,
+            bytes_stored: point.counts.bytes_stored,
+        }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ChainsQuery {
+    resource: Option<Ref>,
+    limit: Option<u32>,
+    cursor: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PointsQuery {
+    chain: Option<ChainId>,
+    resource: Option<Ref>,
+    feature: Option<FeatureName>,
+    limit: Option<u32>,
+    cursor: Option<String>,
+}
+
+pub async fn chains(app: Data<Shared>, query: Query<ChainsQuery>) -> ApiResult<Json<Page<ChainView>>> {
+    let page = PageQuery::new(query.limit, query.cursor.clone());
+    let (rows, after) = (page.rows(app.rows_max)?, page.after()?.unwrap_or(ChainId::new(0)));
+    let resource = match &query.resource {
+        Some(wanted) => Some(resolve::resource(&app, wanted).await?.id),
+        None => None,
+    };
+    let read = resolve::chains(&app, resource, after, rows + 1).await?;
+    Ok(Json(Page::cut(read, rows, |chain| chain.id, ChainView::from)))
+}
+
+/// The points of one chain, newest first.
+pub async fn list(app: Data<Shared>, query: Query<PointsQuery>) -> ApiResult<Json<Page<PointView>>> {
+    let page = PageQuery::new(query.limit, query.cursor.clone());
+    let (rows, before) = (page.rows(app.rows_max)?, page.after()?.unwrap_or(PointNumber::OPEN));
+    let wanted = ChainWanted { chain: query.chain, resource: query.resource.as_ref(), feature: query.feature.as_ref() };
+    let chain = resolve::chain(&app, wanted).await?.id;
+    let read = move |conn: &mut crate::db::Conn| catalog::points::list(conn, chain, before, rows + 1);
+    let read = app.db.run("list restore points", read).await?;
+    Ok(Json(Page::cut(read, rows, |point| point.number, PointView::from)))
+}

@@ -1,0 +1,117 @@
+//! The table of all routes: what there is, and what it asks of its caller.
+
+use actix_web::dev::ServiceRequest;
+use actix_web::http::Method;
+use actix_web::middleware::{Next, from_fn};
+use actix_web::{HttpRequest, Route, web};
+
+use super::error::ApiError;
+use super::{
+    agents, auth, backups, browse, health, issues, items, organizations, points, policies, resources, restores, runs,
+    schedules, status, storages, tasks, tenants,
+};
+use crate::access::Permission;
+
+pub const PREFIX: &str = "/api/v1";
+
+/// One route below [`PREFIX`].
+pub struct RouteRow {
+    pub method: Method,
+    pub path: &'static str,
+    pub needs: Permission,
+    handler: fn() -> Route,
+}
+
+const fn get(path: &'static str, needs: Permission, handler: fn() -> Route) -> RouteRow {
+    RouteRow { method: Method::GET, path, needs, handler }
+}
+
+const fn post(path: &'static str, needs: Permission, handler: fn() -> Route) -> RouteRow {
+    RouteRow { method: Method::POST, path, needs, handler }
+}
+
+use Permission::{Browse, Configure, Read, Restore, StartRuns};
+
+/// Every route of the API. A route that is not here does not exist.
+pub const ROUTES: &[RouteRow] = &[
+    get("/organizations", Read, || web::to(organizations::list)),
+    post("/organizations", Configure, || web::to(organizations::add)),
+    get("/tenants", Read, || web::to(tenants::list)),
+    post("/tenants", Configure, || web::to(tenants::add)),
+    post("/tenants/{tenant}/check", Configure, || web::to(tenants::check)),
+    post("/tenants/{tenant}/sync", StartRuns, || web::to(tenants::sync)),
+    get("/resources", Read, || web::to(resources::list)),
+    get("/storages", Read, || web::to(storages::list)),
+    post("/storages", Configure, || web::to(storages::add)),
+    get("/policies", Read, || web::to(policies::list)),
+    post("/policies", Configure, || web::to(policies::add)),
+    get("/schedules", Read, || web::to(schedules::list)),
+    post("/schedules", Configure, || web::to(schedules::add)),
+    post("/schedules/{schedule}/run", StartRuns, || web::to(schedules::run)),
+    post("/backups", StartRuns, || web::to(backups::start)),
+    get("/runs", Read, || web::to(runs::list)),
+    get("/runs/{run}", Read, || web::to(runs::show)),
+    post("/runs/{run}/cancel", StartRuns, || web::to(runs::cancel)),
+    get("/tasks", Read, || web::to(tasks::list)),
+    get("/tasks/{task}", Read, || web::to(tasks::show)),
+    post("/tasks/{task}/cancel", StartRuns, || web::to(tasks::cancel)),
+    get("/agents", Read, || web::to(agents::list)),
+    get("/chains", Read, || web::to(points::chains)),
+    get("/points", Read, || web::to(points::list)),
+    get("/browse", Browse, || web::to(browse::browse)),
+    get("/items/{chain}/{point}/{key}", Browse, || web::to(items::show)),
+    get("/items/{chain}/{point}/{key}/content", Browse, || web::to(items::content)),
+    get("/issues", Browse, || web::to(issues::list)),
+    get("/restores", Read, || web::to(restores::list)),
+    post("/restores", Restore, || web::to(restores::start)),
+    get("/restores/{restore}", Read, || web::to(restores::show)),
+    get("/status", Read, || web::to(status::show)),
+];
+
+pub fn configure(service: &mut web::ServiceConfig) {
+    health::configure(service);
+    let mut api = web::scope(PREFIX);
+    for (index, row) in ROUTES.iter().enumerate() {
+        // A path with several methods is one resource, made at its first row.
+        if ROUTES[..index].iter().any(|before| before.path == row.path) {
+            continue;
+        }
+        let mut resource = web::resource(row.path).default_service(web::to(wrong_method));
+        for row in ROUTES.iter().filter(|other| other.path == row.path) {
+            let needs = row.needs;
+            let guard = move |request: ServiceRequest, next: Next<_>| auth::require(needs, request, next);
+            resource = resource.route((row.handler)().method(row.method.clone()).wrap(from_fn(guard)));
+        }
+        api = api.service(resource);
+    }
+    service.service(api.default_service(web::to(nothing_here)).wrap(from_fn(auth::authenticate)));
+    service.default_service(web::to(nothing_here));
+}
+
+async fn nothing_here(request: HttpRequest) -> Result<&'static str, ApiError> {
+    Err(ApiError::NotFound(format!("there is nothing at {}", request.path())))
+}
+
+async fn wrong_method(request: HttpRequest) -> Result<&'static str, ApiError> {
+    Err(ApiError::MethodNotAllowed { method: request.method().to_string(), path: request.path().to_owned() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_route_that_writes_asks_for_more_than_looking() {
+        for row in ROUTES.iter().filter(|row| row.method != Method::GET) {
+            assert!(!matches!(row.needs, Read | Browse), "{} {} could be called by a viewer", row.method, row.path);
+        }
+    }
+
+    #[test]
+    fn no_route_stands_twice() {
+        for (index, row) in ROUTES.iter().enumerate() {
+            let twice = ROUTES[..index].iter().any(|other| other.path == row.path && other.method == row.method);
+            assert!(!twice, "{} {}", row.method, row.path);
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! `/status`: how everything stands, on one page.
+
+use actix_web::web::{Data, Json};
+use serde::{Deserialize, Serialize};
+
+use super::Shared;
+use super::agents::AgentView;
+use super::error::ApiResult;
+use super::readers::storage_error;
+use super::storages::{self, StorageView};
+use crate::queue::agents;
+use crate::{catalog, repository};
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct StatusView {
+    pub version: String,
+    pub agents: Vec<AgentView>,
+    pub tasks: OpenTasks,
+    pub chains: ChainCounts,
+    pub open_issues: u64,
+    pub storages: Vec<StorageView>,
+}
+
+/// Tasks that have not ended.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+pub struct OpenTasks {
+    pub queued: u64,
+    pub leased: u64,
+}
+
+/// Chains by state.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+pub struct ChainCounts {
+    pub protected: u64,
+    pub unprotected: u64,
+    pub not_applicable: u64,
+}
+
+pub async fn show(app: Data<Shared>) -> ApiResult<Json<StatusView>> {
+    let agents = agents::list(&app.db).await?;
+    let open = app.queue.open_counts().await?;
+    let chains = app.db.run("count chains", catalog::points::counts_by_state).await?;
+    let open_issues = app.db.run("count issues", catalog::items::issue_total).await?;
+    let mut storages = Vec::new();
+    for storage in repository::list_storages(&app.db).await.map_err(storage_error)? {
+        storages.push(storages::view(&app, storage).await?);
+    }
+    let in_state = |wanted: &str| chains.iter().find(|(state, _)| state == wanted).map_or(0, |(_, n)| *n);
+    Ok(Json(StatusView {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        agents: agents.into_iter().map(AgentView::from).collect(),
+        tasks: OpenTasks { queued: open.queued, leased: open.leased },
+        chains: ChainCounts {
+            protected: in_state("protected"),
+            unprotected: in_state("unprotected"),
+            not_applicable: in_state("not_applicable"),
+        },
+        open_issues,
+        storages,
+    }))
+}

@@ -1,0 +1,38 @@
+//! `kodo status`.
+
+use super::exit::CliError;
+use super::output::{count, print};
+use super::{Session, agent, storage};
+use crate::api::Page;
+use crate::api::status::StatusView;
+
+pub async fn run(session: &Session) -> Result<(), CliError> {
+    let view: StatusView = session.client.get("status", &[]).await?;
+    let (tasks, chains) = (view.tasks, view.chains);
+    session.out.facts(
+        &view,
+        &[
+            ("kodo", view.version.clone()),
+            ("tasks", format!("{} running, {} queued", count(tasks.leased), count(tasks.queued))),
+            (
+                "chains",
+                format!(
+                    "{} protected, {} not yet, {} not applicable",
+                    count(chains.protected),
+                    count(chains.unprotected),
+                    count(chains.not_applicable)
+                ),
+            ),
+            ("open issues", count(view.open_issues)),
+        ],
+    )?;
+    if session.out.json {
+        return Ok(());
+    }
+    print("")?;
+    let agents = Page { items: view.agents, next: None };
+    session.out.list(&agents, &agent::HEADERS, agent::row)?;
+    print("")?;
+    let storages = Page { items: view.storages, next: None };
+    session.out.list(&storages, &storage::HEADERS, storage::row)
+}

@@ -1,0 +1,120 @@
+//! `kodo storage`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand, ValueEnum};
+
+use super::exit::CliError;
+use super::output::{bytes, count, remark};
+use super::{Limit, Session};
+use crate::api::storages::{NewStorageBody, StorageCreated, StorageView};
+use crate::repository::{BackendKind, Layout};
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Add a storage: an existing directory, empty at first
+    Add(Add),
+    /// List storages
+    List(Limit),
+}
+
+#[derive(Debug, Args)]
+pub struct Add {
+    name: String,
+    /// The directory; the same path on every agent
+    #[arg(long, value_name = "DIR")]
+    path: PathBuf,
+    /// What kind of file system it is on
+    #[arg(long, value_enum, default_value_t = Backend::Filesystem)]
+    backend: Backend,
+    /// How content is laid out [default: aligned on a VDO volume, packed elsewhere]
+    #[arg(long, value_enum)]
+    layout: Option<LayoutArg>,
+    /// Store without encryption: for a disk that is encrypted itself
+    #[arg(long)]
+    unencrypted: bool,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Backend {
+    Filesystem,
+    Nfs,
+    Cifs,
+    Vdo,
+}
+
+impl From<Backend> for BackendKind {
+    fn from(backend: Backend) -> Self {
+        match backend {
+            Backend::Filesystem => Self::Filesystem,
+            Backend::Nfs => Self::Nfs,
+            Backend::Cifs => Self::Cifs,
+            Backend::Vdo => Self::Vdo,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum LayoutArg {
+    Packed,
+    Aligned,
+}
+
+impl From<LayoutArg> for Layout {
+    fn from(layout: LayoutArg) -> Self {
+        match layout {
+            LayoutArg::Packed => Self::Packed,
+            LayoutArg::Aligned => Self::Aligned,
+        }
+    }
+}
+
+pub async fn run(session: &Session, command: Command) -> Result<(), CliError> {
+    match command {
+        Command::Add(add) => self::add(session, add).await,
+        Command::List(Limit { limit }) => {
+            let page = session.client.list::<StorageView>("storages", &[], limit).await?;
+            session.out.list(&page, &HEADERS, row)
+        }
+    }
+}
+
+async fn add(session: &Session, add: Add) -> Result<(), CliError> {
+    let Some(path) = add.path.to_str().filter(|_| add.path.is_absolute()) else {
+        return Err(CliError::Usage(format!(
+            "--path must be absolute and plain text: it is looked up on every agent, not here (it is {})",
+            add.path.display()
+        )));
+    };
+    let body = NewStorageBody {
+        name: add.name,
+        backend: add.backend.into(),
+        path: path.to_owned(),
+        layout: add.layout.map(Layout::from),
+        encrypted: add.unencrypted.then_some(false),
+    };
+    let created: StorageCreated = session.client.post("storages", &body).await?;
+    let storage = &created.storage;
+    session.out.done(&created, &format!("storage {} added: {}", storage.id, storage.name))?;
+    match &created.recovery_key {
+        Some(key) if !session.out.json => remark(&format!(
+            "\nrecovery key: {key}\nKeep it apart from this machine. It opens the storage when everything else is \
+             lost, and it is not shown again."
+        )),
+        _ => Ok(()),
+    }
+}
+
+pub const HEADERS: [&str; 7] = ["id", "name", "backend", "path", "packs", "size", "encrypted"];
+
+pub fn row(view: &StorageView) -> Vec<String> {
+    vec![
+        view.id.to_string(),
+        view.name.clone(),
+        view.backend.name().to_owned(),
+        view.path.clone(),
+        count(view.packs),
+        bytes(view.bytes),
+        if view.encrypted { "yes" } else { "no" }.to_owned(),
+    ]
+}

@@ -1,0 +1,150 @@
+//! Adding the attachments to a restored message, one after the other.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::json;
+
+use super::IMMUTABLE_IDS;
+use super::mime::{Attachment, File};
+use crate::features::Source;
+use crate::graph::{Endpoint, FileUpload, GraphError};
+
+/// From this size on Microsoft wants an upload session.
+const SESSION_BYTES_MIN: usize = 3 << 20;
+/// More than Exchange lets a message have.
+const ATTACHMENTS_MAX: usize = 10_000;
+/// How often one attachment is begun when it stays unclear whether it arrived.
+const TRIES_MAX: u32 = 3;
+
+/// How it went.
+#[derive(Debug, Default)]
+pub(super) struct Attached {
+    pub count: usize,
+    pub remarks: Vec<String>,
+}
+
+/// Adds all. What Microsoft refuses is a remark; an error means that the rest is missing.
+pub(super) async fn attach(
+    target: Source<'_>,
+    message: &str,
+    attachments: &[Attachment],
+) -> Result<Attached, GraphError> {
+    let mut attached = Attached::default();
+    for attachment in attachments {
+        let outcome = match attachment {
+            Attachment::File(file) => attach_surely(target, message, attached.count, Piece::File(file)).await,
+            Attachment::Message { name, item, original } => {
+                let piece = Piece::Item { name, item };
+                match attach_surely(target, message, attached.count, piece).await {
+                    Err(error) if is_refusal(&error) => {
+                        attached.remarks.push("an attached message is restored as an .eml file".to_owned());
+                        attach_surely(target, message, attached.count, Piece::File(original)).await
+                    }
+                    outcome => outcome,
+                }
+            }
+        };
+        match outcome {
+            Ok(()) => attached.count += 1,
+            Err(error) if is_refusal(&error) => {
+                attached.remarks.push(format!("an attachment could not be restored: {error}"));
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(attached)
+}
+
+/// Microsoft does not take this attachment; it may well take the others.
+fn is_refusal(error: &GraphError) -> bool {
+    match error {
+        GraphError::BadItem { .. }
+        | GraphError::TooLarge { .. }
+        | GraphError::Refused { .. }
+        | GraphError::Conflict { .. }
+        | GraphError::Protocol { .. } => true,
+        GraphError::Throttled { .. }
+        | GraphError::Transient { .. }
+        | GraphError::Ambiguous { .. }
+        | GraphError::Login { .. }
+        | GraphError::Forbidden { .. }
+        | GraphError::NoService { .. }
+        | GraphError::NotFound { .. }
+        | GraphError::Resync { .. }
+        | GraphError::Quota { .. }
+        | GraphError::Locked { .. } => false,
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Piece<'a> {
+    File(&'a File),
+    Item { name: &'a str, item: &'a serde_json::Value },
+}
+
+/// Adds one. After an unclear end the attachments are counted: there were `before` of them.
+async fn attach_surely(target: Source<'_>, message: &str, before: usize, piece: Piece<'_>) -> Result<(), GraphError> {
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        match attach_once(target, message, piece).await {
+            Err(error @ GraphError::Ambiguous { .. }) => {
+                if count_attachments(target, message).await? > before {
+                    return Ok(());
+                }
+                if tries >= TRIES_MAX {
+                    return Err(error);
+                }
+            }
+            outcome => return outcome,
+        }
+    }
+}
+
+async fn attach_once(target: Source<'_>, message: &str, piece: Piece<'_>) -> Result<(), GraphError> {
+    let post = |body: serde_json::Value| {
+        let endpoint = Endpoint::Attachments { user: target.user, message };
+        target.graph.post(endpoint).prefer(IMMUTABLE_IDS).body(&body).done()
+    };
+    let file = match piece {
+        Piece::Item { name, item } => {
+            return post(json!({ "@odata.type": "#microsoft.graph.itemAttachment", "name": name, "item": item })).await;
+        }
+        Piece::File(file) => file,
+    };
+    if file.content.len() < SESSION_BYTES_MIN {
+        match post(file_attachment(file)).await {
+            Err(GraphError::TooLarge { .. }) => {}
+            outcome => return outcome,
+        }
+    }
+    let upload = FileUpload {
+        name: &file.name,
+        content_type: &file.content_type,
+        inline: file.inline,
+        content_id: file.content_id.as_deref(),
+        content: file.content.clone(),
+    };
+    target.graph.upload_attachment(target.user, message, &upload).await
+}
+
+fn file_attachment(file: &File) -> serde_json::Value {
+    let mut attachment = json!({
+        "@odata.type": "#microsoft.graph.fileAttachment",
+        "name": file.name,
+        "contentType": file.content_type,
+        "contentBytes": STANDARD.encode(&file.content),
+        "isInline": file.inline,
+    });
+    if let Some(content_id) = &file.content_id {
+        attachment["contentId"] = json!(content_id);
+    }
+    attachment
+}
+
+/// How many attachments a message has, inline ones included.
+pub(super) async fn count_attachments(target: Source<'_>, message: &str) -> Result<usize, GraphError> {
+    let endpoint = Endpoint::Attachments { user: target.user, message };
+    let query = [("$select", "id")];
+    Ok(target.graph.list(endpoint, ATTACHMENTS_MAX, &query, &[IMMUTABLE_IDS]).await?.len())
+}

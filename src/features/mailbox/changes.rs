@@ -1,0 +1,139 @@
+//! The changes in one folder, page by page, and what each of them needs.
+
+use std::collections::HashMap;
+
+use serde_json::Value;
+
+use super::fields::{flags, is_complete, is_draft, text, without_envelope};
+use super::folder_requests::walk_error;
+use super::{IMMUTABLE_IDS, MESSAGE_PROPERTIES, PAGE_SIZE};
+use crate::features::{
+    Change, Cursor, KnownVersion, Need, Next, Page, RemoteItem, Source, Walk, WalkError, change_tag, flag,
+};
+use crate::graph::{Endpoint, GraphError, JsonPage};
+
+pub(super) async fn page(source: Source<'_>, folder: &str, walk: &Walk) -> Result<Page, WalkError> {
+    let endpoint = Endpoint::FolderMessagesDelta { user: source.user, folder };
+    let call = match walk {
+        Walk::Start => source.graph.get(endpoint).query("$select", MESSAGE_PROPERTIES),
+        // A link of another service is one from before the configuration changed: it is worth nothing now.
+        Walk::Since(Cursor(link)) | Walk::Resume(Cursor(link)) => {
+            source.graph.follow(endpoint, link).map_err(|_| WalkError::Expired)?
+        }
+    };
+    let JsonPage { value, next, delta } =
+        call.prefer(IMMUTABLE_IDS).prefer(PAGE_SIZE).page().await.map_err(walk_error)?;
+    let next = match (next, delta) {
+        (Some(next), _) => Next::Page(Cursor(next)),
+        (None, Some(delta)) => Next::Done(Cursor(delta)),
+        (None, None) => {
+            return Err(GraphError::protocol(endpoint, "the page has neither nextLink nor deltaLink").into());
+        }
+    };
+    let changes = read(value).ok_or_else(|| GraphError::protocol(endpoint, "an entry has no id"))?;
+    Ok(Page { changes, next })
+}
+
+/// The entries of a page, each id once: the last one counts. `None` when an entry has no id.
+fn read(entries: Vec<Value>) -> Option<Vec<Change>> {
+    let mut changes: Vec<Option<Change>> = Vec::with_capacity(entries.len());
+    let mut places: HashMap<String, usize> = HashMap::with_capacity(entries.len());
+    for entry in entries {
+        let id = entry["id"].as_str().filter(|id| !id.is_empty())?.to_owned();
+        if let Some(earlier) = places.insert(id.clone(), changes.len()) {
+            changes[earlier] = None;
+        }
+        changes.push(Some(if entry.get("@removed").is_some() {
+            Change::Removed { id }
+        } else {
+            let properties = is_complete(&entry).then(|| without_envelope(entry));
+            Change::Present(RemoteItem { id, properties })
+        }));
+    }
+    Some(changes.into_iter().flatten().collect())
+}
+
+/// Exchange changes the content of a message only while it is a draft; read state, flags, categories and the folder
+/// are properties. Programs that take attachments out of old mail are noticed by the attachment flag.
+pub(super) fn need(item: &RemoteItem, known: Option<&KnownVersion>) -> Need {
+    let Some(known) = known else { return Need::Everything };
+    let was_draft = known.flags & flag::DRAFT != 0;
+    let Some(properties) = &item.properties else {
+        return if known.has_content && !was_draft { Need::Properties } else { Need::Everything };
+    };
+    if known.has_content && known.change_tag == change_tag(text(&properties["changeKey"])) {
+        return Need::Nothing;
+    }
+    let attachments_changed = (flags(properties) ^ known.flags) & flag::ATTACHMENTS != 0;
+    if !known.has_content || was_draft || is_draft(properties) || attachments_changed {
+        return Need::Everything;
+    }
+    Need::Properties
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn message(id: &str, change_key: &str) -> Value {
+        json!({"id": id, "changeKey": change_key, "isDraft": false, "parentFolderId": "f",
+               "receivedDateTime": "2024-01-01T00:00:00Z", "subject": "s", "@odata.etag": "W/1"})
+    }
+
+    fn item(properties: Option<Value>) -> RemoteItem {
+        RemoteItem { id: "m".into(), properties }
+    }
+
+    #[test]
+    fn the_last_entry_of_an_id_counts() {
+        let entries = vec![
+            message("a", "1"),
+            json!({"id": "b", "@removed": {"reason": "deleted"}}),
+            message("a", "2"),
+            json!({"id": "c", "isRead": true}),
+            message("b", "1"),
+            json!({"id": "a", "@removed": {"reason": "changed"}}),
+        ];
+
+        let changes = read(entries).unwrap();
+
+        let told: Vec<(&str, Option<bool>)> = changes
+            .iter()
+            .map(|change| match change {
+                Change::Present(item) => (item.id.as_str(), Some(item.properties.is_some())),
+                Change::Removed { id } => (id.as_str(), None),
+            })
+            .collect();
+        assert_eq!(told, [("c", Some(false)), ("b", Some(true)), ("a", None)]);
+    }
+
+    #[test]
+    fn an_entry_without_an_id_is_not_passed_over() {
+        assert!(read(vec![json!({"subject": "s"})]).is_none());
+    }
+
+    #[test]
+    fn only_what_can_have_changed_is_read_again() {
+        let known = |change_key: &str, flags: u16, has_content: bool| KnownVersion {
+            change_tag: change_tag(change_key),
+            flags,
+            has_content,
+        };
+        let complete = || item(Some(message("m", "k")));
+        let mut draft = message("m", "k");
+        draft["isDraft"] = json!(true);
+
+        assert_eq!(need(&complete(), None), Need::Everything);
+        assert_eq!(need(&complete(), Some(&known("k", 0, true))), Need::Nothing);
+        assert_eq!(need(&complete(), Some(&known("k", 0, false))), Need::Everything);
+        assert_eq!(need(&complete(), Some(&known("old", 0, true))), Need::Properties);
+        assert_eq!(need(&complete(), Some(&known("old", flag::DRAFT, true))), Need::Everything);
+        assert_eq!(need(&complete(), Some(&known("old", flag::ATTACHMENTS, true))), Need::Everything);
+        assert_eq!(need(&item(Some(draft)), Some(&known("old", 0, true))), Need::Everything);
+        assert_eq!(need(&item(None), Some(&known("k", 0, true))), Need::Properties);
+        assert_eq!(need(&item(None), Some(&known("k", flag::DRAFT, true))), Need::Everything);
+        assert_eq!(need(&item(None), Some(&known("k", 0, false))), Need::Everything);
+    }
+}

@@ -1,0 +1,115 @@
+//! Mail: every folder of a mailbox, each message as its properties and its MIME text.
+//!
+//! Owns: how folders are listed and followed, what of a message is kept, how a message becomes a message again:
+//! not a draft, with its dates, flags, recipients and attachments, in its folder.
+//!
+//! Invariants: every request about messages asks for immutable ids, so that a move is not a new message; a restored
+//! message carries a marker, and one whose attachments are not all there is deleted and created again; nothing here
+//! sends mail to anybody.
+//!
+//! Does not do: calendars and contacts (their folders are not mail folders), the online archive and the recoverable
+//! items (Graph does not reach them).
+
+mod attachments;
+mod capture;
+mod changes;
+mod fields;
+mod folder_requests;
+mod folders;
+mod marker;
+mod message;
+mod mime;
+#[cfg(test)]
+mod mime_tests;
+mod nested;
+mod repair;
+mod restore;
+mod smime;
+mod target;
+
+use futures_util::future::BoxFuture;
+
+use super::{
+    CaptureError, Captured, ContainerChanges, Cursor, Existing, Feature, KnownVersion, Need, Page, PathStep,
+    RemoteItem, RestoreError, Restored, Source, StoredItem, Walk, WalkError,
+};
+use crate::graph::IMMUTABLE_IDS;
+use crate::ids::ResourceId;
+
+pub struct Mailbox;
+
+/// Preferences are not part of a link: this and the kind of ids are asked for with every page.
+const PAGE_SIZE: &str = "odata.maxpagesize=500";
+
+/// What is kept of a message besides its MIME text. The body, the headers and the preview are in the MIME.
+const MESSAGE_PROPERTIES: &str = "id,changeKey,parentFolderId,subject,from,sender,toRecipients,ccRecipients,\
+    bccRecipients,replyTo,importance,categories,flag,isRead,isDraft,isReadReceiptRequested,\
+    isDeliveryReceiptRequested,hasAttachments,internetMessageId,conversationId,conversationIndex,receivedDateTime,\
+    sentDateTime,createdDateTime,lastModifiedDateTime,inferenceClassification";
+
+/// [`super::Summary::kind`] of a message.
+pub const KIND_MESSAGE: u8 = 1;
+/// [`super::Summary::kind`] of an invitation, its answer or its cancellation.
+pub const KIND_INVITATION: u8 = 2;
+
+impl Feature for Mailbox {
+    fn name(&self) -> &'static str {
+        "mailbox"
+    }
+
+    fn exclusive_key(&self, resource: ResourceId) -> String {
+        format!("mailbox:{resource}")
+    }
+
+    fn containers<'a>(
+        &'a self,
+        source: Source<'a>,
+        since: Option<&'a Cursor>,
+    ) -> BoxFuture<'a, Result<ContainerChanges, WalkError>> {
+        Box::pin(folders::containers(source, since))
+    }
+
+    fn page<'a>(
+        &'a self,
+        source: Source<'a>,
+        container: &'a str,
+        walk: &'a Walk,
+    ) -> BoxFuture<'a, Result<Page, WalkError>> {
+        Box::pin(changes::page(source, container, walk))
+    }
+
+    fn need(&self, item: &RemoteItem, known: Option<&KnownVersion>) -> Need {
+        changes::need(item, known)
+    }
+
+    fn capture<'a>(
+        &'a self,
+        source: Source<'a>,
+        item: &'a RemoteItem,
+        need: Need,
+    ) -> BoxFuture<'a, Result<Captured, CaptureError>> {
+        Box::pin(capture::capture(source, item, need))
+    }
+
+    fn open_container<'a>(
+        &'a self,
+        target: Source<'a>,
+        path: &'a [PathStep],
+    ) -> BoxFuture<'a, Result<String, RestoreError>> {
+        Box::pin(target::open_folder(target, path))
+    }
+
+    fn existing<'a>(&'a self, target: Source<'a>, container: &'a str) -> BoxFuture<'a, Result<Existing, RestoreError>> {
+        Box::pin(target::existing(target, container))
+    }
+
+    fn restore<'a>(
+        &'a self,
+        target: Source<'a>,
+        container: &'a str,
+        item: &'a StoredItem,
+        existing: &'a Existing,
+    ) -> BoxFuture<'a, Result<Restored, RestoreError>> {
+        Box::pin(restore::restore(target, container, item, existing))
+    }
+}

@@ -1,0 +1,135 @@
+//! Bringing one message back: look, create, attach.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::attachments::attach;
+use super::marker::{self, Marker};
+use super::message::{Detail, creation};
+use super::mime::{self, Letter};
+use super::target::natural_key;
+use super::{IMMUTABLE_IDS, PAGE_SIZE};
+use crate::features::{Existing, RestoreError, Restored, Source, StoredItem};
+use crate::graph::{Endpoint, GraphError};
+
+/// How often a creation with an unclear end is begun again after the message was not found.
+const CREATIONS_MAX: u32 = 3;
+/// A message can be looked for a moment before it can be found.
+const LOOKS: [Duration; 2] = [Duration::from_millis(500), Duration::from_secs(4)];
+/// A filter that a server ignores makes it list the whole folder.
+const LOOK_PAGES_MAX: usize = 2_000;
+
+pub(super) async fn restore(
+    target: Source<'_>,
+    folder: &str,
+    item: &StoredItem,
+    existing: &Existing,
+) -> Result<Restored, RestoreError> {
+    let original: Value = serde_json::from_slice(&item.properties)
+        .map_err(|error| RestoreError::Item(format!("the stored properties cannot be read: {error}")))?;
+    let same_mail = natural_key(&original).is_some_and(|key| existing.by_natural_key.contains(&key));
+    if same_mail || existing.marked.contains_key(&item.key) || existing.by_id.contains(&item.key) {
+        return Ok(Restored::AlreadyThere);
+    }
+    let Some(content) = &item.content else {
+        return Err(RestoreError::Item("the restore point holds no content of this message".to_owned()));
+    };
+    let letter = mime::read(content);
+    let marker = Marker { key: item.key, n_attachments: letter.attachments.len() };
+    let (id, mut remarks) = create(target, folder, &original, &letter, &marker).await?;
+    let attached = attach(target, &id, &letter.attachments).await.map_err(restore_error)?;
+    if attached.count < letter.attachments.len() {
+        // What can never be added must not make the next restore begin again.
+        let marker = Marker { n_attachments: attached.count, ..marker };
+        let message = Endpoint::Message { user: target.user, message: &id };
+        let body = json!({ "singleValueExtendedProperties": [marker.property()] });
+        target.graph.patch(message).prefer(IMMUTABLE_IDS).body(&body).done().await?;
+    }
+    remarks.extend(letter.remarks);
+    remarks.extend(attached.remarks);
+    remarks.sort();
+    remarks.dedup();
+    Ok(Restored::Created { remarks })
+}
+
+/// Creates the message without its attachments. Says its id and what could not be taken over.
+async fn create(
+    target: Source<'_>,
+    folder: &str,
+    original: &Value,
+    letter: &Letter,
+    marker: &Marker,
+) -> Result<(String, Vec<String>), RestoreError> {
+    let endpoint = Endpoint::FolderMessages { user: target.user, folder };
+    let mut detail = Detail::Full;
+    let mut creations = 0;
+    loop {
+        let (body, remarks) = creation(original, letter, marker, detail);
+        creations += 1;
+        match target.graph.post(endpoint).prefer(IMMUTABLE_IDS).body(&body).json().await {
+            Ok(created) => match created["id"].as_str() {
+                Some(id) => return Ok((id.to_owned(), remarks)),
+                None => return Err(GraphError::protocol(endpoint, "the created message has no id").into()),
+            },
+            Err(error @ GraphError::Ambiguous { .. }) => {
+                if let Some(id) = look_for(target, endpoint, marker).await? {
+                    return Ok((id, remarks));
+                }
+                if creations >= CREATIONS_MAX {
+                    return Err(error.into());
+                }
+            }
+            Err(GraphError::BadItem { .. } | GraphError::Refused { .. }) if detail == Detail::Full => {
+                detail = Detail::Bare;
+            }
+            Err(error) => return Err(restore_error(error)),
+        }
+    }
+}
+
+/// The message with this mark, in case its creation was carried out.
+async fn look_for(target: Source<'_>, endpoint: Endpoint<'_>, marker: &Marker) -> Result<Option<String>, RestoreError> {
+    for pause in LOOKS {
+        tokio::time::sleep(pause).await;
+        let mut call = target
+            .graph
+            .get(endpoint)
+            .query("$select", "id")
+            .query("$filter", &marker::filter(marker))
+            .query("$expand", &marker::expand());
+        for _ in 0..LOOK_PAGES_MAX {
+            let page = call.prefer(IMMUTABLE_IDS).prefer(PAGE_SIZE).page().await?;
+            // A filter that is not understood may be ignored in silence: the mark itself decides.
+            if let Some(found) = page.value.iter().find(|message| Marker::of(message).as_ref() == Some(marker)) {
+                return Ok(found["id"].as_str().map(str::to_owned));
+            }
+            match page.next {
+                Some(next) => call = target.graph.follow(endpoint, &next)?,
+                None => break,
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// What concerns this message alone must not end the restore of the others.
+fn restore_error(error: GraphError) -> RestoreError {
+    match error {
+        GraphError::BadItem { .. }
+        | GraphError::Refused { .. }
+        | GraphError::TooLarge { .. }
+        | GraphError::Conflict { .. }
+        | GraphError::Protocol { .. } => RestoreError::Item(error.to_string()),
+        GraphError::Throttled { .. }
+        | GraphError::Transient { .. }
+        | GraphError::Ambiguous { .. }
+        | GraphError::Login { .. }
+        | GraphError::Forbidden { .. }
+        | GraphError::NoService { .. }
+        | GraphError::NotFound { .. }
+        | GraphError::Resync { .. }
+        | GraphError::Quota { .. }
+        | GraphError::Locked { .. } => RestoreError::Graph(error),
+    }
+}

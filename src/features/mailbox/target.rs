@@ -1,0 +1,155 @@
+//! Where a restore goes: the folder, created if it is missing, and what it holds already.
+
+use futures_util::{StreamExt, TryStreamExt, stream};
+use serde_json::{Value, json};
+
+use super::attachments::count_attachments;
+use super::fields::text;
+use super::marker::{self, Marker};
+use super::{IMMUTABLE_IDS, PAGE_SIZE};
+use crate::features::{Existing, PathStep, RestoreError, Source};
+use crate::graph::{Endpoint, GraphError};
+use crate::ids::ItemKey;
+
+const CHILDREN_MAX: usize = 50_000;
+/// About 100 MB of keys; a folder beyond it is restored to a new one instead.
+const EXISTING_MAX: usize = 1_000_000;
+const CHECKS_AT_ONCE: usize = 4;
+
+/// The folder at `path`. A default folder is found by its name in every language; others by what they are called.
+pub(super) async fn open_folder(target: Source<'_>, path: &[PathStep]) -> Result<String, RestoreError> {
+    let mut folder = "msgfolderroot".to_owned();
+    for step in path {
+        folder = match default_folder(target, step).await? {
+            Some(id) => id,
+            None => child(target, &folder, step).await?,
+        };
+    }
+    if path.is_empty() {
+        return Err(RestoreError::Item("a message cannot be restored without a folder".to_owned()));
+    }
+    Ok(folder)
+}
+
+async fn default_folder(target: Source<'_>, step: &PathStep) -> Result<Option<String>, RestoreError> {
+    let Some(name) = &step.well_known else { return Ok(None) };
+    let endpoint = Endpoint::MailFolder { user: target.user, folder: name };
+    match target.graph.get(endpoint).prefer(IMMUTABLE_IDS).query("$select", "id").json().await {
+        Ok(folder) => id_of(&folder, endpoint).map(Some),
+        // This mailbox does not have it: an ordinary folder of the same name does as well.
+        Err(GraphError::NotFound { .. } | GraphError::Refused { .. }) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn child(target: Source<'_>, parent: &str, step: &PathStep) -> Result<String, RestoreError> {
+    if let Some(id) = find_child(target, parent, &step.name).await? {
+        return Ok(id);
+    }
+    let endpoint = Endpoint::ChildFolders { user: target.user, folder: parent };
+    let mut body = json!({ "displayName": step.name });
+    if step.hidden {
+        body["isHidden"] = json!(true);
+    }
+    match target.graph.post(endpoint).prefer(IMMUTABLE_IDS).body(&body).json().await {
+        Ok(folder) => id_of(&folder, endpoint),
+        // Somebody was faster, or our own request had been carried out after all.
+        Err(error @ (GraphError::Conflict { .. } | GraphError::Ambiguous { .. })) => {
+            find_child(target, parent, &step.name).await?.ok_or(RestoreError::Graph(error))
+        }
+        Err(error @ (GraphError::Refused { .. } | GraphError::BadItem { .. })) => {
+            Err(RestoreError::Item(error.to_string()))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Exchange does not tell upper from lower case in folder names.
+async fn find_child(target: Source<'_>, parent: &str, name: &str) -> Result<Option<String>, RestoreError> {
+    let endpoint = Endpoint::ChildFolders { user: target.user, folder: parent };
+    let query = [("includeHiddenFolders", "true"), ("$select", "id,displayName")];
+    let children = target.graph.list(endpoint, CHILDREN_MAX, &query, &[IMMUTABLE_IDS, PAGE_SIZE]).await?;
+    let wanted = name.to_lowercase();
+    let is_search =
+        |child: &Value| text(&child["@odata.type"]).eq_ignore_ascii_case("#microsoft.graph.mailSearchFolder");
+    let found = children.iter().find(|child| !is_search(child) && text(&child["displayName"]).to_lowercase() == wanted);
+    found.map(|child| id_of(child, endpoint)).transpose()
+}
+
+fn id_of(folder: &Value, endpoint: Endpoint<'_>) -> Result<String, RestoreError> {
+    let id = folder["id"].as_str().map(str::to_owned);
+    id.ok_or_else(|| GraphError::protocol(endpoint, "the folder has no id").into())
+}
+
+struct Found {
+    id: String,
+    natural_key: Option<ItemKey>,
+    marker: Option<Marker>,
+    has_attachments: bool,
+}
+
+/// Lists a folder. A message that an interrupted restore left without some of its attachments is deleted here.
+pub(super) async fn existing(target: Source<'_>, folder: &str) -> Result<Existing, RestoreError> {
+    let endpoint = Endpoint::FolderMessages { user: target.user, folder };
+    let mut call = target
+        .graph
+        .get(endpoint)
+        .query("$select", "id,internetMessageId,hasAttachments")
+        .query("$expand", &marker::expand());
+    let mut existing = Existing::default();
+    loop {
+        let page = call.prefer(IMMUTABLE_IDS).prefer(PAGE_SIZE).page().await?;
+        let found = page.value.into_iter().filter_map(found);
+        let complete = stream::iter(found).map(|found| complete_or_deleted(target, found));
+        let complete: Vec<Option<Found>> = complete.buffer_unordered(CHECKS_AT_ONCE).try_collect().await?;
+        for found in complete.into_iter().flatten() {
+            existing.by_id.insert(ItemKey::of(&found.id));
+            existing.by_natural_key.extend(found.natural_key);
+            if let Some(marker) = found.marker {
+                existing.marked.insert(marker.key, found.id);
+            }
+        }
+        if existing.by_id.len() > EXISTING_MAX {
+            let text = format!("the target folder holds more than {EXISTING_MAX} messages: restore to a new folder");
+            return Err(RestoreError::Item(text));
+        }
+        match page.next {
+            Some(next) => call = target.graph.follow(endpoint, &next)?,
+            None => return Ok(existing),
+        }
+    }
+}
+
+fn found(message: Value) -> Option<Found> {
+    Some(Found {
+        id: message["id"].as_str()?.to_owned(),
+        natural_key: natural_key(&message),
+        marker: Marker::of(&message),
+        has_attachments: message["hasAttachments"].as_bool().unwrap_or(false),
+    })
+}
+
+/// What is the same for all copies of a mail.
+pub(super) fn natural_key(message: &Value) -> Option<ItemKey> {
+    let id = text(&message["internetMessageId"]);
+    (!id.is_empty()).then(|| ItemKey::of(id))
+}
+
+async fn complete_or_deleted(target: Source<'_>, found: Found) -> Result<Option<Found>, RestoreError> {
+    let expected = found.marker.map_or(0, |marker| marker.n_attachments);
+    // One attachment that is not inline shows in the listing; more must be counted.
+    if expected == 0 || (expected == 1 && found.has_attachments) {
+        return Ok(Some(found));
+    }
+    match count_attachments(target, &found.id).await {
+        Ok(count) if count >= expected => return Ok(Some(found)),
+        Ok(_) => {}
+        Err(GraphError::NotFound { .. }) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    }
+    let message = Endpoint::Message { user: target.user, message: &found.id };
+    match target.graph.delete(message).prefer(IMMUTABLE_IDS).done().await {
+        Ok(()) | Err(GraphError::NotFound { .. }) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}

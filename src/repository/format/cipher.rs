@@ -1,0 +1,148 @@
+//! Compression and encryption of frames and sections.
+//!
+//! Every pack has a key of its own, derived from the master key and the pack's random name, so the number of a frame
+//! is a nonce that no other message under that key ever uses.
+
+use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+
+use super::{Codec, Damage, FrameKind};
+use crate::ids::PackUid;
+use crate::secret::Secret;
+
+/// The numbers of the two sections, far above any frame's.
+const INDEX_NUMBER: u32 = u32::MAX - 1;
+const RECORDS_NUMBER: u32 = u32::MAX;
+const ZSTD_LEVEL: i32 = 3;
+const PACK_KEY_CONTEXT: &str = "kodo format 1: pack key";
+
+/// Where the keys of packs come from.
+#[derive(Clone, Debug)]
+pub enum PackKeys {
+    /// Nothing is encrypted.
+    None,
+    Master(Secret<[u8; 32]>),
+}
+
+impl PackKeys {
+    pub fn of(&self, pack: PackUid) -> PackCipher {
+        let key = match self {
+            Self::None => None,
+            Self::Master(master) => {
+                let mut deriving = blake3::Hasher::new_derive_key(PACK_KEY_CONTEXT);
+                deriving.update(master.expose()).update(pack.as_bytes());
+                let key = Secret::new(*deriving.finalize().as_bytes());
+                let unbound = UnboundKey::new(&AES_256_GCM, key.expose()).expect("32 bytes are a key of AES-256");
+                Some(LessSafeKey::new(unbound))
+            }
+        };
+        PackCipher { pack, key }
+    }
+}
+
+/// What a stored piece of a pack is: part of what its encryption is bound to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Piece {
+    Frame(u32, FrameKind),
+    Index,
+    Records,
+}
+
+impl Piece {
+    fn number(self) -> u32 {
+        match self {
+            Self::Frame(number, _) => number,
+            Self::Index => INDEX_NUMBER,
+            Self::Records => RECORDS_NUMBER,
+        }
+    }
+
+    fn letter(self) -> u8 {
+        match self {
+            Self::Frame(_, kind) => kind.letter(),
+            Self::Index => b'I',
+            Self::Records => b'R',
+        }
+    }
+
+    fn name(self) -> String {
+        match self {
+            Self::Frame(number, _) => format!("frame {number}"),
+            Self::Index => "index".to_owned(),
+            Self::Records => "records".to_owned(),
+        }
+    }
+}
+
+/// Seals and opens the pieces of one pack.
+pub struct PackCipher {
+    pack: PackUid,
+    key: Option<LessSafeKey>,
+}
+
+impl PackCipher {
+    /// Compresses if asked to and if it helps, then encrypts if the store does.
+    pub(super) fn close(&self, piece: Piece, plain: &[u8], codec: Codec) -> (Vec<u8>, Codec) {
+        let (mut body, codec) = match codec {
+            Codec::Raw => (plain.to_vec(), Codec::Raw),
+            Codec::Zstd => match zstd::bulk::compress(plain, ZSTD_LEVEL) {
+                Ok(packed) if packed.len() < plain.len() => (packed, Codec::Zstd),
+                _ => (plain.to_vec(), Codec::Raw),
+            },
+        };
+        if let Some(key) = &self.key {
+            key.seal_in_place_append_tag(nonce(piece), Aad::from(self.associated(piece)), &mut body)
+                .expect("a piece is far smaller than the 64 GiB that AES-GCM can take");
+        }
+        (body, codec)
+    }
+
+    /// The index and the records are always one zstd frame, so that no codec need be kept for them.
+    pub(super) fn close_section(&self, piece: Piece, plain: &[u8]) -> Vec<u8> {
+        let mut body =
+            zstd::bulk::compress(plain, ZSTD_LEVEL).expect("zstd into a buffer of its own bound cannot fail");
+        if let Some(key) = &self.key {
+            key.seal_in_place_append_tag(nonce(piece), Aad::from(self.associated(piece)), &mut body)
+                .expect("a section is far smaller than the 64 GiB that AES-GCM can take");
+        }
+        body
+    }
+
+    /// Decrypts and decompresses to exactly `plain_bytes`, which the caller has checked against its bound.
+    pub(super) fn open(
+        &self,
+        piece: Piece,
+        stored: &[u8],
+        codec: Codec,
+        plain_bytes: usize,
+    ) -> Result<Vec<u8>, Damage> {
+        let damage = |what: &str| Damage::new(self.pack, piece.name(), what);
+        let mut body = stored.to_vec();
+        if let Some(key) = &self.key {
+            let opened = key.open_in_place(nonce(piece), Aad::from(self.associated(piece)), &mut body);
+            let plain = opened.map_err(|_| damage("it does not decrypt"))?.len();
+            body.truncate(plain);
+        }
+        let plain = match codec {
+            Codec::Raw => body,
+            Codec::Zstd => zstd::bulk::decompress(&body, plain_bytes).map_err(|_| damage("it does not decompress"))?,
+        };
+        if plain.len() != plain_bytes {
+            return Err(damage(&format!("it has {} bytes instead of {plain_bytes}", plain.len())));
+        }
+        Ok(plain)
+    }
+
+    fn associated(&self, piece: Piece) -> [u8; 21] {
+        let mut out = [0; 21];
+        out[..16].copy_from_slice(self.pack.as_bytes());
+        out[16..20].copy_from_slice(&piece.number().to_le_bytes());
+        out[20] = piece.letter();
+        out
+    }
+}
+
+fn nonce(piece: Piece) -> Nonce {
+    let mut nonce = [0; NONCE_LEN];
+    nonce[..4].copy_from_slice(&piece.number().to_le_bytes());
+    Nonce::assume_unique_for_key(nonce)
+}

@@ -1,0 +1,49 @@
+//! The content-addressed store on one storage: what is in it, how it gets in and out.
+//!
+//! Owns: the format (`docs/FORMAT.md`), keys, packs, blobs and records; the tables `storages`, `writers`, `packs` and
+//! `blobs`; how a commit makes packs part of the store. Does not own: items, points and cursors in the database (the
+//! catalog does, and commits in the same transaction), when to collect, what is worth keeping.
+//!
+//! Invariants: a pack is durable before anything in the database names it; a commit validates, under locks, every
+//! blob that it builds on; packs never change; content that is read was proved to be what was stored; what blocks
+//! runs behind one bounded door; records in the packs are enough to rebuild the catalog.
+
+mod assemble;
+mod cbor;
+mod commit;
+mod door;
+mod error;
+mod format;
+mod ingest;
+mod keys;
+mod mime;
+mod packer;
+mod packs;
+mod reader;
+mod recipe;
+pub mod record;
+mod records;
+mod spooled;
+mod sql;
+pub mod storages;
+mod store;
+#[cfg(test)]
+mod tests;
+pub mod writers;
+
+pub use commit::{CommitRefused, Flushed, PackIds, commit};
+pub use error::StoreError;
+pub use format::{Damage, Layout};
+pub use keys::{MasterKey, RecoveryKey};
+pub use packer::{Ingest, IngestContent, Packer, Stored, StoredContent};
+pub use packs::{Depth, PackContents, PackFile};
+pub use reader::{Pieces, Reader};
+pub use record::{ChainIdentity, Location, Record};
+pub use records::Records;
+pub use sql::StoreTotals;
+pub use storages::{
+    AddedStorage, BackendKind, Storage, StorageConfig, StorageSettings, add_storage, attach_storage, list_storages,
+    open_storage, storage_totals,
+};
+pub use store::{CreatedSecrets, CreatedStore, Crypto, Description, Store};
+pub use writers::{heartbeat_writer, mark_dead_writers, register_writer, retire_writer};

@@ -1,0 +1,400 @@
+//! Stores the items of one task: takes content apart, keeps what is new in packs, and makes them durable.
+//!
+//! Memory: the batch, its parts taken apart, and one open pack (its target length plus one blob). A packer is spent
+//! once a call on it failed (but for [`StoreError::Item`]) or was dropped half-way; the task starts over from its last
+//! commit with a new one, and what was already put becomes an orphan that collection adopts or removes.
+
+use std::collections::{BTreeSet, HashSet, VecDeque};
+use std::fs::File;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::commit::{Flushed, FlushedPacks, PublishedPack};
+use super::door::blocking;
+use super::format::{BLOB_BYTES_MAX, BlobHash, BlobKind, FinishedPack, PackBuilder};
+use super::ingest::{Parts, SharedPart, take_apart_mime, take_apart_raw};
+use super::record::{ChainIdentity, Entry, Location, Record};
+use super::records::RecordsBuilder;
+use super::spooled::Spool;
+use super::store::pack_key;
+use super::{Store, StoreError, sql};
+use crate::db::Db;
+use crate::ids::{BlobId, PointNumber, WriterId};
+
+/// Blobs that a packer remembers to be stored already, some 50 bytes each.
+const RECENT_MAX: usize = 20_000;
+/// Plain bytes of records in one pack.
+const RECORDS_BYTES_MAX: usize = 16 << 20;
+
+/// One item to store.
+#[derive(Debug)]
+pub struct Ingest {
+    /// JSON, at most 16 MiB.
+    pub properties: Bytes,
+    pub content: Option<IngestContent>,
+}
+
+#[derive(Debug)]
+pub enum IngestContent {
+    /// A message as RFC 5322 text, taken apart for what is shared.
+    Mime(Bytes),
+    /// Bytes too large for memory, in a file positioned at their start.
+    Spooled { file: File, bytes: u64 },
+    /// Any other bytes.
+    Raw(Bytes),
+}
+
+/// Where an item was stored. Restorable once the flush that follows is committed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stored {
+    pub properties: Location,
+    pub content: Option<StoredContent>,
+    /// What the item added to the packs; small parts are counted before they are compressed together with others.
+    pub bytes_stored: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredContent {
+    pub location: Location,
+    /// The shared blobs that it is made of, each once, in ascending order.
+    pub refs: Vec<BlobId>,
+    /// The length of the content itself.
+    pub bytes: u64,
+}
+
+/// Stores items on behalf of one task. See the module.
+pub struct Packer {
+    store: Store,
+    db: Db,
+    writer: WriterId,
+    /// Away while a call works on it behind the door.
+    work: Option<Work>,
+    recent: Recent,
+    records: Vec<Entry>,
+    next_seq: Option<u64>,
+}
+
+impl Store {
+    /// A packer for one task of the agent that registered as `writer`.
+    pub fn packer(&self, db: Db, writer: WriterId) -> Packer {
+        Packer {
+            work: Some(Work::new(self.clone(), writer)),
+            store: self.clone(),
+            db,
+            writer,
+            recent: Recent::default(),
+            records: Vec::new(),
+            next_seq: None,
+        }
+    }
+}
+
+impl Packer {
+    pub fn writer(&self) -> WriterId {
+        self.writer
+    }
+
+    /// Stores items; the answers are in their order. Full packs are put as they fill.
+    ///
+    /// [`StoreError::Item`] means that one of the items cannot be stored and none of this batch may be recorded: store
+    /// them one at a time to find out which. Not cancel-safe: a dropped call spends the packer.
+    pub async fn store(&mut self, batch: Vec<Ingest>) -> Result<Vec<Stored>, StoreError> {
+        if let Some(large) = batch.iter().find(|item| item.properties.len() > BLOB_BYTES_MAX) {
+            return Err(StoreError::Item(format!(
+                "the properties of an item have {} bytes, more than the {BLOB_BYTES_MAX} that can be stored",
+                large.properties.len()
+            )));
+        }
+        let mut stored = Vec::with_capacity(batch.len());
+        let mut run = Vec::new();
+        for item in batch {
+            match item.content {
+                Some(IngestContent::Spooled { file, bytes }) => {
+                    self.store_run(std::mem::take(&mut run), &mut stored).await?;
+                    stored.push(self.store_spooled(item.properties, file, bytes).await?);
+                }
+                Some(IngestContent::Mime(text)) => run.push((item.properties, Some(InMemory::Mime(text)))),
+                Some(IngestContent::Raw(bytes)) => run.push((item.properties, Some(InMemory::Raw(bytes)))),
+                None => run.push((item.properties, None)),
+            }
+        }
+        self.store_run(run, &mut stored).await?;
+        Ok(stored)
+    }
+
+    /// Adds a record to the next flush. Records become part of the store in the order in which they are added.
+    pub fn add_record(&mut self, chain: &Arc<ChainIdentity>, point: PointNumber, record: Record) {
+        self.records.push(Entry { chain: Some(Arc::clone(chain)), point, seq: 0, record });
+    }
+
+    /// Makes everything since the last flush durable. What comes back is for [`super::commit`].
+    ///
+    /// Not cancel-safe: a dropped call spends the packer.
+    pub async fn flush(&mut self) -> Result<Flushed, StoreError> {
+        let mut records = std::mem::take(&mut self.records);
+        let mut work = self.work.take().ok_or(StoreError::Interrupted)?;
+        if !records.is_empty() {
+            let first = match self.next_seq {
+                Some(seq) => seq,
+                None => self.db.run("read the clock", sql::read_clock_us).await?,
+            };
+            for (seq, entry) in (first..).zip(&mut records) {
+                entry.seq = seq;
+            }
+            self.next_seq = Some(first + records.len() as u64);
+        }
+        let (work, flushed) = blocking(move || work.flush(&records).map(|flushed| (work, flushed))).await?;
+        self.work = Some(work);
+        Ok(flushed)
+    }
+
+    /// Forgets that blobs are stored, after [`super::CommitRefused::ReusedBlobGone`].
+    pub fn forget(&mut self, ids: &[BlobId]) {
+        ids.iter().for_each(|id| self.recent.remove(*id));
+    }
+
+    async fn store_run(
+        &mut self,
+        run: Vec<(Bytes, Option<InMemory>)>,
+        stored: &mut Vec<Stored>,
+    ) -> Result<(), StoreError> {
+        if run.is_empty() {
+            return Ok(());
+        }
+        let store = self.store.clone();
+        let apart: Vec<(Bytes, Option<Parts>)> = blocking(move || {
+            let keys = store.keys();
+            let take_apart = |content| match content {
+                InMemory::Mime(text) => take_apart_mime(keys, &text),
+                InMemory::Raw(bytes) => take_apart_raw(keys, &bytes),
+            };
+            run.into_iter().map(|(properties, content)| (properties, content.map(take_apart))).collect()
+        })
+        .await;
+        let ids = apart.iter().filter_map(|(_, parts)| parts.as_ref()).flat_map(|parts| &parts.shared);
+        let live = self.find_live(ids.map(|part| part.hash.id())).await?;
+        let mut work = self.work.take().ok_or(StoreError::Interrupted)?;
+        let (work, items) = blocking(move || {
+            let items: Result<Vec<Stored>, StoreError> =
+                apart.into_iter().map(|(properties, parts)| work.keep_item(&properties, parts, &live)).collect();
+            items.map(|items| (work, items))
+        })
+        .await?;
+        self.work = Some(work);
+        stored.extend(items);
+        Ok(())
+    }
+
+    /// A file is cut, looked up and kept window by window, so that its length does not matter.
+    async fn store_spooled(&mut self, properties: Bytes, file: File, bytes: u64) -> Result<Stored, StoreError> {
+        let mut spool = Spool::new(file, bytes, self.store.keys());
+        let mut added = 0;
+        loop {
+            let (back, window) = blocking(move || {
+                let window = spool.next_window();
+                (spool, window)
+            })
+            .await;
+            spool = back;
+            let window = window.map_err(StoreError::Item)?;
+            if window.is_empty() {
+                break;
+            }
+            let live = self.find_live(window.iter().map(|part| part.hash.id())).await?;
+            let mut work = self.work.take().ok_or(StoreError::Interrupted)?;
+            let (work, n) = blocking(move || work.keep_shared(&window, &live).map(|n| (work, n))).await?;
+            self.work = Some(work);
+            added += n;
+        }
+        let recipe = spool.finish().map_err(StoreError::Item)?;
+        let mut work = self.work.take().ok_or(StoreError::Interrupted)?;
+        let parts = Parts { recipe, shared: Vec::new() };
+        let (work, mut item) =
+            blocking(move || work.keep_item(&properties, Some(parts), &HashSet::new()).map(|item| (work, item)))
+                .await?;
+        self.work = Some(work);
+        item.bytes_stored += added;
+        Ok(item)
+    }
+
+    /// Which of the blobs are stored already, by memory or by a few batched questions to the database.
+    async fn find_live(&mut self, ids: impl Iterator<Item = BlobId>) -> Result<HashSet<BlobId>, StoreError> {
+        let work = self.work.as_ref().ok_or(StoreError::Interrupted)?;
+        let mut live = HashSet::new();
+        let mut unknown = BTreeSet::new();
+        for id in ids {
+            if self.recent.contains(id) {
+                live.insert(id);
+            } else if !work.fresh.contains(&id) {
+                unknown.insert(id);
+            }
+        }
+        let unknown: Vec<BlobId> = unknown.into_iter().collect();
+        let storage = self.store.storage();
+        for page in unknown.chunks(sql::PAGE_ROWS) {
+            let page = page.to_vec();
+            let found = self.db.run("look blobs up", move |conn| sql::find_live_blobs(conn, storage, &page)).await?;
+            for id in found {
+                live.insert(id);
+                self.recent.insert(id);
+            }
+        }
+        Ok(live)
+    }
+}
+
+enum InMemory {
+    Mime(Bytes),
+    Raw(Bytes),
+}
+
+/// The part of a packer that works behind the door.
+struct Work {
+    store: Store,
+    writer: WriterId,
+    open: Option<PackBuilder>,
+    /// Shared blobs in the open pack.
+    open_shared: Vec<(BlobId, u32)>,
+    published: Vec<PublishedPack>,
+    /// Shared blobs that this flush stores itself.
+    fresh: HashSet<BlobId>,
+    /// Shared blobs of others that this flush builds on.
+    reused: BTreeSet<BlobId>,
+}
+
+impl Work {
+    fn new(store: Store, writer: WriterId) -> Self {
+        Self {
+            store,
+            writer,
+            open: None,
+            open_shared: Vec::new(),
+            published: Vec::new(),
+            fresh: HashSet::new(),
+            reused: BTreeSet::new(),
+        }
+    }
+
+    fn keep_item(
+        &mut self,
+        properties: &[u8],
+        parts: Option<Parts>,
+        live: &HashSet<BlobId>,
+    ) -> Result<Stored, StoreError> {
+        let mut added = 0;
+        let content = match parts {
+            None => None,
+            Some(Parts { recipe, shared }) => {
+                added += self.keep_shared(&shared, live)?;
+                let (location, n) = self.keep_own(&recipe.encode(), BlobKind::Recipe);
+                added += n;
+                Some(StoredContent { location, refs: recipe.refs(), bytes: recipe.bytes })
+            }
+        };
+        let (properties, n) = self.keep_own(properties, BlobKind::Properties);
+        self.publish_if_full()?;
+        Ok(Stored { properties, content, bytes_stored: added + n })
+    }
+
+    fn keep_shared(&mut self, parts: &[SharedPart], live: &HashSet<BlobId>) -> Result<u64, StoreError> {
+        let mut added = 0;
+        for part in parts {
+            let id = part.hash.id();
+            if self.fresh.contains(&id) {
+                continue;
+            }
+            if live.contains(&id) {
+                self.reused.insert(id);
+                continue;
+            }
+            self.fresh.insert(id);
+            self.open_shared.push((id, u32::try_from(part.plain.len()).expect("a chunk is at most 16 MiB")));
+            added += self.open().append(part.hash, BlobKind::Shared, &part.plain);
+            self.publish_if_full()?;
+        }
+        Ok(added)
+    }
+
+    fn keep_own(&mut self, plain: &[u8], kind: BlobKind) -> (Location, u64) {
+        let hash = BlobHash::of(self.store.keys().id_key.expose(), plain);
+        let open = self.open();
+        let added = open.append(hash, kind, plain);
+        (Location { pack: open.uid(), blob: hash.id() }, added)
+    }
+
+    fn open(&mut self) -> &mut PackBuilder {
+        self.open.get_or_insert_with(|| self.store.new_pack(self.writer))
+    }
+
+    fn publish_if_full(&mut self) -> Result<(), StoreError> {
+        match self.open.take_if(|open| open.bytes() >= self.store.pack_bytes()) {
+            Some(full) => self.publish(full.finish(&[], 0)),
+            None => Ok(()),
+        }
+    }
+
+    fn publish(&mut self, pack: FinishedPack) -> Result<(), StoreError> {
+        let FinishedPack { uid, parts, bytes, index } = pack;
+        self.store.backend().put(&pack_key(uid), &parts)?;
+        let n_blobs = u32::try_from(index.blobs.len()).expect("a pack holds far fewer blobs than 2^32");
+        let shared = std::mem::take(&mut self.open_shared);
+        self.published.push(PublishedPack { uid, bytes, n_blobs, n_records: index.n_records, shared });
+        Ok(())
+    }
+
+    /// Closes the open pack with the records: every blob that they speak of is in it or in one before it.
+    fn flush(&mut self, records: &[Entry]) -> Result<Flushed, StoreError> {
+        let mut section = RecordsBuilder::default();
+        for entry in records {
+            section.push(entry);
+            if section.bytes() >= RECORDS_BYTES_MAX {
+                self.close(std::mem::take(&mut section))?;
+            }
+        }
+        if self.open.is_some() || !section.is_empty() {
+            self.close(section)?;
+        }
+        self.fresh.clear();
+        let packs = std::mem::take(&mut self.published);
+        let reused = std::mem::take(&mut self.reused).into_iter().collect();
+        Ok(Flushed { inner: Arc::new(FlushedPacks { packs, reused }) })
+    }
+
+    fn close(&mut self, section: RecordsBuilder) -> Result<(), StoreError> {
+        let open = match self.open.take() {
+            Some(open) => open,
+            None => self.store.new_pack(self.writer),
+        };
+        let (records, n_records) = section.finish();
+        self.publish(open.finish(&records, n_records))
+    }
+}
+
+/// Blobs lately seen alive. Wrong at times, which the commit finds out.
+#[derive(Default)]
+struct Recent {
+    known: HashSet<BlobId>,
+    order: VecDeque<BlobId>,
+}
+
+impl Recent {
+    fn contains(&self, id: BlobId) -> bool {
+        self.known.contains(&id)
+    }
+
+    fn insert(&mut self, id: BlobId) {
+        if self.known.insert(id) {
+            self.order.push_back(id);
+        }
+        while self.order.len() > RECENT_MAX {
+            if let Some(oldest) = self.order.pop_front() {
+                self.known.remove(&oldest);
+            }
+        }
+    }
+
+    fn remove(&mut self, id: BlobId) {
+        self.known.remove(&id);
+    }
+}

@@ -1,0 +1,360 @@
+//! Reads blobs and content back. Needs no lock: packs never change, and one that is gone has left word where to look.
+
+use std::collections::{HashMap, VecDeque};
+use std::io::Write;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+
+use super::assemble::Assembly;
+use super::door::blocking;
+use super::format::{BlobEntry, Damage, FrameKind, PackCipher, PackIndex, TRAILER_BYTES, Trailer};
+use super::recipe::{Ingredient, Recipe};
+use super::store::pack_key;
+use super::{Store, StoreError, sql};
+use crate::backends::BackendError;
+use crate::db::Db;
+use crate::ids::{BlobId, PackId, PackUid};
+
+/// How much of a pack's end is read at first: enough for the index of most packs.
+const TAIL_BYTES: usize = 128 << 10;
+/// Memory of one reader: indexes of packs, and opened groups of small blobs.
+const INDEXES_BYTES_MAX: usize = 32 << 20;
+const GROUPS_BYTES_MAX: usize = 8 << 20;
+const PACK_ROWS_MAX: usize = 100_000;
+/// Compactions that are followed from one pack to the next.
+const MOVES_MAX: u32 = 16;
+/// Locations that are looked up again before a blob counts as missing.
+const LOOKUPS_MAX: u32 = 3;
+
+/// Reads from one store. Clones share their caches.
+#[derive(Clone)]
+pub struct Reader {
+    store: Store,
+    db: Db,
+    cache: Arc<Mutex<Cache>>,
+}
+
+struct Cache {
+    rows: HashMap<PackId, sql::PackRow>,
+    indexes: Lru<PackUid, Arc<PackIndex>>,
+    groups: Lru<(PackUid, u32), Bytes>,
+}
+
+impl Store {
+    pub fn reader(&self, db: Db) -> Reader {
+        let cache =
+            Cache { rows: HashMap::new(), indexes: Lru::new(INDEXES_BYTES_MAX), groups: Lru::new(GROUPS_BYTES_MAX) };
+        Reader { store: self.clone(), db, cache: Arc::new(Mutex::new(cache)) }
+    }
+}
+
+impl Reader {
+    /// Reads one blob by the pack that the catalog names, and proves its hash.
+    pub async fn read(&self, pack: PackId, blob: BlobId) -> Result<Bytes, StoreError> {
+        let mut tries = 1;
+        loop {
+            let row = self.pack_row(pack).await?;
+            match self.read_in(row.uid, blob).await {
+                // Compacted since its row was read: the row now says where to.
+                Err(StoreError::BlobMissing(_) | StoreError::Backend(BackendError::NotFound(_)))
+                    if tries < LOOKUPS_MAX =>
+                {
+                    tries += 1;
+                    self.cache().rows.clear();
+                    self.cache().indexes.remove(&row.uid);
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+
+    /// The name on disk of a pack that the catalog knows, as records need it.
+    pub async fn pack_uid(&self, pack: PackId) -> Result<PackUid, StoreError> {
+        Ok(self.pack_row(pack).await?.uid)
+    }
+
+    /// Reads content whole, exactly as it was stored. Refuses more than `bytes_max`.
+    pub async fn content(&self, pack: PackId, blob: BlobId, bytes_max: u64) -> Result<Bytes, StoreError> {
+        let mut pieces = self.pieces(pack, blob).await?;
+        if pieces.bytes() > bytes_max {
+            return Err(StoreError::TooLarge { bytes: pieces.bytes(), bytes_max });
+        }
+        let mut whole = Vec::with_capacity(usize::try_from(pieces.bytes()).unwrap_or(0));
+        while let Some(piece) = pieces.next().await? {
+            if (whole.len() + piece.len()) as u64 > bytes_max {
+                return Err(StoreError::TooLarge { bytes: pieces.bytes(), bytes_max });
+            }
+            whole.extend_from_slice(&piece);
+        }
+        Ok(whole.into())
+    }
+
+    /// Writes content of any length to `out` and gives it back. An error leaves `out` half written.
+    pub async fn stream<W: Write + Send + 'static>(
+        &self,
+        pack: PackId,
+        blob: BlobId,
+        mut out: W,
+    ) -> Result<W, StoreError> {
+        let mut pieces = self.pieces(pack, blob).await?;
+        while let Some(piece) = pieces.next().await? {
+            let (back, written) = blocking(move || {
+                let written = out.write_all(&piece);
+                (out, written)
+            })
+            .await;
+            out = back;
+            written.map_err(|err| StoreError::Item(format!("the content cannot be written: {err}")))?;
+        }
+        Ok(out)
+    }
+
+    /// Content piece by piece, each no larger than a chunk.
+    pub async fn pieces(&self, pack: PackId, blob: BlobId) -> Result<Pieces, StoreError> {
+        let recipe =
+            Recipe::decode(&self.read(pack, blob).await?).map_err(|what| StoreError::Unreadable { blob, what })?;
+        let assembly = Assembly::new(&recipe, self.store.keys().id_key.expose());
+        Ok(Pieces { reader: self.clone(), blob, recipe, assembly: Some(assembly), at: (0, 0), places: HashMap::new() })
+    }
+
+    async fn read_shared(&self, blob: BlobId, place: Option<PackId>) -> Result<Bytes, StoreError> {
+        let mut place = place;
+        let mut tries = 1;
+        loop {
+            let pack = match place {
+                Some(pack) => pack,
+                None => *self.places(vec![blob]).await?.get(&blob).ok_or(StoreError::BlobMissing(blob))?,
+            };
+            match self.read(pack, blob).await {
+                Err(
+                    StoreError::BlobMissing(_)
+                    | StoreError::PackMissing(_)
+                    | StoreError::Backend(BackendError::NotFound(_)),
+                ) if tries < LOOKUPS_MAX => {
+                    tries += 1;
+                    place = None;
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+
+    async fn places(&self, blobs: Vec<BlobId>) -> Result<HashMap<BlobId, PackId>, StoreError> {
+        let storage = self.store.storage();
+        let found = self.db.run("look blobs up", move |conn| sql::find_blob_packs(conn, storage, &blobs)).await?;
+        Ok(found.into_iter().collect())
+    }
+
+    /// The row of the pack where the content of `pack` lies now.
+    async fn pack_row(&self, pack: PackId) -> Result<sql::PackRow, StoreError> {
+        let mut next = pack;
+        for _ in 0..MOVES_MAX {
+            let known = self.cache().rows.get(&next).copied();
+            let row = match known {
+                Some(row) => row,
+                None => self.load_row(next).await?,
+            };
+            match (row.state, row.moved_to) {
+                (sql::PackState::Dead, Some(moved_to)) => next = moved_to,
+                (sql::PackState::Bad, _) => return Err(StoreError::PackBad(row.uid)),
+                (sql::PackState::Live | sql::PackState::Dead | sql::PackState::Discarded, _) => return Ok(row),
+            }
+        }
+        Err(StoreError::PackMissing(pack))
+    }
+
+    async fn load_row(&self, pack: PackId) -> Result<sql::PackRow, StoreError> {
+        let storage = self.store.storage();
+        let found = self.db.run("find a pack", move |conn| sql::find_pack(conn, storage, pack)).await?;
+        let row = found.ok_or(StoreError::PackMissing(pack))?;
+        let mut cache = self.cache();
+        if cache.rows.len() >= PACK_ROWS_MAX {
+            cache.rows.clear();
+        }
+        cache.rows.insert(pack, row);
+        Ok(row)
+    }
+
+    async fn read_in(&self, pack: PackUid, blob: BlobId) -> Result<Bytes, StoreError> {
+        let index = self.index(pack).await?;
+        let entry = *index.find(blob).ok_or(StoreError::BlobMissing(blob))?;
+        let known = self.cache().groups.get(&(pack, entry.frame));
+        let (store, reader) = (self.store.clone(), self.clone());
+        blocking(move || {
+            let frame = match known {
+                Some(frame) => frame,
+                None => reader.open_frame(&store, &index, &entry)?,
+            };
+            let plain = index.cut(&entry, &frame, store.keys().id_key.expose())?;
+            Ok(frame.slice_ref(plain))
+        })
+        .await
+    }
+
+    fn open_frame(&self, store: &Store, index: &PackIndex, entry: &BlobEntry) -> Result<Bytes, StoreError> {
+        let place = index.frame(entry.frame)?;
+        let stored = store.backend().get_range(&pack_key(index.pack), place.offset, place.stored as usize)?;
+        let frame = Bytes::from(index.open_frame(&store.keys().packs.of(index.pack), entry.frame, &stored)?);
+        if place.kind == FrameKind::Group {
+            self.cache().groups.insert((index.pack, entry.frame), frame.clone(), frame.len());
+        }
+        Ok(frame)
+    }
+
+    async fn index(&self, pack: PackUid) -> Result<Arc<PackIndex>, StoreError> {
+        let known = self.cache().indexes.get(&pack);
+        if let Some(index) = known {
+            return Ok(index);
+        }
+        let store = self.store.clone();
+        let index = Arc::new(blocking(move || Ok::<_, StoreError>(read_end(&store, pack)?.index)).await?);
+        self.cache().indexes.insert(pack, Arc::clone(&index), index.memory_bytes());
+        Ok(index)
+    }
+
+    fn cache(&self) -> MutexGuard<'_, Cache> {
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The end of a pack: all that is needed to find what is in it.
+pub(super) struct PackEnd {
+    pub index: PackIndex,
+    pub trailer: Trailer,
+    pub cipher: PackCipher,
+    stored_records: Bytes,
+}
+
+impl PackEnd {
+    /// The plain records section.
+    pub fn records(&self) -> Result<Vec<u8>, Damage> {
+        PackIndex::open_records(&self.cipher, &self.trailer, &self.stored_records)
+    }
+}
+
+/// Reads the end of a pack; usually one read. Blocks.
+pub(super) fn read_end(store: &Store, pack: PackUid) -> Result<PackEnd, StoreError> {
+    let key = pack_key(pack);
+    let tail = store.backend().get_tail(&key, TAIL_BYTES)?;
+    let trailer = Trailer::decode(pack, &tail.bytes, tail.object_bytes)?;
+    let sections_bytes = usize::try_from(trailer.sections_bytes(tail.object_bytes)).unwrap_or(usize::MAX);
+    let sections = match (tail.bytes.len() - TRAILER_BYTES).checked_sub(sections_bytes) {
+        Some(before) => tail.bytes.slice(before..before + sections_bytes),
+        None => store.backend().get_range(&key, trailer.index_offset, sections_bytes)?,
+    };
+    let (stored_index, stored_records) = trailer.split(pack, &sections)?;
+    let cipher = store.keys().packs.of(pack);
+    let index = PackIndex::open(&cipher, pack, &trailer, stored_index)?;
+    let stored_records = sections.slice_ref(stored_records);
+    Ok(PackEnd { index, trailer, cipher, stored_records })
+}
+
+/// Content on its way out.
+pub struct Pieces {
+    reader: Reader,
+    blob: BlobId,
+    recipe: Recipe,
+    /// `None` once the end was reached and found right.
+    assembly: Option<Assembly>,
+    /// The next step and, in it, the next ingredient.
+    at: (usize, usize),
+    /// Where the next ingredients lie.
+    places: HashMap<BlobId, PackId>,
+}
+
+impl Pieces {
+    /// The length of the content.
+    pub fn bytes(&self) -> u64 {
+        self.recipe.bytes
+    }
+
+    /// The next piece, or `None` at the end, once the whole is proved to be what was stored.
+    pub async fn next(&mut self) -> Result<Option<Bytes>, StoreError> {
+        let mut out = Vec::new();
+        while out.is_empty() {
+            let Some(mut assembly) = self.assembly.take() else { return Ok(None) };
+            let (step_at, part_at) = self.at;
+            let Some(step) = self.recipe.steps.get(step_at) else {
+                let blob = self.blob;
+                return assembly.finish().map(|()| None).map_err(|what| StoreError::Unreadable { blob, what });
+            };
+            if part_at == 0 {
+                assembly.begin(step, &mut out);
+            }
+            match step.ingredients().get(part_at).copied() {
+                Some(part) => {
+                    let plain = self.ingredient(part).await?;
+                    assembly.add(&plain, &mut out);
+                    self.at = (step_at, part_at + 1);
+                }
+                None => {
+                    assembly.end(&mut out);
+                    self.at = (step_at + 1, 0);
+                }
+            }
+            self.assembly = Some(assembly);
+        }
+        Ok(Some(out.into()))
+    }
+
+    async fn ingredient(&mut self, part: Ingredient) -> Result<Bytes, StoreError> {
+        if !self.places.contains_key(&part.blob) {
+            let (step_at, part_at) = self.at;
+            let here = self.recipe.steps.get(step_at).map_or(&[][..], |step| &step.ingredients()[part_at..]);
+            let later = self.recipe.steps.iter().skip(step_at + 1).flat_map(|step| step.ingredients());
+            let window = here.iter().chain(later).map(|part| part.blob).take(sql::PAGE_ROWS).collect();
+            self.places = self.reader.places(window).await?;
+        }
+        let plain = self.reader.read_shared(part.blob, self.places.get(&part.blob).copied()).await?;
+        if plain.len() != part.bytes as usize {
+            let what = format!("part {} has {} bytes instead of {}", part.blob, plain.len(), part.bytes);
+            return Err(StoreError::Unreadable { blob: self.blob, what });
+        }
+        Ok(plain)
+    }
+}
+
+/// A bounded cache that gives up what was used longest ago.
+struct Lru<K, V> {
+    entries: HashMap<K, (V, usize)>,
+    order: VecDeque<K>,
+    bytes: usize,
+    bytes_max: usize,
+}
+
+impl<K: Copy + Eq + std::hash::Hash, V: Clone> Lru<K, V> {
+    fn new(bytes_max: usize) -> Self {
+        Self { entries: HashMap::new(), order: VecDeque::new(), bytes: 0, bytes_max }
+    }
+
+    fn get(&mut self, key: &K) -> Option<V> {
+        let (value, _) = self.entries.get(key)?;
+        let value = value.clone();
+        // Few hundred entries: a walk over their names is nothing beside the read that it saves.
+        if let Some(at) = self.order.iter().position(|known| known == key) {
+            self.order.remove(at);
+            self.order.push_back(*key);
+        }
+        Some(value)
+    }
+
+    fn insert(&mut self, key: K, value: V, bytes: usize) {
+        self.remove(&key);
+        self.entries.insert(key, (value, bytes));
+        self.order.push_back(key);
+        self.bytes += bytes;
+        while self.bytes > self.bytes_max && self.order.len() > 1 {
+            if let Some(oldest) = self.order.front().copied() {
+                self.remove(&oldest);
+            }
+        }
+    }
+
+    fn remove(&mut self, key: &K) {
+        if let Some((_, bytes)) = self.entries.remove(key) {
+            self.bytes -= bytes;
+            self.order.retain(|known| known != key);
+        }
+    }
+}

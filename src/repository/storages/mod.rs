@@ -1,0 +1,278 @@
+//! Storages: the configured places, each with the store on it.
+//!
+//! Owns: the table `storages`, how settings become a backend, and the sealed master key of each. Invariants: a row
+//! exists only for a store that was created or opened on its place; no two rows name one store; the master key leaves
+//! the database sealed only.
+
+pub mod sql;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::StoreError;
+use super::door::blocking;
+use super::format::Layout;
+use super::keys::{MasterKey, RecoveryKey};
+use super::sql::{StoreTotals, read_totals};
+use super::store::{Crypto, Store};
+use crate::backends::{Backend, BackendError, Filesystem, Profile};
+use crate::db::{Db, DbError};
+use crate::ids::StorageId;
+use crate::secret::{Sealer, Secret};
+
+/// The kinds of place that can be configured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum BackendKind {
+    Filesystem,
+    Nfs,
+    Cifs,
+    Vdo,
+}
+
+impl BackendKind {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Filesystem => "filesystem",
+            Self::Nfs => "nfs",
+            Self::Cifs => "cifs",
+            Self::Vdo => "vdo",
+        }
+    }
+
+    fn of(name: &str) -> Option<Self> {
+        [Self::Filesystem, Self::Nfs, Self::Cifs, Self::Vdo].into_iter().find(|kind| kind.name() == name)
+    }
+
+    fn profile(self) -> Profile {
+        match self {
+            Self::Filesystem => Profile::Local,
+            Self::Nfs => Profile::Nfs,
+            Self::Cifs => Profile::Cifs,
+            Self::Vdo => Profile::Vdo,
+        }
+    }
+}
+
+/// Where a storage is: the column `settings`, JSON.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StorageSettings {
+    /// An absolute path, the same on every agent.
+    pub path: PathBuf,
+}
+
+/// A storage that an administrator asks for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StorageConfig {
+    pub name: String,
+    pub backend: BackendKind,
+    pub settings: StorageSettings,
+    /// By default aligned on a VDO volume and packed elsewhere.
+    #[serde(default)]
+    pub layout: Option<Layout>,
+    /// By default on, but off in the aligned layout, where it cannot be.
+    #[serde(default)]
+    pub encrypted: Option<bool>,
+}
+
+/// A storage that is configured.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Storage {
+    pub id: StorageId,
+    pub name: String,
+    pub backend: BackendKind,
+    pub settings: StorageSettings,
+    pub store: Uuid,
+    pub layout: Layout,
+    pub encrypted: bool,
+}
+
+/// What came of [`add_storage`]. The recovery key is shown to the administrator once and kept nowhere.
+#[derive(Debug)]
+pub struct AddedStorage {
+    pub id: StorageId,
+    pub recovery_key: Option<Secret<String>>,
+}
+
+const NAME_CHARS_MAX: usize = 190;
+
+/// Creates a store on an empty place and its row. `agent` is the name of the calling agent.
+pub async fn add_storage(
+    db: &Db,
+    sealer: &Sealer,
+    agent: &str,
+    config: StorageConfig,
+) -> Result<AddedStorage, StoreError> {
+    check_config(&config)?;
+    let name = config.name.clone();
+    if db.run("find a storage", move |conn| sql::find_name(conn, &name)).await?.is_some() {
+        return Err(StoreError::Setup(format!("there is a storage named {} already", config.name)));
+    }
+    let layout = config.layout.unwrap_or(match config.backend {
+        BackendKind::Vdo => Layout::Aligned,
+        BackendKind::Filesystem | BackendKind::Nfs | BackendKind::Cifs => Layout::Packed,
+    });
+    let crypto = match config.encrypted.unwrap_or(layout == Layout::Packed) {
+        true => Crypto::Aes256Gcm,
+        false => Crypto::None,
+    };
+    let backend = open_backend(config.backend, &config.settings, agent).await?;
+    let created = Store::create(backend, layout, crypto).await?;
+    let (master, recovery) = match created.secrets {
+        None => (None, None),
+        Some(secrets) => (Some(secrets.master), Some(secrets.recovery)),
+    };
+    let id = insert(db, sealer, config, created.store, layout, master).await?;
+    Ok(AddedStorage { id, recovery_key: recovery.map(|key| key.text()) })
+}
+
+/// Makes a row for a store that exists, on a place of another installation or after the database was lost.
+pub async fn attach_storage(
+    db: &Db,
+    sealer: &Sealer,
+    agent: &str,
+    config: StorageConfig,
+    recovery_key: Option<&str>,
+) -> Result<StorageId, StoreError> {
+    check_config(&config)?;
+    let backend = open_backend(config.backend, &config.settings, agent).await?;
+    let description = Store::describe(Arc::clone(&backend)).await.map_err(no_store)?;
+    let master = match (description.crypto, recovery_key) {
+        (Crypto::None, _) => None,
+        (Crypto::Aes256Gcm, Some(text)) => Some(Store::recover(Arc::clone(&backend), RecoveryKey::parse(text)?).await?),
+        (Crypto::Aes256Gcm, None) => {
+            return Err(StoreError::Setup("this store is encrypted: give its recovery key".to_owned()));
+        }
+    };
+    Store::open(StorageId::new(0), backend, master.clone()).await?;
+    insert(db, sealer, config, description.store, description.layout, master).await
+}
+
+/// All storages, by name.
+pub async fn list_storages(db: &Db) -> Result<Vec<Storage>, StoreError> {
+    let rows = db.run("list storages", sql::list).await?;
+    rows.iter().map(storage_of).collect()
+}
+
+/// Opens a configured storage for work. `agent` is the name of the calling agent: it marks its temporary files.
+pub async fn open_storage(db: &Db, sealer: &Sealer, id: StorageId, agent: &str) -> Result<Store, StoreError> {
+    let found = db.run("find a storage", move |conn| sql::find(conn, id)).await?;
+    let row = found.ok_or(StoreError::NoSuchStorage(id))?;
+    let storage = storage_of(&row)?;
+    let master = match &row.key_sealed {
+        None => None,
+        Some(sealed) => {
+            let opened = sealer.open(&label(storage.store), sealed);
+            let plain = opened.map_err(|err| StoreError::Setup(format!("storage {}: {err:#}", storage.name)))?;
+            MasterKey::from_slice(plain.expose())
+        }
+    };
+    let backend = open_backend(storage.backend, &storage.settings, agent).await?;
+    let store = Store::open(id, backend, master).await.map_err(no_store)?;
+    if store.description().store != storage.store {
+        return Err(StoreError::Setup(format!(
+            "{} holds another store than storage {} had there: is the right share mounted?",
+            storage.settings.path.display(),
+            storage.name
+        )));
+    }
+    Ok(store)
+}
+
+/// What a storage holds by the catalog's count.
+pub async fn storage_totals(db: &Db, id: StorageId) -> Result<StoreTotals, StoreError> {
+    Ok(db.run("count packs", move |conn| read_totals(conn, id)).await?)
+}
+
+fn check_config(config: &StorageConfig) -> Result<(), StoreError> {
+    let name_ok = !config.name.trim().is_empty() && config.name.chars().count() <= NAME_CHARS_MAX;
+    if !name_ok {
+        return Err(StoreError::Setup(format!("a storage needs a name of 1 to {NAME_CHARS_MAX} characters")));
+    }
+    if !config.settings.path.is_absolute() {
+        let path = config.settings.path.display();
+        return Err(StoreError::Setup(format!("the path {path} is not absolute: it must mean the same everywhere")));
+    }
+    Ok(())
+}
+
+async fn open_backend(
+    kind: BackendKind,
+    settings: &StorageSettings,
+    agent: &str,
+) -> Result<Arc<dyn Backend>, StoreError> {
+    let (path, agent) = (settings.path.clone(), agent.to_owned());
+    let opened = blocking(move || Filesystem::open(&path, kind.profile(), &agent)).await?;
+    Ok(Arc::new(opened))
+}
+
+/// A place without STORE.json is most often a share that is not mounted.
+fn no_store(err: StoreError) -> StoreError {
+    match err {
+        StoreError::Backend(BackendError::NotFound(key)) => {
+            StoreError::Setup(format!("there is no store on this place ({key} is missing): is the share mounted?"))
+        }
+        other => other,
+    }
+}
+
+async fn insert(
+    db: &Db,
+    sealer: &Sealer,
+    config: StorageConfig,
+    store: Uuid,
+    layout: Layout,
+    master: Option<MasterKey>,
+) -> Result<StorageId, StoreError> {
+    let sealed = master.map(|key| sealer.seal(&label(store), key.expose())).transpose();
+    let row = sql::NewStorage {
+        name: config.name.clone(),
+        backend: config.backend.name(),
+        settings: serde_json::to_string(&config.settings)
+            .map_err(|err| StoreError::Setup(format!("the path cannot be written down: {err}")))?,
+        store,
+        layout: layout_name(layout),
+        key_sealed: sealed.map_err(|err| StoreError::Setup(format!("{err:#}")))?,
+    };
+    match db.run("add a storage", move |conn| sql::insert(conn, &row)).await {
+        Ok(id) => Ok(id),
+        Err(DbError::Duplicate(_)) => Err(StoreError::Setup(format!(
+            "there is a storage named {} or one with store {store} already",
+            config.name
+        ))),
+        Err(err) => Err(err.into()),
+    }
+}
+
+fn label(store: Uuid) -> String {
+    format!("storage {store}")
+}
+
+fn layout_name(layout: Layout) -> &'static str {
+    match layout {
+        Layout::Packed => "packed",
+        Layout::Aligned => "aligned",
+    }
+}
+
+fn storage_of(row: &sql::StorageRow) -> Result<Storage, StoreError> {
+    let unreadable = |what: &str| StoreError::Setup(format!("the row of storage {} has an unknown {what}", row.name));
+    Ok(Storage {
+        id: row.id,
+        name: row.name.clone(),
+        backend: BackendKind::of(&row.backend).ok_or_else(|| unreadable("backend"))?,
+        settings: serde_json::from_str(&row.settings).map_err(|_| unreadable("setting"))?,
+        store: row.store,
+        layout: match row.layout.as_str() {
+            "packed" => Layout::Packed,
+            "aligned" => Layout::Aligned,
+            _ => return Err(unreadable("layout")),
+        },
+        encrypted: row.key_sealed.is_some(),
+    })
+}

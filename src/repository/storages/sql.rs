@@ -1,0 +1,101 @@
+//! The table `storages`.
+
+use diesel::dsl::sql;
+use diesel::prelude::*;
+use diesel::result::Error as DieselError;
+use diesel::sql_types::Datetime;
+use uuid::Uuid;
+
+use crate::db::Conn;
+use crate::db::schema::storages;
+use crate::ids::StorageId;
+
+/// Storages are few; a list longer than this is a defect.
+const ROWS_MAX: i64 = 10_000;
+
+#[derive(Clone, Debug)]
+pub struct StorageRow {
+    pub id: StorageId,
+    pub name: String,
+    pub backend: String,
+    pub settings: String,
+    pub store: Uuid,
+    pub layout: String,
+    pub key_sealed: Option<Vec<u8>>,
+}
+
+#[derive(Clone, Debug)]
+pub struct NewStorage {
+    pub name: String,
+    pub backend: &'static str,
+    pub settings: String,
+    pub store: Uuid,
+    pub layout: &'static str,
+    pub key_sealed: Option<Vec<u8>>,
+}
+
+type Row = (u32, String, String, String, Vec<u8>, String, Option<Vec<u8>>);
+
+fn of((id, name, backend, settings, store, layout, key_sealed): Row) -> QueryResult<StorageRow> {
+    let store = Uuid::from_slice(&store).map_err(|err| DieselError::DeserializationError(err.into()))?;
+    Ok(StorageRow { id: StorageId::new(id), name, backend, settings, store, layout, key_sealed })
+}
+
+pub fn list(conn: &mut Conn) -> QueryResult<Vec<StorageRow>> {
+    let rows: Vec<Row> = storages::table
+        .select((
+            storages::id,
+            storages::name,
+            storages::backend,
+            storages::settings,
+            storages::store_uuid,
+            storages::layout,
+            storages::key_sealed,
+        ))
+        .order(storages::name)
+        .limit(ROWS_MAX)
+        .load(conn)?;
+    rows.into_iter().map(of).collect()
+}
+
+pub fn find(conn: &mut Conn, id: StorageId) -> QueryResult<Option<StorageRow>> {
+    let row: Option<Row> = storages::table
+        .find(id.get())
+        .select((
+            storages::id,
+            storages::name,
+            storages::backend,
+            storages::settings,
+            storages::store_uuid,
+            storages::layout,
+            storages::key_sealed,
+        ))
+        .first(conn)
+        .optional()?;
+    row.map(of).transpose()
+}
+
+pub fn find_name(conn: &mut Conn, name: &str) -> QueryResult<Option<StorageId>> {
+    let id: Option<u32> =
+        storages::table.filter(storages::name.eq(name)).select(storages::id).first(conn).optional()?;
+    Ok(id.map(StorageId::new))
+}
+
+pub fn insert(conn: &mut Conn, new: &NewStorage) -> QueryResult<StorageId> {
+    diesel::insert_into(storages::table)
+        .values((
+            storages::name.eq(&new.name),
+            storages::backend.eq(new.backend),
+            storages::settings.eq(&new.settings),
+            storages::store_uuid.eq(new.store.as_bytes().as_slice()),
+            storages::layout.eq(new.layout),
+            storages::key_sealed.eq(&new.key_sealed),
+            storages::created_at.eq(sql::<Datetime>("NOW(3)")),
+        ))
+        .execute(conn)?;
+    storages::table
+        .filter(storages::store_uuid.eq(new.store.as_bytes().as_slice()))
+        .select(storages::id)
+        .first(conn)
+        .map(StorageId::new)
+}

@@ -1,0 +1,153 @@
+//! What is stored comes back, once, byte for byte.
+
+use std::io::{Seek, Write};
+
+use super::*;
+use crate::repository::record::{self, Cursor, CursorState, PointBegin, PointSeal, Record};
+
+fn spooled(content: &[u8]) -> IngestContent {
+    let mut file = tempfile::tempfile().unwrap();
+    file.write_all(content).unwrap();
+    file.rewind().unwrap();
+    IngestContent::Spooled { file, bytes: content.len() as u64 }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_kind_of_content_comes_back_in_every_layout() {
+    for (layout, crypto) in
+        [(Layout::Packed, Crypto::Aes256Gcm), (Layout::Packed, Crypto::None), (Layout::Aligned, Crypto::None)]
+    {
+        let bench = Bench::on(Arc::new(Memory::new()), layout, crypto).await;
+        let contents: Vec<Bytes> = vec![
+            mail("one", &noise(1, 90_000)),
+            noise(2, 5_000_000).into(),
+            Bytes::from_static(b"short"),
+            Bytes::new(),
+            noise(3, 700_000).into(),
+        ];
+        let batch = vec![
+            item("mail", Some(IngestContent::Mime(contents[0].clone()))),
+            item("long file", Some(spooled(&contents[1]))),
+            item("short", Some(IngestContent::Raw(contents[2].clone()))),
+            item("empty file", Some(spooled(&contents[3]))),
+            item("file", Some(spooled(&contents[4]))),
+            item("bare", None),
+        ];
+        let mut packer = bench.packer();
+
+        let stored = packer.store(batch).await.unwrap();
+        let ids = bench.commit(&mut packer).await;
+
+        for (stored, content) in stored.iter().zip(&contents) {
+            assert_eq!(stored.content.as_ref().unwrap().bytes, content.len() as u64);
+            assert_eq!(&bench.content_of(stored, &ids).await, content);
+        }
+        assert!(stored[5].content.is_none());
+        let reader = bench.store.reader(bench.db.clone());
+        let place = stored[5].properties;
+        assert_eq!(reader.read(id(&ids, place.pack), place.blob).await.unwrap(), "{\"subject\":\"bare\"}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_attachment_is_stored_once_in_the_whole_store() {
+    let bench = Bench::new().await;
+    let attachment = noise(1, 3_000_000);
+    let mut first = bench.packer();
+    let one = first.store(vec![item("a", Some(IngestContent::Mime(mail("a", &attachment))))]).await.unwrap();
+    bench.commit(&mut first).await;
+
+    let mut second = bench.packer();
+    let batch = vec![
+        item("b", Some(IngestContent::Mime(mail("b", &attachment)))),
+        item("c", Some(spooled(&attachment))),
+        item("d", Some(spooled(&attachment))),
+    ];
+    let other = second.store(batch).await.unwrap();
+    let flushed = second.flush().await.unwrap();
+    let ids = bench.try_commit(&flushed).await.unwrap();
+
+    assert!(one[0].bytes_stored > 3_000_000 && flushed.bytes_stored() < 20_000, "{}", flushed.bytes_stored());
+    let shared = |stored: &Stored| stored.content.as_ref().unwrap().refs.clone();
+    assert!(shared(&one[0]).iter().filter(|id| shared(&other[1]).contains(id)).count() > 3);
+    assert_eq!(shared(&other[1]), shared(&other[2]));
+    assert_eq!(bench.content_of(&other[0], &ids).await, mail("b", &attachment));
+    assert_eq!(bench.content_of(&other[1], &ids).await, attachment);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn large_content_fills_packs_and_streams_out_in_bounded_pieces() {
+    let bench = Bench::new().await;
+    let content = noise(4, 70 << 20);
+    let mut packer = bench.packer();
+
+    let stored = packer.store(vec![item("large", Some(spooled(&content)))]).await.unwrap();
+    let flushed = packer.flush().await.unwrap();
+    let ids = bench.try_commit(&flushed).await.unwrap();
+
+    assert_eq!(flushed.n_packs(), 3);
+    let place = stored[0].content.as_ref().unwrap().location;
+    let reader = bench.store.reader(bench.db.clone());
+    let pack = id(&ids, place.pack);
+    let out = reader.stream(pack, place.blob, Vec::new()).await.unwrap();
+    assert!(out == content);
+    let refused = reader.content(pack, place.blob, 1 << 20).await;
+    assert!(matches!(refused, Err(crate::repository::StoreError::TooLarge { bytes_max: 1_048_576, .. })));
+    let mut pieces = reader.pieces(pack, place.blob).await.unwrap();
+    while let Some(piece) = pieces.next().await.unwrap() {
+        assert!(piece.len() <= 1 << 20);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn packs_alone_tell_what_was_recorded_in_order() {
+    let bench = Bench::new().await;
+    let mut packer = bench.packer();
+    let mut told = vec![Record::PointBegin(PointBegin { started_ms: 1 })];
+    packer.add_record(&chain(), POINT, told[0].clone());
+    for n in 0..3 {
+        let subject = format!("mail {n}");
+        let content = Some(IngestContent::Mime(mail(&subject, &noise(n, 4000))));
+        let stored = packer.store(vec![item(&subject, content)]).await.unwrap().remove(0);
+        let content = stored.content.unwrap();
+        told.push(Record::Item(record::Item {
+            container: "inbox".into(),
+            graph_id: subject.clone(),
+            kind: 1,
+            flags: 0,
+            change_tag: n,
+            name: subject,
+            party: "bo@contoso.example".into(),
+            time_s: 1_700_000_000,
+            bytes: content.bytes,
+            properties: stored.properties,
+            content: Some(content.location),
+            refs: content.refs,
+        }));
+        packer.add_record(&chain(), POINT, told.last().unwrap().clone());
+        bench.commit(&mut packer).await;
+    }
+    // A later task goes on with the point; its records come after, whichever agent wrote them.
+    let mut later = bench.packer();
+    told.push(Record::Cursor(Cursor {
+        container: "inbox".into(),
+        state: CursorState::Since("token".into()),
+        full_walk_point: None,
+    }));
+    told.push(Record::PointSeal(PointSeal { n_items: 3, ..PointSeal::default() }));
+    told[4..].iter().for_each(|record| later.add_record(&chain(), POINT, record.clone()));
+    bench.commit(&mut later).await;
+
+    let mut entries = Vec::new();
+    for folder in 0..=255 {
+        for file in bench.store.list_packs(folder).await.unwrap() {
+            let pack = bench.store.read_pack(file.uid).await.unwrap();
+            assert_eq!(pack.writer, bench.writer);
+            entries.extend(pack.records.entries);
+        }
+    }
+    entries.sort_by_key(|entry| (entry.point, entry.seq));
+    assert!(entries.iter().all(|entry| entry.chain.as_deref() == Some(chain().as_ref())));
+    let records: Vec<Record> = entries.into_iter().map(|entry| entry.record).collect();
+    assert_eq!(records, told);
+}

@@ -1,0 +1,128 @@
+//! Brings the catalog's containers up to date before they are walked.
+
+use std::collections::{HashMap, HashSet};
+
+use super::ledger::Ledger;
+use super::{Backup, Counted, End};
+use crate::catalog::{Container, ContainerState, containers};
+use crate::db::TxError;
+use crate::features::{ContainerChanges, Cursor, RemoteContainer, WalkError};
+use crate::ids::ContainerId;
+use crate::queue;
+
+/// Containers of one chain. Exchange refuses more than 10,000 folders well before this.
+const CONTAINERS_MAX: u32 = 50_000;
+
+/// Reads what changed among the containers, writes it in the open point, and returns those that exist now.
+pub async fn refresh(backup: &Backup<'_>, ledger: &mut Ledger<'_>) -> Result<Vec<Counted>, End> {
+    let chain = backup.chain;
+    let db = &backup.workshop.db;
+    let (known, list) = db
+        .run("read containers", move |conn| {
+            let list = containers::identify(conn, chain, containers::LIST)?;
+            Ok((containers::present(conn, chain, CONTAINERS_MAX)?, containers::cursors(conn, list)?))
+        })
+        .await?;
+    let changes = list_changes(backup, list.since.map(Cursor)).await?;
+    let removed = vanished(&known, &changes);
+    for container in &removed {
+        ledger.recorder().container_gone(container);
+        ledger.close_container(container.id).await?;
+    }
+    let counts: HashMap<String, u64> =
+        changes.present.iter().filter_map(|remote| Some((remote.id.clone(), remote.n_items?))).collect();
+    let (present, changed) = write(backup, &changes, removed).await?;
+    ledger.know(&present);
+    for container in present.iter().filter(|container| changed.contains(&container.id)) {
+        ledger.recorder().container(container);
+    }
+    if let Some(cursor) = &changes.cursor {
+        ledger.recorder().list_cursor(&cursor.0);
+    }
+    let counted = |container: Container| {
+        let n_items = counts.get(&container.graph_id).copied();
+        (container, n_items)
+    };
+    Ok(present.into_iter().map(counted).collect())
+}
+
+/// How many items a first walk will meet; `None` when some containers are only asked for changes.
+pub fn expected_items(containers: &[Counted]) -> Option<u64> {
+    let first = containers.iter().all(|(container, _)| container.cursors.since.is_none());
+    first.then(|| containers.iter().filter_map(|(_, n_items)| *n_items).sum())
+}
+
+async fn list_changes(backup: &Backup<'_>, since: Option<Cursor>) -> Result<ContainerChanges, End> {
+    let source = backup.subject.source();
+    match backup.feature.containers(source, since.as_ref()).await {
+        Err(WalkError::Expired) if since.is_some() => backup.feature.containers(source, None).await,
+        other => other,
+    }
+    .map_err(End::of)
+}
+
+/// The known containers that are gone now.
+fn vanished(known: &[Container], changes: &ContainerChanges) -> Vec<Container> {
+    let gone = |container: &&Container| {
+        if changes.whole {
+            !changes.present.iter().any(|remote| remote.id == container.graph_id)
+        } else {
+            changes.removed.contains(&container.graph_id)
+        }
+    };
+    known.iter().filter(gone).cloned().collect()
+}
+
+/// Writes the changes; returns all containers that exist now, and which of them are not as they were.
+async fn write(
+    backup: &Backup<'_>,
+    changes: &ContainerChanges,
+    removed: Vec<Container>,
+) -> Result<(Vec<Container>, HashSet<ContainerId>), End> {
+    let (lease, chain, point) = (backup.control.lease(), backup.chain, backup.point);
+    let cursor = changes.cursor.clone().map(|cursor| cursor.0);
+    let present = changes.present.clone();
+    let written = backup.workshop.db.transaction("write containers", move |conn| {
+        queue::assert_held(conn, &lease)?;
+        for container in &removed {
+            containers::close(conn, point, container.id)?;
+            containers::forget_cursors(conn, container.id)?;
+        }
+        let mut ids: HashMap<&str, ContainerId> = HashMap::new();
+        for remote in &present {
+            ids.insert(&remote.id, containers::identify(conn, chain, &remote.id)?);
+        }
+        let mut changed = HashSet::new();
+        for remote in &present {
+            let parent = match remote.parent.as_deref() {
+                None => None,
+                Some(parent) => match ids.get(parent) {
+                    Some(id) => Some(*id),
+                    // An incremental listing names only what changed; the parent was written earlier.
+                    None => Some(containers::identify(conn, chain, parent)?),
+                },
+            };
+            let id = ids[remote.id.as_str()];
+            if containers::put(conn, chain, point, id, &state(remote, parent))? {
+                changed.insert(id);
+            }
+        }
+        if let Some(cursor) = &cursor {
+            let list = containers::identify(conn, chain, containers::LIST)?;
+            containers::move_cursor(conn, list, &crate::catalog::CursorUpdate::Done(cursor.clone()))?;
+        }
+        Ok::<_, TxError<queue::LeaseLost>>((containers::present(conn, chain, CONTAINERS_MAX)?, changed))
+    });
+    Ok(written.await.map_err(super::TaskError::from)?)
+}
+
+fn state(remote: &RemoteContainer, parent: Option<ContainerId>) -> ContainerState {
+    ContainerState {
+        graph_id: remote.id.clone(),
+        parent,
+        name: remote.name.clone(),
+        hidden: remote.hidden,
+        well_known: remote.well_known.clone(),
+        n_items: remote.n_items,
+    }
+}

@@ -1,0 +1,331 @@
+//! Stores what the walk captured and commits it, page by page, with the cursors that stand behind it.
+
+mod gathered;
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::time::Instant;
+
+use self::gathered::Gathered;
+pub use self::gathered::{Draft, Place};
+use super::records::Recorder;
+use super::walk::{Arrival, Event};
+use super::{Backup, Done, End, TaskError};
+use crate::catalog::{self, Container, CursorUpdate, ItemIssue, PointCounts, VersionRow};
+use crate::db::TxError;
+use crate::features::{Captured, Content};
+use crate::ids::{ContainerId, ItemKey, PointNumber};
+use crate::queue::{self, Outcome};
+use crate::repository::{self, Ingest, IngestContent, Packer, Reader, Stored};
+use crate::workers::task::Refusal;
+use crate::workers::workshop::OpenStorage;
+
+/// Items that one step of closing ends: keeps transactions short.
+const CLOSE_AT_ONCE: u32 = 1000;
+
+pub struct Ledger<'a> {
+    backup: &'a Backup<'a>,
+    storage: &'a OpenStorage,
+    packer: Packer,
+    reader: Reader,
+    recorder: Recorder,
+    gathered: Gathered,
+    /// Containers whose full walk is under way: its end closes what it did not meet.
+    full_walks: HashSet<ContainerId>,
+    had_issues: bool,
+    committed_at: Instant,
+    phase: String,
+    items_seen: u64,
+    /// What the open point holds, all attempts together.
+    n_items: u64,
+    total: PointCounts,
+}
+
+impl<'a> Ledger<'a> {
+    pub async fn open(backup: &'a Backup<'a>, storage: &'a OpenStorage, feature: &str) -> Result<Self, TaskError> {
+        let (chain, point) = (backup.chain, backup.point);
+        let before = backup.workshop.db.run("read the open point", move |conn| {
+            Ok((catalog::items::issue_count(conn, chain)?, catalog::points::get(conn, chain, point)?))
+        });
+        let (issues, row) = before.await?;
+        Ok(Self {
+            backup,
+            storage,
+            packer: storage.store.packer(backup.workshop.db.clone(), storage.writer),
+            reader: storage.store.reader(backup.workshop.db.clone()),
+            recorder: Recorder::new(backup.subject.identity(feature), backup.point),
+            gathered: Gathered::default(),
+            full_walks: HashSet::new(),
+            had_issues: issues > 0,
+            committed_at: Instant::now(),
+            phase: String::new(),
+            items_seen: 0,
+            n_items: row.as_ref().map_or(0, |row| row.n_items),
+            total: row.map_or_else(PointCounts::default, |row| row.counts),
+        })
+    }
+
+    /// Learns the containers that are about to be walked.
+    pub fn know(&mut self, containers: &[Container]) {
+        for container in containers {
+            self.recorder.know(container);
+            if container.cursors.walk_point.is_some() {
+                self.full_walks.insert(container.id);
+            }
+        }
+    }
+
+    pub fn recorder(&mut self) -> &mut Recorder {
+        &mut self.recorder
+    }
+
+    pub fn phase(&self) -> &str {
+        &self.phase
+    }
+
+    pub fn items_seen(&self) -> u64 {
+        self.items_seen
+    }
+
+    pub fn bytes_read(&self) -> u64 {
+        self.total.bytes_read + self.gathered.counts.bytes_read
+    }
+
+    /// Takes events in their order: stores content, gathers rows, and commits when enough has come together.
+    pub async fn take(&mut self, events: Vec<Event>) -> Result<(), End> {
+        let mut captured = Vec::new();
+        for event in events {
+            if let Event::Captured(arrival) = event {
+                captured.push(*arrival);
+                continue;
+            }
+            self.store(std::mem::take(&mut captured)).await?;
+            self.note(event).await?;
+        }
+        self.store(captured).await?;
+        Ok(())
+    }
+
+    async fn note(&mut self, event: Event) -> Result<(), TaskError> {
+        match event {
+            Event::Captured(_) => unreachable!("captured items are stored before other events are noted"),
+            Event::FullWalk { container } => {
+                self.full_walks.insert(container);
+                self.gathered.cursor(container, CursorUpdate::FullWalk(self.backup.point));
+            }
+            Event::Unchanged { container, id, known } => {
+                self.items_seen += 1;
+                self.unchanged(container, &id, &known).await?;
+            }
+            Event::Removed { container, key } => {
+                self.recorder.item_gone(key);
+                self.gathered.remove_from(container, key);
+            }
+            Event::Gone { key } => {
+                self.recorder.item_gone(key);
+                self.gathered.remove(key);
+            }
+            Event::Failed { container, id, name, reason, message } => {
+                self.items_seen += 1;
+                let issue = ItemIssue { graph_id: id, container, name, reason: reason.to_owned(), message };
+                self.recorder.issue(&issue);
+                self.gathered.issues.push(issue);
+            }
+            Event::PageEnd { container, name, cursor } => {
+                self.phase = name.to_string();
+                self.end_page(container, cursor).await?;
+            }
+            Event::Abandoned => {}
+        }
+        Ok(())
+    }
+
+    /// An item whose properties are known: written again only if it moved or had been taken for gone.
+    async fn unchanged(&mut self, container: ContainerId, id: &str, known: &VersionRow) -> Result<(), TaskError> {
+        if known.to == PointNumber::OPEN && known.version.container == container {
+            self.gathered.met.push(known.version.key);
+            return Ok(());
+        }
+        let draft = Draft::moved(&known.version, container);
+        self.learn_packs(std::slice::from_ref(&draft)).await?;
+        self.recorder.item(id, &draft);
+        self.gathered.put(draft);
+        Ok(())
+    }
+
+    /// Records name packs by what they are called on disk, rows by their number in this database.
+    async fn learn_packs(&mut self, drafts: &[Draft]) -> Result<(), TaskError> {
+        for pack in self.recorder.unknown_packs(drafts.iter().flat_map(Draft::known_packs)) {
+            let uid = self.reader.pack_uid(pack).await?;
+            self.recorder.learn_pack(pack, uid);
+        }
+        Ok(())
+    }
+
+    async fn store(&mut self, arrivals: Vec<Arrival>) -> Result<(), TaskError> {
+        if arrivals.is_empty() {
+            return Ok(());
+        }
+        let mut large = None;
+        let mut batch = Vec::with_capacity(arrivals.len());
+        let mut facts = Vec::with_capacity(arrivals.len());
+        for Arrival { container, id, captured, known } in arrivals {
+            let Captured { summary, properties, content } = captured;
+            self.gathered.counts.bytes_read += properties.len() as u64;
+            let content = match content {
+                None => None,
+                Some(Content::Mime(mime)) => Some(IngestContent::Mime(mime)),
+                Some(Content::Spooled { file, bytes }) => {
+                    let unspooled = self.backup.workshop.unspool(file, bytes).await?;
+                    large = unspooled.large.or(large);
+                    Some(unspooled.content)
+                }
+            };
+            batch.push(Ingest { properties, content });
+            facts.push((container, id, summary, known));
+        }
+        let stored = self.packer.store(batch).await?;
+        let mut drafts = Vec::with_capacity(stored.len());
+        let mut ids = Vec::with_capacity(stored.len());
+        for ((container, id, summary, known), stored) in facts.into_iter().zip(stored) {
+            let Stored { properties, content, bytes_stored } = stored;
+            self.items_seen += 1;
+            self.gathered.counts.bytes_stored += bytes_stored;
+            self.gathered.counts.bytes_read += content.as_ref().map_or(0, |content| content.bytes);
+            let key = ItemKey::of(&id);
+            drafts.push(Draft::captured(key, container, summary, properties, content, known.as_deref()));
+            ids.push(id);
+        }
+        drop(large);
+        self.learn_packs(&drafts).await?;
+        for (id, draft) in ids.iter().zip(drafts) {
+            self.recorder.item(id, &draft);
+            self.gathered.put(draft);
+        }
+        Ok(())
+    }
+
+    async fn end_page(&mut self, container: ContainerId, cursor: CursorUpdate) -> Result<(), TaskError> {
+        let walk_is_over = matches!(cursor, CursorUpdate::Done(_));
+        if walk_is_over && self.full_walks.remove(&container) {
+            // What the walk met must be committed before what it did not meet can be told.
+            self.flush().await?;
+            self.close_unmet(container).await?;
+        }
+        self.recorder.cursor(container, &cursor);
+        self.gathered.cursor(container, cursor);
+        let agent = &self.backup.workshop.agent;
+        let due = self.gathered.len() >= agent.commit_items
+            || self.committed_at.elapsed() >= Duration::from_secs(agent.commit_s);
+        if due { self.flush().await } else { Ok(()) }
+    }
+
+    async fn close_unmet(&mut self, container: ContainerId) -> Result<(), TaskError> {
+        let (chain, point) = (self.backup.chain, self.backup.point);
+        loop {
+            let keys = self
+                .backup
+                .workshop
+                .db
+                .run("find items that are gone", move |conn| {
+                    catalog::items::unmet(conn, chain, point, container, CLOSE_AT_ONCE)
+                })
+                .await?;
+            if keys.is_empty() {
+                return Ok(());
+            }
+            self.end_items(container, keys).await?;
+        }
+    }
+
+    /// Ends everything that a container held, because the container is gone.
+    pub async fn close_container(&mut self, container: ContainerId) -> Result<(), TaskError> {
+        let chain = self.backup.chain;
+        loop {
+            let db = &self.backup.workshop.db;
+            let held = db.run("find items of a container that is gone", move |conn| {
+                catalog::items::held(conn, chain, container, CLOSE_AT_ONCE)
+            });
+            let keys = held.await?;
+            if keys.is_empty() {
+                return Ok(());
+            }
+            self.end_items(container, keys).await?;
+        }
+    }
+
+    async fn end_items(&mut self, container: ContainerId, keys: Vec<ItemKey>) -> Result<(), TaskError> {
+        for key in keys {
+            self.recorder.item_gone(key);
+            self.gathered.remove_from(container, key);
+        }
+        self.flush().await
+    }
+
+    /// Makes content durable, then commits everything gathered in one transaction.
+    pub async fn flush(&mut self) -> Result<(), TaskError> {
+        self.committed_at = Instant::now();
+        let gathered = std::mem::take(&mut self.gathered);
+        if gathered.is_empty() && !self.recorder.has_news() {
+            return Ok(());
+        }
+        // A page without changes moves a cursor; that alone is not worth a pack.
+        if self.recorder.has_news() {
+            self.recorder.write_to(&mut self.packer);
+        }
+        let flushed = self.packer.flush().await?;
+        let (lease, chain, point) = (self.backup.control.lease(), self.backup.chain, self.backup.point);
+        let (storage, writer) = (self.storage.id, self.storage.writer);
+        let resolve = self.had_issues;
+        self.had_issues |= !gathered.issues.is_empty();
+        let committed = self.backup.workshop.db.transaction::<_, Refusal, _>("commit a page", move |conn| {
+            queue::assert_held(conn, &lease).map_err(TxError::widen)?;
+            if gathered.has_versions() {
+                queue::made_progress_in(conn, &lease)?;
+            }
+            let packs = repository::commit(conn, storage, writer, &flushed).map_err(TxError::widen)?;
+            Ok(gathered.write(conn, chain, point, &packs, resolve)?)
+        });
+        let counts = committed.await?;
+        self.n_items = (self.n_items + counts.added).saturating_sub(counts.removed);
+        self.total.add(&counts);
+        Ok(())
+    }
+
+    /// Ends the backup: seals the point and finishes the task in one transaction.
+    pub async fn seal(mut self) -> Result<Done, TaskError> {
+        self.flush().await?;
+        let (lease, chain, point) = (self.backup.control.lease(), self.backup.chain, self.backup.point);
+        let db = self.backup.workshop.db.clone();
+        let n_issues = db.run("count issues", move |conn| catalog::items::issue_count(conn, chain)).await?;
+        if self.recorder.wrote_something() {
+            self.recorder.point_seal(&self.total, self.n_items, n_issues);
+            self.recorder.write_to(&mut self.packer);
+        }
+        let flushed = self.packer.flush().await?;
+        let (storage, writer, total) = (self.storage.id, self.storage.writer, self.total);
+        let sealing = db.transaction::<_, Refusal, _>("seal a restore point", move |conn| {
+            queue::assert_held(conn, &lease).map_err(TxError::widen)?;
+            repository::commit(conn, storage, writer, &flushed).map_err(TxError::widen)?;
+            catalog::points::seal(conn, chain, point, n_issues)?;
+            let result = report(point.get(), &total, n_issues).to_string();
+            queue::finish_in(conn, &lease, &Outcome::Succeeded { result, n_issues }).map_err(TxError::widen)
+        });
+        sealing.await?;
+        Ok(Done::Recorded)
+    }
+}
+
+fn report(point: u32, total: &PointCounts, n_issues: u64) -> serde_json::Value {
+    json!({
+        "point": point,
+        "added": total.added,
+        "changed": total.changed,
+        "removed": total.removed,
+        "issues": n_issues,
+        "bytes_read": total.bytes_read,
+        "bytes_stored": total.bytes_stored,
+    })
+}

@@ -1,0 +1,268 @@
+//! What goes into one commit, merged so that each item stands in it once.
+
+use std::collections::HashMap;
+
+use crate::catalog::{
+    ContentRef, CursorUpdate, ItemIssue, NewVersion, PointCounts, VersionRow, containers, items, points,
+};
+use crate::db::{Conn, QueryResult};
+use crate::features::Summary;
+use crate::ids::{BlobId, ChainId, ContainerId, ItemKey, PackId, PointNumber};
+use crate::repository::{Location, PackIds, StoredContent};
+
+/// Where a blob is: in a pack of this commit, or where an earlier commit put it.
+#[derive(Clone, Copy, Debug)]
+pub enum Place {
+    New(Location),
+    Known(ContentRef),
+}
+
+impl Place {
+    fn resolve(self, packs: &PackIds) -> ContentRef {
+        match self {
+            Self::New(location) => ContentRef {
+                pack: packs.get(location.pack).expect("a commit writes every pack that its rows name"),
+                blob: location.blob,
+            },
+            Self::Known(content) => content,
+        }
+    }
+}
+
+/// A version whose packs have no row yet.
+#[derive(Clone, Debug)]
+pub struct Draft {
+    pub key: ItemKey,
+    pub container: ContainerId,
+    pub summary: Summary,
+    pub bytes: u64,
+    pub properties: Place,
+    pub content: Option<Place>,
+    pub refs: Vec<BlobId>,
+}
+
+impl Draft {
+    /// What was just read; content that was not read again is the known version's.
+    pub fn captured(
+        key: ItemKey,
+        container: ContainerId,
+        summary: Summary,
+        properties: Location,
+        content: Option<StoredContent>,
+        known: Option<&VersionRow>,
+    ) -> Self {
+        let (content, refs, bytes) = match (content, known) {
+            (Some(stored), _) => (Some(Place::New(stored.location)), stored.refs, stored.bytes),
+            (None, Some(known)) => {
+                let version = &known.version;
+                (version.content.map(Place::Known), version.refs.clone(), version.bytes)
+            }
+            (None, None) => (None, Vec::new(), 0),
+        };
+        Self { key, container, summary, bytes, properties: Place::New(properties), content, refs }
+    }
+
+    /// A known version, in another container.
+    pub fn moved(known: &NewVersion, container: ContainerId) -> Self {
+        Self {
+            key: known.key,
+            container,
+            summary: Summary {
+                kind: known.kind,
+                flags: known.flags,
+                change_tag: known.change_tag,
+                name: known.name.clone(),
+                party: known.party.clone(),
+                time: known.time,
+            },
+            bytes: known.bytes,
+            properties: Place::Known(known.properties),
+            content: known.content.map(Place::Known),
+            refs: known.refs.clone(),
+        }
+    }
+
+    /// The packs of earlier commits that this version refers to.
+    pub fn known_packs(&self) -> impl Iterator<Item = PackId> + '_ {
+        [Some(self.properties), self.content].into_iter().flatten().filter_map(|place| match place {
+            Place::New(_) => None,
+            Place::Known(content) => Some(content.pack),
+        })
+    }
+
+    fn resolve(&self, packs: &PackIds) -> NewVersion {
+        NewVersion {
+            key: self.key,
+            container: self.container,
+            kind: self.summary.kind,
+            flags: self.summary.flags,
+            change_tag: self.summary.change_tag,
+            name: self.summary.name.clone(),
+            party: self.summary.party.clone(),
+            time: self.summary.time,
+            bytes: self.bytes,
+            properties: self.properties.resolve(packs),
+            content: self.content.map(|place| place.resolve(packs)),
+            refs: self.refs.clone(),
+        }
+    }
+}
+
+#[derive(Debug)]
+enum Op {
+    Put(Box<Draft>),
+    RemoveFrom(ContainerId),
+    Remove,
+}
+
+/// Rows for one transaction. The last word on an item counts, as Graph's delta rules say.
+#[derive(Debug, Default)]
+pub struct Gathered {
+    ops: HashMap<ItemKey, Op>,
+    cursors: Vec<(ContainerId, CursorUpdate)>,
+    pub met: Vec<ItemKey>,
+    pub issues: Vec<ItemIssue>,
+    pub counts: PointCounts,
+}
+
+impl Gathered {
+    pub fn put(&mut self, draft: Draft) {
+        self.ops.insert(draft.key, Op::Put(Box::new(draft)));
+    }
+
+    /// The item left this container. It may have arrived in another one before: then that stands.
+    pub fn remove_from(&mut self, container: ContainerId, key: ItemKey) {
+        let op = match self.ops.get(&key) {
+            Some(Op::Put(draft)) if draft.container != container => return,
+            Some(Op::Put(_) | Op::Remove) => Op::Remove,
+            Some(Op::RemoveFrom(other)) if *other != container => Op::Remove,
+            Some(Op::RemoveFrom(_)) | None => Op::RemoveFrom(container),
+        };
+        self.ops.insert(key, op);
+    }
+
+    /// The item is nowhere any more.
+    pub fn remove(&mut self, key: ItemKey) {
+        self.ops.insert(key, Op::Remove);
+    }
+
+    pub fn cursor(&mut self, container: ContainerId, update: CursorUpdate) {
+        self.cursors.push((container, update));
+    }
+
+    pub fn len(&self) -> usize {
+        self.ops.len() + self.met.len() + self.issues.len()
+    }
+
+    /// Whether items were written or ended: an attempt that only repeats a walk does not count as progress.
+    pub fn has_versions(&self) -> bool {
+        !self.ops.is_empty()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0 && self.cursors.is_empty()
+    }
+
+    /// Writes all of it. Called inside the committing transaction, possibly more than once.
+    pub fn write(
+        &self,
+        conn: &mut Conn,
+        chain: ChainId,
+        point: PointNumber,
+        packs: &PackIds,
+        resolve_issues: bool,
+    ) -> QueryResult<PointCounts> {
+        if packs.committed_before {
+            return Ok(PointCounts::default());
+        }
+        let mut versions = Vec::new();
+        let mut leaving: HashMap<Option<ContainerId>, Vec<ItemKey>> = HashMap::new();
+        for (key, op) in &self.ops {
+            match op {
+                Op::Put(draft) => versions.push(draft.resolve(packs)),
+                Op::RemoveFrom(container) => leaving.entry(Some(*container)).or_default().push(*key),
+                Op::Remove => leaving.entry(None).or_default().push(*key),
+            }
+        }
+        // In key order, so that neighbouring rows of the index are written together.
+        versions.sort_unstable_by_key(|version| version.key);
+        let mut counts = self.counts;
+        let written = items::put(conn, chain, point, point, &versions)?;
+        counts.added += written.added;
+        counts.changed += written.changed;
+        for (container, keys) in &leaving {
+            counts.removed += items::remove(conn, chain, point, *container, keys)?;
+        }
+        items::met(conn, chain, point, &self.met)?;
+        if resolve_issues {
+            let settled: Vec<ItemKey> = self.ops.keys().copied().collect();
+            items::resolve_issues(conn, chain, &settled)?;
+        }
+        items::put_issues(conn, chain, point, &self.issues)?;
+        points::add_counts(conn, chain, point, &counts)?;
+        for (container, update) in &self.cursors {
+            containers::move_cursor(conn, *container, update)?;
+        }
+        Ok(counts)
+    }
+}
+
+impl PointCounts {
+    /// Adds what another commit did.
+    pub(super) fn add(&mut self, more: &Self) {
+        self.added += more.added;
+        self.changed += more.changed;
+        self.removed += more.removed;
+        self.bytes_read += more.bytes_read;
+        self.bytes_stored += more.bytes_stored;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const A: ContainerId = ContainerId::new(1);
+    const B: ContainerId = ContainerId::new(2);
+
+    fn draft(container: ContainerId) -> Draft {
+        let blob = BlobId::from_bytes([0; 16]);
+        let place = Place::Known(ContentRef { pack: PackId::new(1), blob });
+        let summary = Summary {
+            kind: 1,
+            flags: 0,
+            change_tag: 0,
+            name: String::new(),
+            party: String::new(),
+            time: chrono::DateTime::UNIX_EPOCH,
+        };
+        let key = ItemKey::of("item");
+        Draft { key, container, summary, bytes: 0, properties: place, content: None, refs: Vec::new() }
+    }
+
+    #[test]
+    fn an_item_that_moved_survives_in_whatever_order_the_folders_report_it() {
+        let key = ItemKey::of("item");
+        let mut arrived_first = Gathered::default();
+        arrived_first.put(draft(B));
+        arrived_first.remove_from(A, key);
+        let mut left_first = Gathered::default();
+        left_first.remove_from(A, key);
+        left_first.put(draft(B));
+
+        for gathered in [arrived_first, left_first] {
+            assert!(matches!(&gathered.ops[&key], Op::Put(draft) if draft.container == B));
+        }
+    }
+
+    #[test]
+    fn an_item_that_came_and_went_is_removed_wherever_it_was() {
+        let key = ItemKey::of("item");
+        let mut gathered = Gathered::default();
+        gathered.remove_from(A, key);
+        gathered.put(draft(B));
+        gathered.remove_from(B, key);
+
+        assert!(matches!(gathered.ops[&key], Op::Remove));
+    }
+}

@@ -1,0 +1,163 @@
+//! The one backup loop, for every feature.
+//!
+//! A walk (`walk`) turns containers and their changes into a stream of events; items are captured concurrently but
+//! their events keep the order of the walk. The ledger (`ledger`) stores content, gathers what belongs into one commit
+//! and commits it with the cursor that stands behind it. Interrupted at any point, the next attempt continues from the
+//! last committed page.
+
+mod containers;
+mod ledger;
+mod records;
+mod walk;
+
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use serde_json::json;
+use tokio::sync::mpsc;
+
+use self::ledger::Ledger;
+use self::walk::{Event, Walker};
+use super::task::{Control, Done, TaskError};
+use super::workshop::{Subject, Workshop};
+use crate::catalog::{self, Container};
+use crate::features::{self, Feature, WalkError};
+use crate::ids::{ChainId, PointNumber};
+use crate::queue::Progress;
+use crate::queue::work::BackupWork;
+
+/// Captured items on their way to the ledger. Each may hold a message in memory, so this bounds memory.
+const EVENTS_AHEAD: usize = 4;
+const REPORT_EVERY: Duration = Duration::from_millis(500);
+/// Events that the ledger stores together: enough for one look-up of many blobs, few enough for memory.
+const STORED_TOGETHER: usize = 32;
+
+/// What one attempt at a backup works on.
+struct Backup<'a> {
+    workshop: &'a Workshop,
+    control: &'a Control,
+    feature: &'static dyn Feature,
+    subject: &'a Subject,
+    chain: ChainId,
+    point: PointNumber,
+}
+
+/// Backs up one feature of one resource: brings its open point up to now and seals it.
+pub async fn run(workshop: &Workshop, control: &Control) -> Result<Done, TaskError> {
+    let work: BackupWork = control.work()?;
+    let feature = features::find(work.feature.as_str())
+        .ok_or_else(|| TaskError::permanent(format!("this version of kodo has no feature \"{}\"", work.feature)))?;
+    let subject = workshop.subject(work.resource).await?;
+    let storage = workshop.storage(work.storage).await?;
+    let (chain, point) = open(workshop, control, &work).await?;
+    let backup = Backup { workshop, control, feature, subject: &subject, chain, point };
+    let mut ledger = Ledger::open(&backup, &storage, work.feature.as_str()).await?;
+    match backup.drive(&mut ledger).await {
+        Ok(()) => ledger.seal().await,
+        Err(End::NotApplicable(reason)) => {
+            ledger.flush().await?;
+            workshop.not_applicable(control.lease(), chain, reason.clone()).await?;
+            Ok(Done::new(json!({ "not_applicable": reason }), 0))
+        }
+        Err(End::Task(err)) => {
+            // What was captured so far is worth keeping: the next attempt continues behind it.
+            if let Err(late) = ledger.flush().await {
+                tracing::debug!(error = %late, "the last pages of an interrupted backup were not committed");
+            }
+            Err(err)
+        }
+    }
+}
+
+/// Why the walk ended early.
+enum End {
+    NotApplicable(String),
+    Task(TaskError),
+}
+
+impl<E: Into<TaskError>> From<E> for End {
+    fn from(err: E) -> Self {
+        Self::Task(err.into())
+    }
+}
+
+impl End {
+    fn of(err: WalkError) -> Self {
+        match err {
+            WalkError::NotApplicable(reason) => Self::NotApplicable(reason),
+            other => Self::Task(other.into()),
+        }
+    }
+}
+
+async fn open(workshop: &Workshop, control: &Control, work: &BackupWork) -> Result<(ChainId, PointNumber), TaskError> {
+    let key = catalog::ChainKey { resource: work.resource, feature: work.feature.clone(), storage: work.storage };
+    let (lease, run, task) = (control.lease(), control.task.run, control.task.id);
+    let opened = workshop.db.transaction("open a restore point", move |conn| {
+        crate::queue::assert_held(conn, &lease)?;
+        let chain = catalog::points::open_chain(conn, &key)?.id;
+        let point = catalog::points::open_point(conn, chain, run, task)?;
+        Ok((chain, point))
+    });
+    Ok(opened.await?)
+}
+
+impl Backup<'_> {
+    async fn drive(&self, ledger: &mut Ledger<'_>) -> Result<(), End> {
+        self.say("listing folders", 0, None).await?;
+        let containers = containers::refresh(self, ledger).await?;
+        let expected = containers::expected_items(&containers);
+        let walker = Walker::new(self, containers.iter().map(|(container, _)| container.clone()).collect());
+        let (events, mut arriving) = mpsc::channel(EVENTS_AHEAD);
+        let producer = async {
+            let mut stream = std::pin::pin!(walker.events());
+            while let Some(event) = stream.next().await {
+                let failed = event.is_err();
+                if events.send(event).await.is_err() || failed {
+                    break;
+                }
+            }
+            drop(events);
+        };
+        let consumer = async {
+            let mut reported = tokio::time::Instant::now();
+            let mut batch = Vec::with_capacity(STORED_TOGETHER);
+            while arriving.recv_many(&mut batch, STORED_TOGETHER).await > 0 {
+                ledger.take(batch.drain(..).collect::<Result<Vec<Event>, End>>()?).await?;
+                if reported.elapsed() >= REPORT_EVERY {
+                    reported = tokio::time::Instant::now();
+                    self.say_progress(ledger, expected).await?;
+                }
+            }
+            ledger.flush().await?;
+            self.say_progress(ledger, expected).await?;
+            Ok(())
+        };
+        let mut consumer = std::pin::pin!(consumer);
+        // The consumer may end first, with an error: then the producer, and every request it has in flight, is dropped.
+        tokio::select! {
+            biased;
+            ended = &mut consumer => ended,
+            () = producer => consumer.await,
+        }
+    }
+
+    async fn say_progress(&self, ledger: &Ledger<'_>, expected: Option<u64>) -> Result<(), TaskError> {
+        let progress = Progress {
+            phase: ledger.phase().to_owned(),
+            items_done: ledger.items_seen(),
+            items_total: expected,
+            bytes_done: ledger.bytes_read(),
+            waits_for: self.subject.waits_for(),
+        };
+        self.control.report(progress).await
+    }
+
+    async fn say(&self, phase: &str, items_done: u64, items_total: Option<u64>) -> Result<(), TaskError> {
+        let progress = Progress { phase: phase.to_owned(), items_done, items_total, ..Progress::default() };
+        self.control.report(progress).await
+    }
+}
+
+/// A container with the number of items the service counts in it.
+type Counted = (Container, Option<u64>);

@@ -1,0 +1,260 @@
+//! From containers to a stream of captured items, in the order in which the service reported them.
+
+use std::collections::HashMap;
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use futures_util::stream::{self, Stream, StreamExt};
+
+use super::{Backup, End};
+use crate::catalog::{self, Container, CursorUpdate, VersionRow};
+use crate::features::{
+    CaptureError, Captured, Change, Cursor, KnownVersion, Need, Next, RemoteItem, Source, Walk, WalkError,
+};
+use crate::graph::GraphError;
+use crate::ids::{ContainerId, ItemKey};
+
+/// Issues of earlier runs that one page of retries takes up.
+const ISSUES_PAGE: u32 = 200;
+
+/// One thing that the walk found out, ready to be stored.
+pub enum Event {
+    /// A full walk of this container begins.
+    FullWalk {
+        container: ContainerId,
+    },
+    Captured(Box<Arrival>),
+    /// Nothing about the item was read: it is as it was, or only moved here.
+    Unchanged {
+        container: ContainerId,
+        id: String,
+        known: Box<VersionRow>,
+    },
+    Removed {
+        container: ContainerId,
+        key: ItemKey,
+    },
+    /// Gone between the report and the read: removed from wherever it was.
+    Gone {
+        key: ItemKey,
+    },
+    Failed {
+        container: ContainerId,
+        id: String,
+        name: String,
+        reason: &'static str,
+        message: String,
+    },
+    /// Everything before this cursor stands before this event.
+    PageEnd {
+        container: ContainerId,
+        name: Arc<str>,
+        cursor: CursorUpdate,
+    },
+    /// The container vanished in mid-walk; the next listing of containers will say so.
+    Abandoned,
+}
+
+/// A version that was read anew.
+pub struct Arrival {
+    pub container: ContainerId,
+    pub id: String,
+    pub captured: Captured,
+    pub known: Option<Box<VersionRow>>,
+}
+
+/// Work that keeps its place in the order while captures overlap.
+enum Step {
+    Say(Event),
+    Capture { container: ContainerId, item: RemoteItem, need: Need, known: Option<Box<VersionRow>> },
+}
+
+pub struct Walker<'a> {
+    backup: &'a Backup<'a>,
+    containers: Vec<Container>,
+}
+
+/// Where the walk stands between two pages.
+struct Position {
+    containers: VecDeque<Container>,
+    current: Option<(Container, Walk)>,
+    issues: IssueRetries,
+}
+
+enum IssueRetries {
+    After(Option<ItemKey>),
+    Over,
+}
+
+impl<'a> Walker<'a> {
+    pub fn new(backup: &'a Backup<'a>, containers: Vec<Container>) -> Self {
+        Self { backup, containers }
+    }
+
+    /// The events of a whole backup; ends after the first error.
+    pub fn events(&self) -> impl Stream<Item = Result<Event, End>> + '_ {
+        let at_once = self.backup.workshop.agent.items_at_once;
+        let position = Position {
+            containers: self.containers.iter().cloned().collect(),
+            current: None,
+            issues: IssueRetries::After(None),
+        };
+        stream::unfold(Some(position), move |position| async move {
+            let mut position = position?;
+            match self.next_steps(&mut position).await {
+                Ok(Some(steps)) => Some((stream::iter(steps.into_iter().map(Ok).collect::<Vec<_>>()), Some(position))),
+                Ok(None) => None,
+                Err(err) => Some((stream::iter(vec![Err(err)]), None)),
+            }
+        })
+        .flatten()
+        .map(move |step| async move {
+            match step? {
+                Step::Say(event) => Ok(event),
+                Step::Capture { container, item, need, known } => self.capture(container, item, need, known).await,
+            }
+        })
+        .buffered(at_once)
+    }
+
+    /// The next page of the walk; `None` at its end.
+    async fn next_steps(&self, position: &mut Position) -> Result<Option<Vec<Step>>, End> {
+        if let IssueRetries::After(after) = position.issues {
+            let (steps, last) = self.issue_retries(after).await?;
+            position.issues = last.map_or(IssueRetries::Over, |last| IssueRetries::After(Some(last)));
+            return Ok(Some(steps));
+        }
+        let (container, walk) = match position.current.take() {
+            Some(current) => current,
+            None => match position.containers.pop_front() {
+                None => return Ok(None),
+                Some(container) => {
+                    let walk = first_walk(&container);
+                    (container, walk)
+                }
+            },
+        };
+        match self.backup.feature.page(self.source(), &container.graph_id, &walk).await {
+            Ok(page) => {
+                let mut steps = Vec::with_capacity(page.changes.len() + 2);
+                if walk == Walk::Start {
+                    steps.push(Step::Say(Event::FullWalk { container: container.id }));
+                }
+                self.plan(&container, page.changes, &mut steps).await?;
+                let cursor = match page.next {
+                    Next::Page(cursor) => {
+                        position.current = Some((container.clone(), Walk::Resume(cursor.clone())));
+                        CursorUpdate::Resume(cursor.0)
+                    }
+                    Next::Done(cursor) => CursorUpdate::Done(cursor.0),
+                };
+                let name = container.name.as_str().into();
+                steps.push(Step::Say(Event::PageEnd { container: container.id, name, cursor }));
+                Ok(Some(steps))
+            }
+            Err(WalkError::Expired) if walk != Walk::Start => {
+                tracing::info!(container = %container.id, "the delta token has expired; the container is walked whole");
+                position.current = Some((container, Walk::Start));
+                Ok(Some(Vec::new()))
+            }
+            Err(WalkError::Graph(GraphError::NotFound { .. })) => Ok(Some(vec![Step::Say(Event::Abandoned)])),
+            Err(err) => Err(End::of(err)),
+        }
+    }
+
+    /// Decides what must be read of each change, against what the catalog holds.
+    async fn plan(&self, container: &Container, changes: Vec<Change>, steps: &mut Vec<Step>) -> Result<(), End> {
+        let keys: Vec<ItemKey> = changes
+            .iter()
+            .filter_map(|change| match change {
+                Change::Present(item) => Some(ItemKey::of(&item.id)),
+                Change::Removed { .. } => None,
+            })
+            .collect();
+        let mut known = self.known(keys).await?;
+        for change in changes {
+            steps.push(match change {
+                Change::Removed { id } => Step::Say(Event::Removed { container: container.id, key: ItemKey::of(&id) }),
+                Change::Present(item) => {
+                    let known = known.remove(&ItemKey::of(&item.id));
+                    self.decide(container.id, item, known)
+                }
+            });
+        }
+        Ok(())
+    }
+
+    fn decide(&self, container: ContainerId, item: RemoteItem, known: Option<VersionRow>) -> Step {
+        let before = known.as_ref().map(|row| KnownVersion {
+            change_tag: row.version.change_tag,
+            flags: row.version.flags,
+            has_content: row.version.content.is_some(),
+        });
+        match (self.backup.feature.need(&item, before.as_ref()), known) {
+            (Need::Nothing, Some(known)) => {
+                Step::Say(Event::Unchanged { container, id: item.id, known: Box::new(known) })
+            }
+            (Need::Properties, Some(known)) => {
+                Step::Capture { container, item, need: Need::Properties, known: Some(Box::new(known)) }
+            }
+            (_, known) => Step::Capture { container, item, need: Need::Everything, known: known.map(Box::new) },
+        }
+    }
+
+    async fn known(&self, keys: Vec<ItemKey>) -> Result<HashMap<ItemKey, VersionRow>, End> {
+        let chain = self.backup.chain;
+        if keys.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let found =
+            self.backup.workshop.db.run("look up items", move |conn| catalog::items::newest(conn, chain, &keys));
+        Ok(found.await?)
+    }
+
+    /// Items that failed in an earlier run: no delta token will report them again.
+    async fn issue_retries(&self, after: Option<ItemKey>) -> Result<(Vec<Step>, Option<ItemKey>), End> {
+        let chain = self.backup.chain;
+        let db = &self.backup.workshop.db;
+        let open = db.run("read issues", move |conn| catalog::items::issues(conn, chain, after, ISSUES_PAGE)).await?;
+        let last = (open.len() == ISSUES_PAGE as usize)
+            .then(|| open.last().map(|issue| ItemKey::of(&issue.issue.graph_id)))
+            .flatten();
+        let steps = open.into_iter().map(|open| Step::Capture {
+            container: open.issue.container,
+            item: RemoteItem { id: open.issue.graph_id, properties: None },
+            need: Need::Everything,
+            known: None,
+        });
+        Ok((steps.collect(), last))
+    }
+
+    async fn capture(
+        &self,
+        container: ContainerId,
+        item: RemoteItem,
+        need: Need,
+        known: Option<Box<VersionRow>>,
+    ) -> Result<Event, End> {
+        match self.backup.feature.capture(self.source(), &item, need).await {
+            Ok(captured) => Ok(Event::Captured(Box::new(Arrival { container, id: item.id, captured, known }))),
+            Err(CaptureError::Gone) => Ok(Event::Gone { key: ItemKey::of(&item.id) }),
+            Err(CaptureError::Item { reason, message }) => {
+                let name = known.map_or_else(String::new, |known| known.version.name);
+                Ok(Event::Failed { container, id: item.id, name, reason, message })
+            }
+            Err(CaptureError::Graph(err)) => Err(End::from(err)),
+        }
+    }
+
+    fn source(&self) -> Source<'_> {
+        self.backup.subject.source()
+    }
+}
+
+fn first_walk(container: &Container) -> Walk {
+    match (&container.cursors.resume, &container.cursors.since) {
+        (Some(page), _) => Walk::Resume(Cursor(page.clone())),
+        (None, Some(token)) => Walk::Since(Cursor(token.clone())),
+        (None, None) => Walk::Start,
+    }
+}

@@ -1,0 +1,334 @@
+//! Brings items of a restore point back to Microsoft 365.
+//!
+//! Folder by folder: the target's folder is found or created, what it holds already is listed once, and the items that
+//! are missing are created. Outcomes are committed as they happen; an attempt that was interrupted finds its own
+//! markers on the target, so a second one creates nothing twice.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::stream;
+use serde_json::json;
+use tokio::time::Instant;
+
+use super::task::{Control, Done, TaskError};
+use super::workshop::{OpenStorage, Subject, Workshop};
+use crate::backends::BackendError;
+use crate::catalog::items::After;
+use crate::catalog::{self, Container, Outcome, OutcomeRow, VersionRow, containers, items, outcomes};
+use crate::features::{self, Existing, Feature, PathStep, RestoreError, Restored, StoredItem};
+use crate::ids::{ContainerId, ItemKey};
+use crate::queue::work::{RestoreSelection, RestoreWork};
+use crate::queue::{self, Progress};
+use crate::repository::{Reader, StoreError};
+
+const CONTAINERS_MAX: u32 = 50_000;
+/// Items read from the catalog at once, and outcomes in one commit.
+const PAGE_ITEMS: u32 = 100;
+/// Exchange takes no message above 150 MiB.
+const CONTENT_BYTES_MAX: u64 = 160 << 20;
+const REPORT_EVERY: Duration = Duration::from_millis(500);
+/// Containers nested deeper than this are not Exchange's (its limit is 300) but a damaged catalog's.
+const DEPTH_MAX: usize = 400;
+
+struct Restoration<'a> {
+    workshop: &'a Workshop,
+    control: &'a Control,
+    work: RestoreWork,
+    feature: &'static dyn Feature,
+    target: Subject,
+    reader: Reader,
+    items_total: u64,
+    items_done: u64,
+    bytes_done: u64,
+    reported: Instant,
+}
+
+pub async fn run(workshop: &Workshop, control: &Control) -> Result<Done, TaskError> {
+    let work: RestoreWork = control.work()?;
+    let (chain_id, point) = (work.chain, work.point);
+    let chain = workshop.db.run("read a chain", move |conn| catalog::points::chain(conn, chain_id)).await?;
+    let chain = chain.ok_or_else(|| TaskError::permanent(format!("chain {chain_id} does not exist any more")))?;
+    let feature = features::find(chain.key.feature.as_str()).ok_or_else(|| {
+        TaskError::permanent(format!("this version of kodo has no feature \"{}\"", chain.key.feature))
+    })?;
+    let storage = workshop.storage(chain.key.storage).await?;
+    let target = workshop.subject(work.target_resource).await?;
+    let tree = workshop
+        .db
+        .run("read containers", move |conn| containers::as_of(conn, chain_id, point, CONTAINERS_MAX))
+        .await?;
+    let restoration = Restoration {
+        workshop,
+        control,
+        work,
+        feature,
+        target,
+        reader: reader(workshop, &storage),
+        items_total: 0,
+        items_done: 0,
+        bytes_done: 0,
+        reported: Instant::now(),
+    };
+    restoration.drive(&tree).await
+}
+
+fn reader(workshop: &Workshop, storage: &OpenStorage) -> Reader {
+    storage.store.reader(workshop.db.clone())
+}
+
+impl Restoration<'_> {
+    async fn drive(mut self, tree: &[Container]) -> Result<Done, TaskError> {
+        let by_id: HashMap<ContainerId, &Container> = tree.iter().map(|container| (container.id, container)).collect();
+        self.items_total = self.count(tree).await?;
+        for container in tree {
+            self.container(container, &by_id).await?;
+        }
+        self.report("done").await?;
+        let restore = self.work.restore;
+        let counts = self.workshop.db.run("count outcomes", move |conn| outcomes::counts(conn, restore)).await?;
+        let result = json!({
+            "created": counts.created,
+            "skipped": counts.skipped,
+            "failed": counts.failed,
+            "bytes": counts.bytes,
+        });
+        Ok(Done::new(result, counts.failed))
+    }
+
+    async fn count(&self, tree: &[Container]) -> Result<u64, TaskError> {
+        if let Some(RestoreSelection { containers, items }) = &self.work.selection
+            && containers.is_empty()
+        {
+            return Ok(items.len() as u64);
+        }
+        let (chain, point) = (self.work.chain, self.work.point);
+        let wanted: Vec<ContainerId> =
+            tree.iter().map(|container| container.id).filter(|id| self.takes_all_of(*id)).collect();
+        let counted = self.workshop.db.run("count items", move |conn| {
+            wanted.iter().try_fold(0, |sum, id| Ok(sum + items::count(conn, chain, point, *id)?.0))
+        });
+        Ok(counted.await?)
+    }
+
+    fn takes_all_of(&self, container: ContainerId) -> bool {
+        self.work.selection.as_ref().is_none_or(|selection| selection.containers.contains(&container))
+    }
+
+    async fn container(
+        &mut self,
+        container: &Container,
+        by_id: &HashMap<ContainerId, &Container>,
+    ) -> Result<(), TaskError> {
+        let mut after = None;
+        let mut place: Option<(String, Existing)> = None;
+        loop {
+            let page = self.page(container.id, after).await?;
+            let full = page.len() == PAGE_ITEMS as usize;
+            after = page.last().map(|row| After { time: row.version.time, key: row.version.key });
+            let page = self.wanted(container.id, page);
+            // An empty folder comes back too, unless nobody asked for the whole folder.
+            let worth_creating = !page.is_empty() || self.takes_all_of(container.id);
+            if place.is_none() && worth_creating {
+                place = Some(self.open(container, by_id).await?);
+            }
+            if let Some((target, existing)) = &place {
+                let (target, existing) = (target.clone(), existing);
+                self.restore_page(&target, existing, page).await?;
+            }
+            if !full {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn page(&self, container: ContainerId, after: Option<After>) -> Result<Vec<VersionRow>, TaskError> {
+        let (chain, point) = (self.work.chain, self.work.point);
+        let rows = self
+            .workshop
+            .db
+            .run("read items to restore", move |conn| items::browse(conn, chain, point, container, after, PAGE_ITEMS));
+        Ok(rows.await?)
+    }
+
+    fn wanted(&self, container: ContainerId, page: Vec<VersionRow>) -> Vec<VersionRow> {
+        match &self.work.selection {
+            Some(selection) if !selection.containers.contains(&container) => {
+                page.into_iter().filter(|row| selection.items.contains(&row.version.key)).collect()
+            }
+            _ => page,
+        }
+    }
+
+    async fn open(
+        &self,
+        container: &Container,
+        by_id: &HashMap<ContainerId, &Container>,
+    ) -> Result<(String, Existing), TaskError> {
+        let path = path_of(container, by_id, self.work.target_folder.as_deref());
+        let target = self.feature.open_container(self.target.source(), &path).await?;
+        let existing = self.feature.existing(self.target.source(), &target).await?;
+        Ok((target, existing))
+    }
+
+    async fn restore_page(
+        &mut self,
+        target: &str,
+        existing: &Existing,
+        page: Vec<VersionRow>,
+    ) -> Result<(), TaskError> {
+        let (restore, chain) = (self.work.restore, self.work.chain);
+        let keys: Vec<ItemKey> = page.iter().map(|row| row.version.key).collect();
+        let n_page = page.len() as u64;
+        let db = &self.workshop.db;
+        let settled = db.run("read outcomes", move |conn| outcomes::settled(conn, restore, chain, &keys)).await?;
+        let todo: Vec<VersionRow> = page.into_iter().filter(|row| !settled.contains(&row.version.key)).collect();
+        self.items_done += n_page - todo.len() as u64;
+        let this = &*self;
+        let mut ended = stream::iter(todo)
+            .map(|row| async move { this.item(target, existing, &row).await })
+            .buffer_unordered(this.workshop.agent.items_at_once);
+        let mut rows = Vec::new();
+        let mut stopped = None;
+        while let Some(outcome) = ended.next().await {
+            match outcome {
+                Ok(row) => rows.push(row),
+                // Items in flight beside the failed one may have been created: their outcomes are kept.
+                Err(err) => stopped = stopped.or(Some(err)),
+            }
+        }
+        drop(ended);
+        self.commit(rows).await?;
+        match stopped {
+            Some(err) => Err(err),
+            None if self.reported.elapsed() >= REPORT_EVERY => self.report("restoring").await,
+            None => Ok(()),
+        }
+    }
+
+    async fn item(&self, target: &str, existing: &Existing, row: &VersionRow) -> Result<OutcomeRow, TaskError> {
+        let version = &row.version;
+        let outcome =
+            |outcome, remark, bytes| OutcomeRow { chain: self.work.chain, key: version.key, outcome, remark, bytes };
+        let stored = match self.read(row).await {
+            Ok(stored) => stored,
+            Err(err) if is_damage(&err) => return Ok(outcome(Outcome::Failed, Some(err.to_string()), 0)),
+            Err(err) => return Err(err.into()),
+        };
+        match self.feature.restore(self.target.source(), target, &stored, existing).await {
+            Ok(Restored::Created { remarks }) => {
+                let remark = (!remarks.is_empty()).then(|| remarks.join("; "));
+                Ok(outcome(Outcome::Created, remark, version.bytes))
+            }
+            Ok(Restored::AlreadyThere) => Ok(outcome(Outcome::Skipped, None, 0)),
+            Err(RestoreError::Item(why)) => Ok(outcome(Outcome::Failed, Some(why), 0)),
+            Err(RestoreError::Graph(err)) => Err(err.into()),
+        }
+    }
+
+    async fn read(&self, row: &VersionRow) -> Result<StoredItem, StoreError> {
+        let version = &row.version;
+        let properties = self.reader.read(version.properties.pack, version.properties.blob).await?;
+        let content = match version.content {
+            None => None,
+            Some(content) => Some(self.reader.content(content.pack, content.blob, CONTENT_BYTES_MAX).await?),
+        };
+        Ok(StoredItem { key: version.key, kind: version.kind, properties, content })
+    }
+
+    async fn commit(&mut self, rows: Vec<OutcomeRow>) -> Result<(), TaskError> {
+        self.items_done += rows.len() as u64;
+        self.bytes_done += rows.iter().map(|row| row.bytes).sum::<u64>();
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let (lease, restore) = (self.control.lease(), self.work.restore);
+        let committed = self.workshop.db.transaction("commit outcomes", move |conn| {
+            queue::assert_held(conn, &lease)?;
+            queue::made_progress_in(conn, &lease)?;
+            Ok(outcomes::put(conn, restore, &rows)?)
+        });
+        Ok(committed.await?)
+    }
+
+    async fn report(&mut self, phase: &str) -> Result<(), TaskError> {
+        self.reported = Instant::now();
+        let progress = Progress {
+            phase: phase.to_owned(),
+            items_done: self.items_done,
+            items_total: Some(self.items_total),
+            bytes_done: self.bytes_done,
+            waits_for: self.target.waits_for(),
+        };
+        self.control.report(progress).await
+    }
+}
+
+/// Whether this item alone is affected; anything else ends the attempt.
+fn is_damage(err: &StoreError) -> bool {
+    match err {
+        StoreError::Damaged(_)
+        | StoreError::Unreadable { .. }
+        | StoreError::BlobMissing(_)
+        | StoreError::PackMissing(_)
+        | StoreError::PackBad(_)
+        | StoreError::TooLarge { .. }
+        | StoreError::Item(_) => true,
+        StoreError::Backend(BackendError::NotFound(_)) => true,
+        StoreError::Backend(_)
+        | StoreError::Db(_)
+        | StoreError::Interrupted
+        | StoreError::Setup(_)
+        | StoreError::NoSuchStorage(_) => false,
+    }
+}
+
+/// The steps from the top of the target to where a container comes back.
+fn path_of(container: &Container, by_id: &HashMap<ContainerId, &Container>, below: Option<&str>) -> Vec<PathStep> {
+    let mut path = Vec::new();
+    let mut step = Some(container);
+    while let Some(container) = step.filter(|_| path.len() < DEPTH_MAX) {
+        // Below a new folder of its own, a default folder comes back as an ordinary one of the same name.
+        let well_known = container.well_known.clone().filter(|_| below.is_none());
+        path.push(PathStep { name: container.name.clone(), well_known, hidden: container.hidden });
+        step = container.parent.and_then(|parent| by_id.get(&parent).copied());
+    }
+    if let Some(below) = below {
+        path.push(PathStep { name: below.to_owned(), well_known: None, hidden: false });
+    }
+    path.reverse();
+    path
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn container(id: u32, parent: Option<u32>, name: &str, well_known: Option<&str>) -> Container {
+        Container {
+            id: ContainerId::new(id),
+            graph_id: String::new(),
+            well_known: well_known.map(str::to_owned),
+            parent: parent.map(ContainerId::new),
+            name: name.to_owned(),
+            hidden: false,
+            cursors: containers::Cursors::default(),
+        }
+    }
+
+    #[test]
+    fn a_nested_folder_comes_back_below_its_parents_or_below_the_folder_that_was_asked_for() {
+        let inbox = container(1, None, "Posteingang", Some("inbox"));
+        let projects = container(2, Some(1), "Projects", None);
+        let by_id = HashMap::from([(inbox.id, &inbox), (projects.id, &projects)]);
+        let names = |path: Vec<PathStep>| path.into_iter().map(|step| (step.name, step.well_known)).collect::<Vec<_>>();
+
+        let in_place = names(path_of(&projects, &by_id, None));
+        let below = names(path_of(&projects, &by_id, Some("Restored")));
+
+        let step = |name: &str, well_known: Option<&str>| (name.to_owned(), well_known.map(str::to_owned));
+        assert_eq!(in_place, [step("Posteingang", Some("inbox")), step("Projects", None)]);
+        assert_eq!(below, [step("Restored", None), step("Posteingang", None), step("Projects", None)]);
+    }
+}

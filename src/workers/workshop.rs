@@ -1,0 +1,223 @@
+//! What the workers of one agent share: clients per tenant, open storages, and the settings of the agent.
+
+use std::collections::HashMap;
+use std::io::Read;
+use std::sync::Arc;
+
+use anyhow::Context;
+use bytes::Bytes;
+use serde::Deserialize;
+use tokio::sync::{Mutex, Semaphore, SemaphorePermit};
+
+use super::AgentConfig;
+use super::task::TaskError;
+use crate::catalog;
+use crate::db::Db;
+use crate::features::Source;
+use crate::graph::{Credential, GraphClient, GraphConfig, Problem, Scope, TenantCredentials, Waiting};
+use crate::ids::{AgentId, ChainId, ResourceId, StorageId, TenantId, WriterId};
+use crate::queue::{self, Lease, agents};
+use crate::repository::{self, ChainIdentity, IngestContent, Store};
+use crate::secret::{Sealer, Secret};
+use crate::tenants;
+
+/// Messages up to this size are split into their parts; larger ones are stored as a stream of chunks.
+const SPLIT_BYTES_MAX: u64 = 48 << 20;
+
+/// Shared by the workers of an agent.
+pub struct Workshop {
+    pub db: Db,
+    pub agent: AgentConfig,
+    name: String,
+    host: String,
+    sealer: Sealer,
+    graph: GraphConfig,
+    clients: Mutex<HashMap<TenantId, Client>>,
+    storages: Mutex<HashMap<StorageId, Arc<OpenStorage>>>,
+    /// One large message at a time is in memory whole, whatever the number of workers.
+    large: Semaphore,
+}
+
+/// A tenant's client, and the credentials it was made from: when those change, so does the client.
+struct Client {
+    fingerprint: blake3::Hash,
+    graph: GraphClient,
+}
+
+/// A storage that this agent writes to.
+pub struct OpenStorage {
+    pub id: StorageId,
+    pub store: Store,
+    pub writer: WriterId,
+}
+
+/// Whose data a task is about.
+pub struct Subject {
+    pub graph: GraphClient,
+    pub graph_id: String,
+    identity: ChainIdentity,
+}
+
+impl Subject {
+    pub fn source(&self) -> Source<'_> {
+        Source { graph: &self.graph, user: &self.graph_id }
+    }
+
+    /// How the storage itself names the chain.
+    pub fn identity(&self, feature: &str) -> ChainIdentity {
+        ChainIdentity { feature: feature.to_owned(), ..self.identity.clone() }
+    }
+
+    /// What requests about this subject wait for just now.
+    pub fn waits_for(&self) -> Option<String> {
+        let Waiting { reason, until } = self.graph.waiting(&Scope::Mailbox(self.graph_id.clone()))?;
+        Some(format!("{reason}, until {}", until.format("%H:%M:%S")))
+    }
+}
+
+/// How a certificate credential is kept, sealed: JSON with both PEM texts.
+#[derive(Deserialize)]
+struct CertificatePem {
+    certificate: String,
+    private_key: Secret<String>,
+}
+
+impl Workshop {
+    pub fn new(db: Db, sealer: Sealer, graph: GraphConfig, agent: AgentConfig) -> Self {
+        let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+        Self {
+            name: agent.name.clone().unwrap_or_else(|| host.clone()),
+            host,
+            db,
+            agent,
+            sealer,
+            graph,
+            clients: Mutex::default(),
+            storages: Mutex::default(),
+            large: Semaphore::new(1),
+        }
+    }
+
+    /// Makes this agent known to the others.
+    pub async fn register(&self) -> anyhow::Result<AgentId> {
+        let agent = agents::NewAgent {
+            name: self.name.clone(),
+            host: self.host.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            workers: self.agent.workers,
+        };
+        agents::register(&self.db, agent).await.context("cannot register the agent")
+    }
+
+    /// Says that the agent and its writers live.
+    pub async fn heartbeat(&self, agent: AgentId) -> anyhow::Result<()> {
+        agents::heartbeat(&self.db, agent).await?;
+        let writers: Vec<WriterId> = self.storages.lock().await.values().map(|storage| storage.writer).collect();
+        self.db
+            .run("writer heartbeat", move |conn| {
+                writers.iter().try_for_each(|writer| repository::heartbeat_writer(conn, *writer).map(drop))
+            })
+            .await?;
+        Ok(())
+    }
+
+    /// Ends this agent's writers, so that what they left uncommitted may be collected at once.
+    pub async fn retire(&self) {
+        let writers: Vec<WriterId> = self.storages.lock().await.values().map(|storage| storage.writer).collect();
+        let retired = self.db.run("retire writers", move |conn| {
+            writers.iter().try_for_each(|writer| repository::retire_writer(conn, *writer).map(drop))
+        });
+        if let Err(err) = retired.await {
+            tracing::warn!(error = %err, "writers could not be retired; they are taken for dead when they stay silent");
+        }
+    }
+
+    /// The client of a tenant, made anew when its credentials changed.
+    pub async fn graph(&self, tenant: TenantId) -> Result<GraphClient, TaskError> {
+        let held = tenants::credentials(&self.db, &self.sealer, tenant).await?;
+        let fingerprint = blake3::hash(held.credential.expose());
+        let mut clients = self.clients.lock().await;
+        if let Some(client) = clients.get(&tenant)
+            && client.fingerprint == fingerprint
+        {
+            return Ok(client.graph.clone());
+        }
+        let credentials = graph_credentials(held).map_err(|err| TaskError::permanent(format!("{err:#}")))?;
+        let graph = GraphClient::new(&self.graph, credentials)?;
+        clients.insert(tenant, Client { fingerprint, graph: graph.clone() });
+        Ok(graph)
+    }
+
+    /// Tries a tenant's credentials and permissions; the answer lists what keeps KODO from its work.
+    pub async fn check(&self, tenant: TenantId) -> Result<Vec<Problem>, TaskError> {
+        Ok(self.graph(tenant).await?.check().await?)
+    }
+
+    /// Notes that a resource does not have a feature.
+    pub async fn not_applicable(&self, lease: Lease, chain: ChainId, reason: String) -> Result<(), TaskError> {
+        let noted = self.db.transaction("note that a feature is not applicable", move |conn| {
+            queue::assert_held(conn, &lease)?;
+            Ok(catalog::points::set_not_applicable(conn, chain, &reason)?)
+        });
+        Ok(noted.await?)
+    }
+
+    /// A resource with the client that reaches its data.
+    pub async fn subject(&self, resource: ResourceId) -> Result<Subject, TaskError> {
+        let resource = tenants::get_resource(&self.db, resource).await?;
+        let tenant = tenants::get_tenant(&self.db, resource.tenant).await?;
+        let graph = self.graph(resource.tenant).await?;
+        let identity = ChainIdentity {
+            entra_tenant_id: tenant.entra_tenant_id,
+            resource_graph_id: resource.graph_id.clone(),
+            resource_kind: resource.kind,
+            resource_name: resource.name,
+            address: resource.address,
+            feature: String::new(),
+        };
+        Ok(Subject { graph, graph_id: resource.graph_id, identity })
+    }
+
+    /// A storage, opened at first use; this agent is one writer of it for all its workers.
+    pub async fn storage(&self, id: StorageId) -> Result<Arc<OpenStorage>, TaskError> {
+        let mut storages = self.storages.lock().await;
+        if let Some(storage) = storages.get(&id) {
+            return Ok(Arc::clone(storage));
+        }
+        let store = repository::open_storage(&self.db, &self.sealer, id, &self.name).await?;
+        let name = self.name.clone();
+        let writer = self.db.run("register a writer", move |conn| repository::register_writer(conn, id, &name)).await?;
+        let storage = Arc::new(OpenStorage { id, store, writer });
+        storages.insert(id, Arc::clone(&storage));
+        Ok(storage)
+    }
+
+    /// Reads a spooled message back when it is small enough to be split, one at a time over all workers.
+    pub async fn unspool(&self, mut file: std::fs::File, bytes: u64) -> Result<Unspooled<'_>, TaskError> {
+        if bytes > SPLIT_BYTES_MAX {
+            return Ok(Unspooled { content: IngestContent::Spooled { file, bytes }, large: None });
+        }
+        let permit = self.large.acquire().await.context("the workshop is closed")?;
+        let mut whole = Vec::with_capacity(usize::try_from(bytes).unwrap_or(0));
+        file.read_to_end(&mut whole).context("cannot read a spooled message back")?;
+        Ok(Unspooled { content: IngestContent::Mime(Bytes::from(whole)), large: Some(permit) })
+    }
+}
+
+/// Content that may hold the right to be large; keep it until the content is stored.
+pub struct Unspooled<'a> {
+    pub content: IngestContent,
+    pub large: Option<SemaphorePermit<'a>>,
+}
+
+fn graph_credentials(held: tenants::TenantCredentials) -> anyhow::Result<TenantCredentials> {
+    let text = std::str::from_utf8(held.credential.expose()).context("the stored credential is not text")?;
+    let credential = match held.kind {
+        tenants::CredentialKind::Secret => Credential::Secret(Secret::new(text.to_owned())),
+        tenants::CredentialKind::Certificate => {
+            let pem: CertificatePem = serde_json::from_str(text).context("the stored certificate is not understood")?;
+            Credential::Certificate { certificate_pem: pem.certificate, private_key_pem: pem.private_key }
+        }
+    };
+    Ok(TenantCredentials { entra_tenant_id: held.entra_tenant_id, client_id: held.client_id, credential })
+}

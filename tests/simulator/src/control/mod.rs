@@ -1,0 +1,172 @@
+//! The control API: what a test does to the tenant behind the client's back, and what it asks
+//! about it afterwards. JSON, no authentication, never throttled.
+
+pub mod edits;
+pub mod fingerprint;
+pub mod setup;
+
+use self::fingerprint::Detail;
+use crate::app::{App, User};
+use crate::faults::{FaultPlan, Faults};
+use crate::locks::{read, write};
+use crate::options::Limits;
+use crate::request::Request;
+use actix_web::HttpResponse;
+use actix_web::http::StatusCode;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+/// Why a control call failed: a status and a sentence.
+#[derive(Debug)]
+pub struct ControlError(pub u16, pub String);
+
+pub type Controlled = Result<Value, ControlError>;
+
+pub fn bad(text: impl Into<String>) -> ControlError {
+    ControlError(400, text.into())
+}
+
+fn not_found(what: &str) -> ControlError {
+    ControlError(404, format!("{what} not found"))
+}
+
+pub fn answer(app: Arc<App>, request: &Request) -> HttpResponse {
+    let words: Vec<&str> = request.segments.iter().skip(1).map(String::as_str).collect();
+    if let ("GET", ["users", name, "mailbox", "fingerprint"]) = (request.method.as_str(), words.as_slice()) {
+        let asked = |wanted: &str| request.raw_query.split('&').any(|option| option == wanted);
+        let detail = match (asked("ids=1"), asked("restorable=1")) {
+            (true, _) => Detail::WithIds,
+            (false, true) => Detail::Restorable,
+            (false, false) => Detail::Whole,
+        };
+        return match user(&app, name) {
+            Ok(user) => fingerprint::stream(user, detail),
+            Err(error) => failure(&error),
+        };
+    }
+    match route(&app, request, &words) {
+        Ok(value) => HttpResponse::Ok().json(value),
+        Err(error) => failure(&error),
+    }
+}
+
+fn failure(error: &ControlError) -> HttpResponse {
+    let status = StatusCode::from_u16(error.0).unwrap_or(StatusCode::BAD_REQUEST);
+    HttpResponse::build(status).json(json!({"error": error.1}))
+}
+
+fn route(app: &App, request: &Request, words: &[&str]) -> Controlled {
+    match (request.method.as_str(), words) {
+        ("GET", ["info"]) => Ok(info(app)),
+        ("GET", ["users"]) => Ok(setup::users(app)),
+        ("POST", ["users"]) => setup::add_user(app, body(request)?),
+        ("PATCH", ["users", name]) => setup::change_user(app, &*user(app, name)?, body(request)?),
+        ("DELETE", ["users", name]) => setup::remove_user(app, &*user(app, name)?),
+        ("POST", ["apps"]) => setup::register(app, body(request)?),
+        ("POST", ["users", name, "mailbox", "wipe"]) => Ok(wipe(&*user(app, name)?)),
+        ("GET", ["users", name, "folders"]) => Ok(edits::folders(&*user(app, name)?)),
+        ("POST", ["users", name, "folders"]) => edits::add_folder(&*user(app, name)?, body(request)?),
+        ("PATCH", ["users", name, "folders"]) => edits::change_folder(&*user(app, name)?, body(request)?),
+        ("DELETE", ["users", name, "folders"]) => edits::remove_folder(&*user(app, name)?, body(request)?),
+        ("POST", ["users", name, "messages"]) => edits::arrive(app, &*user(app, name)?, body(request)?),
+        ("POST", ["users", name, "edits"]) => edits::random(app, &*user(app, name)?, body(request)?),
+        ("POST", ["users", name, "edit"]) => edits::single(app, &*user(app, name)?, body(request)?),
+        ("GET", ["faults"]) => Ok(json!(app.faults().plan())),
+        ("POST", ["faults"]) => {
+            app.set_faults(Faults::new(body::<FaultPlan>(request)?));
+            Ok(json!({}))
+        }
+        ("DELETE", ["faults"]) => {
+            app.set_faults(Faults::default());
+            Ok(json!({}))
+        }
+        ("GET", ["limits"]) => Ok(json!(app.limits())),
+        ("POST", ["limits"]) => {
+            *write(&app.limits) = body::<Limits>(request)?;
+            Ok(json!(app.limits()))
+        }
+        ("POST", ["delta", "expire"]) => expire_delta(app, &body::<Value>(request)?),
+        ("POST", ["clock"]) => set_clock(app, &body::<Value>(request)?),
+        ("POST", ["tokens", "expire"]) => {
+            write(&app.tokens).clear();
+            Ok(json!({}))
+        }
+        ("GET", ["log"]) => Ok(app.watch.log_json()),
+        ("DELETE", ["log"]) => {
+            app.watch.clear_log();
+            Ok(json!({}))
+        }
+        ("GET", ["stats"]) => Ok(stats(app)),
+        ("DELETE", ["stats"]) => {
+            app.watch.clear_stats();
+            read(&app.directory).users.iter().for_each(|user| user.gates.reset());
+            Ok(json!({}))
+        }
+        _ => Err(not_found("control route")),
+    }
+}
+
+fn body<T: DeserializeOwned>(request: &Request) -> Result<T, ControlError> {
+    let text: &[u8] = if request.body.is_empty() { b"{}" } else { &request.body };
+    serde_json::from_slice(text).map_err(|error| bad(error.to_string()))
+}
+
+pub fn user(app: &App, name: &str) -> Result<Arc<User>, ControlError> {
+    app.user(name).ok_or_else(|| not_found("user"))
+}
+
+pub fn info(app: &App) -> Value {
+    json!({
+        "base_url": format!("{}/v1.0", app.origin()),
+        "login_url": app.origin(),
+        "control_url": format!("{}/control", app.origin()),
+        "tenant_id": app.tenant_id,
+        "domain": app.world.domain,
+        "client_id": crate::company::populate::client_id(app.options.seed),
+        "client_secret": crate::company::populate::secret(app.options.seed),
+        "seed": app.options.seed,
+        "now": crate::clock::iso(app.clock.now()),
+        "users": read(&app.directory).users.len(),
+    })
+}
+
+pub fn wipe(user: &User) -> Value {
+    write(&user.mailbox).wipe();
+    json!({})
+}
+
+pub fn expire_delta(app: &App, wanted: &Value) -> Controlled {
+    let users = match wanted.get("user").and_then(Value::as_str) {
+        Some(name) => vec![user(app, name)?],
+        None => read(&app.directory).users.clone(),
+    };
+    for user in &users {
+        write(&user.mailbox).epoch += 1;
+    }
+    Ok(json!({"mailboxes": users.len()}))
+}
+
+fn set_clock(app: &App, wanted: &Value) -> Controlled {
+    if let Some(seconds) = wanted.get("advance_seconds").and_then(Value::as_i64) {
+        app.clock.advance_seconds(seconds);
+    } else if let Some(text) = wanted.get("set").and_then(Value::as_str) {
+        let at = chrono::DateTime::parse_from_rfc3339(text).map_err(|error| bad(error.to_string()))?;
+        app.clock.set(at.into());
+    } else {
+        return Err(bad("advance_seconds or set is needed"));
+    }
+    Ok(json!({"now": crate::clock::iso(app.clock.now())}))
+}
+
+pub fn stats(app: &App) -> Value {
+    let mut out = app.watch.stats_json();
+    let running: serde_json::Map<String, Value> = read(&app.directory)
+        .users
+        .iter()
+        .filter(|user| user.gates.running_max() > 0)
+        .map(|user| (user.profile().principal_name, json!(user.gates.running_max())))
+        .collect();
+    out["concurrency_max"] = Value::Object(running);
+    out
+}

@@ -1,0 +1,166 @@
+//! Upload sessions of Outlook attachments: parts in order, without Authorization, below 4 MB each.
+
+use crate::app::App;
+use crate::locks::{lock, write};
+use crate::reply::{Answer, Refusal, Reply};
+use crate::request::Request;
+use crate::store::folder::Changed;
+use crate::store::ids::{self, IdKind};
+use crate::store::message::{Attachment, AttachmentContent, Blob};
+use serde_json::json;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+pub const LIFE_SECONDS: i64 = 3 * 3600;
+const PART_MAX: u64 = 4 * 1024 * 1024;
+
+#[derive(Debug, Default)]
+pub struct Sessions(Mutex<HashMap<String, Arc<Mutex<Session>>>>);
+
+#[derive(Debug)]
+pub struct Session {
+    planned: Planned,
+    received: Vec<u8>,
+    expires: i64,
+}
+
+/// What the client announced.
+#[derive(Clone, Debug)]
+pub struct Planned {
+    pub client_id: String,
+    pub user_id: String,
+    pub item: u64,
+    pub size: u64,
+    pub name: String,
+    pub content_type: String,
+    pub is_inline: bool,
+    pub content_id: Option<String>,
+    pub kind: IdKind,
+}
+
+impl Sessions {
+    pub fn open(&self, planned: Planned, now: i64) -> String {
+        let key = uuid::Uuid::new_v4().simple().to_string();
+        let session = Session { planned, received: Vec::new(), expires: now + LIFE_SECONDS };
+        lock(&self.0).insert(key.clone(), Arc::new(Mutex::new(session)));
+        key
+    }
+
+    pub fn find(&self, key: &str, now: i64) -> Option<Arc<Mutex<Session>>> {
+        let found = lock(&self.0).get(key).cloned()?;
+        let alive = lock(&found).expires > now;
+        alive.then_some(found)
+    }
+
+    fn close(&self, key: &str) {
+        lock(&self.0).remove(key);
+    }
+}
+
+/// What a session was opened for, so that its requests count for that app and mailbox.
+pub fn owner(app: &App, request: &Request) -> Option<Planned> {
+    let session = app.sessions.find(key_of(request), app.clock.now())?;
+    let owner = lock(&session).planned.clone();
+    Some(owner)
+}
+
+fn key_of(request: &Request) -> &str {
+    request.segments.last().map_or("", String::as_str)
+}
+
+pub fn answer(app: &App, request: &Request) -> Answer {
+    let violation = |kind, reason: &str| app.violation(kind, &request.method, &request.path, reason);
+    if request.header("authorization").is_some() {
+        violation("authorization_on_upload_url", "the upload URL carries its own token");
+        return Err(Refusal::new(
+            401,
+            "InvalidAuthenticationToken",
+            "Authorization must not be sent to an upload URL.",
+        ));
+    }
+    let key = key_of(request);
+    let gone = || Refusal::new(404, "ErrorItemNotFound", "The upload session is not found.");
+    let session = app.sessions.find(key, app.clock.now()).ok_or_else(gone)?;
+    match request.method.as_str() {
+        "PUT" => {}
+        "DELETE" => {
+            app.sessions.close(key);
+            return Ok(Reply::empty(204));
+        }
+        _ => {
+            violation("method_not_allowed", "an upload URL takes PUT and DELETE");
+            return Err(Refusal::method());
+        }
+    }
+    if !request.content_type().starts_with("application/octet-stream") {
+        return Err(Refusal::new(415, "UnsupportedMediaType", "Parts are application/octet-stream."));
+    }
+    let mut session = lock(&session);
+    take_part(&mut session, request).inspect_err(|refusal| violation("bad_range", &refusal.message))?;
+    let have = session.received.len() as u64;
+    if have < session.planned.size {
+        return Ok(Reply::ok(json!({
+            "@odata.context": format!("{}/api/v2.0/$metadata#Users/Messages/AttachmentSessions/$entity", app.origin()),
+            "ExpirationDateTime": crate::clock::iso(session.expires),
+            "NextExpectedRanges": [have.to_string()],
+        })));
+    }
+    let location = finish(app, &mut session)?;
+    app.sessions.close(key);
+    Ok(Reply::empty(201).with("Location", location))
+}
+
+fn take_part(session: &mut Session, request: &Request) -> Result<(), Refusal> {
+    let range = request.header("content-range").and_then(parse_range);
+    let bad = |text: String| Refusal::new(400, "ErrorInvalidContentRange", &text);
+    let Some((first, last, total)) = range else {
+        return Err(bad("Content-Range must be 'bytes first-last/total'.".into()));
+    };
+    let have = session.received.len() as u64;
+    if total != session.planned.size {
+        return Err(bad(format!("total {total} differs from the announced size {}", session.planned.size)));
+    }
+    if first != have {
+        return Err(bad(format!("part begins at {first}, expected {have}")));
+    }
+    if last < first || last >= total || last - first + 1 != request.body.len() as u64 {
+        return Err(bad(format!("range {first}-{last} does not fit a body of {} bytes", request.body.len())));
+    }
+    if request.body.len() as u64 >= PART_MAX {
+        return Err(Refusal::new(413, "RequestEntityTooLarge", "A part must be smaller than 4 MB."));
+    }
+    session.received.extend_from_slice(&request.body);
+    Ok(())
+}
+
+fn parse_range(text: &str) -> Option<(u64, u64, u64)> {
+    let (span, total) = text.strip_prefix("bytes ")?.split_once('/')?;
+    let (first, last) = span.split_once('-')?;
+    Some((first.parse().ok()?, last.parse().ok()?, total.parse().ok()?))
+}
+
+fn finish(app: &App, session: &mut Session) -> Result<String, Refusal> {
+    let planned = session.planned.clone();
+    let user = app.user(&planned.user_id).ok_or_else(Refusal::item_not_found)?;
+    let now = app.clock.now();
+    let attachment = Attachment {
+        number: 0,
+        name: planned.name,
+        content_type: planned.content_type,
+        is_inline: planned.is_inline,
+        content_id: planned.content_id,
+        modified: now,
+        content: AttachmentContent::File(Blob::Held(std::mem::take(&mut session.received).into())),
+    };
+    let mut mailbox = write(&user.mailbox);
+    let mut number = 0;
+    let stored = mailbox.update(planned.item, Changed::ALL, |message| {
+        message.modified = now;
+        number = message.attach(attachment);
+    });
+    let found = mailbox.item(planned.item).filter(|_| stored).ok_or_else(Refusal::item_not_found)?;
+    let message = ids::item_id(&mailbox.guid, planned.kind, found.item, found.incarnation);
+    let attachment = ids::attachment_id(&mailbox.guid, planned.kind, found.item, found.incarnation, number);
+    let (origin, user) = (app.origin(), &user.id);
+    Ok(format!("{origin}/api/v2.0/Users('{user}')/Messages('{message}')/Attachments('{attachment}')"))
+}

@@ -1,0 +1,130 @@
+//! Nothing is lost and nothing is doubled when processes are killed at any moment.
+
+use std::time::Duration;
+
+use kodo_simulator::Options;
+use serde_json::{Value, json};
+
+use crate::support::stage::{Process, Stage, assert_same};
+
+const ROUNDS: u64 = 20;
+/// The longest a backup or restore of the mailbox below may work before its process is killed.
+const LIFE_MS_MAX: u64 = 1500;
+const ENDED_MAX: Duration = Duration::from_secs(120);
+
+fn company() -> Options {
+    let mut options = Options { users: 2, messages: 150, special_users: false, ..Options::default() };
+    // Slow enough that a kill finds work under way.
+    options.limits.latency_ms = 5;
+    options
+}
+
+/// Where the seed of this run's dice comes from, so that a failure can be repeated.
+fn seed() -> u64 {
+    let seed = std::env::var("KODO_TEST_SEED").ok().and_then(|text| text.parse().ok());
+    let seed = seed.unwrap_or_else(|| u64::from(std::process::id()) * 7919);
+    println!("KODO_TEST_SEED={seed}");
+    seed
+}
+
+/// A small generator of our own: the sequence must be the same for a seed in every version of every library.
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % bound
+    }
+}
+
+/// Lets the work go on for a while, then kills the server or the worker and starts it again.
+async fn kill_one(stage: &mut Stage, worker: &mut Process, dice: &mut Dice) -> anyhow::Result<()> {
+    tokio::time::sleep(Duration::from_millis(dice.below(LIFE_MS_MAX))).await;
+    if dice.below(2) == 0 {
+        stage.serve().kill()?;
+        stage.start_serve()
+    } else {
+        worker.kill()?;
+        *worker = stage.start_worker("second")?;
+        Ok(())
+    }
+}
+
+async fn wait_for(stage: &Stage, what: &[&str]) -> anyhow::Result<Value> {
+    let started = std::time::Instant::now();
+    loop {
+        let view = stage.expect(what)?;
+        if !["running", "queued"].contains(&view["state"].as_str().unwrap_or_default()) {
+            return Ok(view);
+        }
+        assert!(started.elapsed() < ENDED_MAX, "{what:?} does not end: {view}\n{}", stage.log());
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn twenty_kills_of_server_and_worker_lose_nothing_and_double_nothing() -> anyhow::Result<()> {
+    let mut dice = Dice(seed());
+    let mut stage = Stage::ready(company()).await?;
+    let mut worker = stage.start_worker("second")?;
+    let user = stage.users()[0].clone();
+    for round in 0..ROUNDS {
+        let restoring = round % 2 == 1;
+        if restoring {
+            let before = stage.mailbox(&user)?;
+            stage.tenant.wipe_mailbox(&user)?;
+            let started = stage.expect(&["restore", "--user", &user])?;
+            kill_one(&mut stage, &mut worker, &mut dice).await?;
+            let restore = started["restore_id"].to_string();
+            let ended = wait_for(&stage, &["restore", "show", &restore]).await?;
+            assert_eq!(ended["state"], json!("succeeded"), "round {round}: {ended}\n{}", stage.log());
+            assert_same(&before, &stage.mailbox(&user)?);
+        } else {
+            stage.tenant.random_edits(&user, round, 30)?;
+            let started = stage.expect(&["backup", "--user", &user])?;
+            kill_one(&mut stage, &mut worker, &mut dice).await?;
+            let run = started["run_id"].to_string();
+            let ended = wait_for(&stage, &["run", "show", &run]).await?;
+            assert_eq!(ended["state"], json!("succeeded"), "round {round}: {ended}\n{}", stage.log());
+        }
+    }
+    stage.assert_polite();
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_finishes_what_a_killed_server_began() -> anyhow::Result<()> {
+    let mut stage = Stage::ready(company()).await?;
+    let user = stage.users()[0].clone();
+    let before = stage.mailbox(&user)?;
+    let worker = stage.start_worker("second")?;
+    stage.expect(&["backup", "--user", &user])?;
+    stage.serve().kill()?;
+
+    stage.start_serve()?;
+    let run = wait_for(&stage, &["run", "show", "1"]).await?;
+
+    assert_eq!(run["state"], json!("succeeded"), "{run}");
+    worker.stop()?;
+    stage.tenant.wipe_mailbox(&user)?;
+    stage.expect(&["restore", "--user", &user, "--wait"])?;
+    assert_same(&before, &stage.mailbox(&user)?);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_asked_to_stop_ends_in_order_and_its_work_goes_on_later() -> anyhow::Result<()> {
+    let mut stage = Stage::ready(company()).await?;
+    stage.configure("drain_s = 0\n")?;
+    stage.stop_serve()?;
+    stage.start_serve()?;
+    let user = stage.users()[0].clone();
+    stage.expect(&["backup", "--user", &user])?;
+
+    stage.stop_serve()?;
+    stage.start_serve()?;
+
+    let run = wait_for(&stage, &["run", "show", "1"]).await?;
+    assert_eq!(run["state"], json!("succeeded"), "{run}");
+    Ok(())
+}

@@ -1,0 +1,312 @@
+//! A whole installation for one test: MariaDB, a simulated tenant, `kodo serve` as a process, and the command line.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail, ensure};
+use kodo_simulator::{Options, Simulator};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::mariadb::MariaDb;
+
+const START_TIME_MAX: Duration = Duration::from_secs(90);
+const STOP_TIME_MAX: Duration = Duration::from_secs(60);
+const POLL: Duration = Duration::from_millis(25);
+
+/// The pieces of an installation, and what a test does with them.
+pub struct Stage {
+    pub tenant: Simulator,
+    pub dir: TempDir,
+    database: MariaDb,
+    serve: Option<Process>,
+}
+
+/// A `kodo` that runs until it is told to stop; killed when dropped.
+pub struct Process {
+    child: Child,
+    log: PathBuf,
+}
+
+impl Process {
+    pub fn start(config: &Path, command: &str, log: &Path) -> anyhow::Result<Self> {
+        let file = std::fs::File::options().create(true).append(true).open(log)?;
+        let child = kodo_command(config)
+            .arg(command)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(file)
+            .spawn()
+            .context("cannot start kodo")?;
+        Ok(Self { child, log: log.to_owned() })
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// `kill -9`: no handler runs, nothing is flushed.
+    pub fn kill(&mut self) -> anyhow::Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
+    }
+
+    /// SIGTERM, and waits for the end, which must be a success.
+    pub fn stop(mut self) -> anyhow::Result<()> {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM)?;
+        let asked = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait()? {
+                ensure!(status.success(), "kodo ended with {status}; its log:\n{}", self.log_text());
+                return Ok(());
+            }
+            ensure!(asked.elapsed() < STOP_TIME_MAX, "kodo did not stop; its log:\n{}", self.log_text());
+            std::thread::sleep(POLL);
+        }
+    }
+
+    pub fn log_text(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    fn has_ended(&mut self) -> bool {
+        self.child.try_wait().is_ok_and(|status| status.is_some())
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if self.child.kill().is_ok() {
+            self.child.wait().ok();
+        }
+    }
+}
+
+/// What a command printed, and how it ended.
+#[derive(Debug)]
+pub struct Ran {
+    pub code: i32,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Ran {
+    fn of(output: Output) -> Self {
+        Self {
+            code: output.status.code().unwrap_or(-1),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+}
+
+fn kodo_command(config: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_kodo"));
+    command.arg("--config").arg(config).env_remove("KODO_TOKEN").env_remove("KODO_SERVER");
+    command
+}
+
+impl Stage {
+    /// An installation that is ready: tenant, storage and policy are added, resources are synced.
+    pub async fn ready(options: Options) -> anyhow::Result<Self> {
+        let stage = Self::serving(options).await?;
+        stage.add_everything()?;
+        Ok(stage)
+    }
+
+    /// `kodo init` and `kodo serve`, and nothing configured.
+    pub async fn serving(options: Options) -> anyhow::Result<Self> {
+        let mut stage = Self::fresh(options).await?;
+        stage.expect(&["init"])?;
+        stage.start_serve()?;
+        Ok(stage)
+    }
+
+    /// A database, a tenant and a configuration file.
+    pub async fn fresh(options: Options) -> anyhow::Result<Self> {
+        let dir = tempfile::Builder::new().prefix("kodo-stage-").tempdir()?;
+        std::fs::create_dir(dir.path().join("storage"))?;
+        let (tenant, database) = tokio::try_join!(Simulator::start(options), MariaDb::start())?;
+        let stage = Self { tenant, dir, database, serve: None };
+        stage.configure("")?;
+        Ok(stage)
+    }
+
+    /// Writes the configuration, with `more` at its end.
+    pub fn configure(&self, more: &str) -> anyhow::Result<()> {
+        let text = format!(
+            "[state]\ndir = {:?}\n[database]\nurl = {:?}\npool_size = 8\n[server]\nlisten = \"127.0.0.1:0\"\n\
+             [graph]\nbase_url = {:?}\nlogin_url = {:?}\n\
+             [agent]\nname = \"serve\"\nworkers = 2\nlease_s = 5\npoll_s = 1\ncommit_items = 25\ncommit_s = 1\n{more}",
+            self.dir.path().join("state"),
+            self.database.url(),
+            self.tenant.base_url(),
+            self.tenant.login_url(),
+        );
+        std::fs::write(self.config(), text)?;
+        Ok(())
+    }
+
+    pub fn config(&self) -> PathBuf {
+        self.dir.path().join("kodo.toml")
+    }
+
+    pub fn database_url(&self) -> &str {
+        self.database.url()
+    }
+
+    pub fn storage(&self) -> PathBuf {
+        self.dir.path().join("storage")
+    }
+
+    /// Starts `kodo serve` and returns when it answers.
+    pub fn start_serve(&mut self) -> anyhow::Result<()> {
+        let listen = self.dir.path().join("state/listen.json");
+        std::fs::remove_file(&listen).ok();
+        let mut process = Process::start(&self.config(), "serve", &self.dir.path().join("serve.log"))?;
+        let started = Instant::now();
+        while !listen.exists() || self.run(&["status"]).code != 0 {
+            ensure!(!process.has_ended(), "kodo serve ended; its log:\n{}", process.log_text());
+            ensure!(started.elapsed() < START_TIME_MAX, "kodo serve does not answer:\n{}", process.log_text());
+            std::thread::sleep(POLL);
+        }
+        self.serve = Some(process);
+        Ok(())
+    }
+
+    /// An agent of its own, as on another machine.
+    pub fn start_worker(&self, name: &str) -> anyhow::Result<Process> {
+        let config = self.dir.path().join(format!("{name}.toml"));
+        let text = std::fs::read_to_string(self.config())?.replace("name = \"serve\"", &format!("name = {name:?}"));
+        std::fs::write(&config, text)?;
+        Process::start(&config, "worker", &self.dir.path().join(format!("{name}.log")))
+    }
+
+    pub fn serve(&mut self) -> &mut Process {
+        self.serve.as_mut().expect("kodo serve was started")
+    }
+
+    pub fn stop_serve(&mut self) -> anyhow::Result<()> {
+        self.serve.take().context("kodo serve does not run")?.stop()
+    }
+
+    fn add_everything(&self) -> anyhow::Result<()> {
+        let secret = self.dir.path().join("client-secret");
+        std::fs::write(&secret, self.tenant.client_secret())?;
+        self.expect(&["organization", "add", "Contoso"])?;
+        let (tenant, client) = (self.tenant.tenant_id(), self.tenant.client_id());
+        let add = ["tenant", "add", "contoso", "--entra-tenant-id", &tenant, "--client-id", &client, "--secret-file"];
+        self.expect(&[&add[..], &[&secret.to_string_lossy()]].concat())?;
+        self.expect(&["storage", "add", "disk", "--path", &self.storage().to_string_lossy()])?;
+        self.expect(&["policy", "add", "standard", "--storage", "disk"])?;
+        self.expect(&["resource", "sync", "contoso", "--wait"])?;
+        Ok(())
+    }
+
+    /// Runs the command line and returns what it printed, whatever its exit code.
+    pub fn run(&self, args: &[&str]) -> Ran {
+        let output = kodo_command(&self.config()).args(args).stdin(Stdio::null()).output().expect("kodo can be run");
+        Ran::of(output)
+    }
+
+    /// Runs a command that must succeed, and returns its JSON.
+    pub fn expect(&self, args: &[&str]) -> anyhow::Result<Value> {
+        let ran = self.run(&[args, &["--json"]].concat());
+        if ran.code != 0 {
+            bail!("kodo {} ended with {}:\n{}{}\n{}", args.join(" "), ran.code, ran.stdout, ran.stderr, self.log());
+        }
+        let last = ran.stdout.lines().last().unwrap_or("null");
+        serde_json::from_str(&ran.stdout)
+            .or_else(|_| serde_json::from_str(last))
+            .with_context(|| format!("kodo {} printed no JSON:\n{}", args.join(" "), ran.stdout))
+    }
+
+    /// The end of the server's log, for a failed test.
+    pub fn log(&self) -> String {
+        let text = std::fs::read_to_string(self.dir.path().join("serve.log")).unwrap_or_default();
+        let lines: Vec<&str> = text.lines().collect();
+        lines[lines.len().saturating_sub(40)..].join("\n")
+    }
+
+    /// Backs up one mailbox, to the end.
+    pub fn back_up(&self, user: &str) -> anyhow::Result<Value> {
+        self.expect(&["backup", "--user", user, "--feature", "mailbox", "--wait"])
+    }
+
+    /// The addresses of ordinary users, in their order.
+    pub fn users(&self) -> Vec<String> {
+        let users = self.tenant.users();
+        let list = users["users"].as_array().into_iter().flatten();
+        list.filter(|user| user["kind"] == "member")
+            .filter_map(|user| user["user_principal_name"].as_str())
+            .map(str::to_owned)
+            .collect()
+    }
+
+    /// What the tenant holds of a mailbox, to compare with.
+    pub fn mailbox(&self, user: &str) -> anyhow::Result<Mailbox> {
+        Mailbox::parse(&self.tenant.restorable_fingerprint(user)?)
+    }
+
+    /// Requests that no client should send.
+    pub fn assert_polite(&self) {
+        let violations = self.tenant.violations();
+        assert!(violations.is_empty(), "requests that no client should send: {violations:#?}");
+    }
+}
+
+/// The canonical description of a mailbox.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mailbox {
+    pub folders: Vec<Value>,
+    pub messages: Vec<Value>,
+}
+
+impl Mailbox {
+    fn parse(text: &[u8]) -> anyhow::Result<Self> {
+        let value: Value = serde_json::from_slice(text)?;
+        let list = |name: &str| value[name].as_array().cloned().with_context(|| format!("no {name} in a fingerprint"));
+        Ok(Self { folders: list("folders")?, messages: list("messages")? })
+    }
+
+    /// What stands in only one of two mailboxes, for people.
+    pub fn differences(&self, other: &Self) -> Vec<String> {
+        let lines = |mailbox: &Self| -> Vec<String> {
+            let folders = mailbox.folders.iter().map(|folder| format!("folder {folder}"));
+            folders.chain(mailbox.messages.iter().map(|message| format!("message {message}"))).collect()
+        };
+        let (mut ours, mut theirs) = (lines(self), lines(other));
+        ours.sort();
+        theirs.sort();
+        let mut differences = Vec::new();
+        let mut left = ours.iter().peekable();
+        let mut right = theirs.iter().peekable();
+        loop {
+            match (left.peek(), right.peek()) {
+                (None, None) => return differences,
+                (Some(a), Some(b)) if a == b => {
+                    left.next();
+                    right.next();
+                }
+                (Some(a), other) if other.is_none_or(|b| a < b) => {
+                    differences.push(format!("- {a}"));
+                    left.next();
+                }
+                (_, Some(b)) => {
+                    differences.push(format!("+ {b}"));
+                    right.next();
+                }
+                (Some(_), None) => unreachable!("covered by the arm above"),
+            }
+        }
+    }
+}
+
+/// Asserts that two mailboxes hold the same, and says what does not.
+pub fn assert_same(before: &Mailbox, after: &Mailbox) {
+    let differences = before.differences(after);
+    assert!(differences.is_empty(), "{} differences:\n{}", differences.len(), differences.join("\n"));
+}
