@@ -22,3 +22,4 @@ mod queue_property;
 mod schedule;
 mod tenant;
 mod tenants;
+mod tidy;

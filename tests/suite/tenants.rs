@@ -1,6 +1,6 @@
 //! Organizations, tenants, resources, admins and tokens against a real MariaDB.
 
-use chrono::{Duration, Utc};
+use chrono::Duration;
 use kodo::access::{self, Permission, Role};
 use kodo::db::{Db, DbError};
 use kodo::ids::TenantId;
@@ -161,8 +161,8 @@ async fn a_token_speaks_for_its_admin_until_it_expires_or_is_deleted() {
     assert!(caller.may(Permission::ManageAdmins));
 
     let viewer = access::add_admin(&db, "kiosk", Role::Viewer).await.unwrap();
-    let expired = access::create_token(&db, viewer, "old", Some(Utc::now() - Duration::days(1))).await.unwrap();
-    let valid = access::create_token(&db, viewer, "new", Some(Utc::now() + Duration::days(1))).await.unwrap();
+    let expired = access::create_token(&db, viewer, "old", Some(kodo::clock::now() - Duration::days(1))).await.unwrap();
+    let valid = access::create_token(&db, viewer, "new", Some(kodo::clock::now() + Duration::days(1))).await.unwrap();
     assert!(access::authenticate(&db, expired.expose()).await.unwrap().is_none());
     assert!(access::authenticate(&db, valid.expose()).await.unwrap().is_some());
     assert!(access::authenticate(&db, "kodo_guess").await.unwrap().is_none());
