@@ -12,6 +12,7 @@ mod killed;
 mod mailbox_feature;
 mod main_job;
 mod queue;
+mod restores;
 mod schedule;
 mod tenant;
 mod tenants;
