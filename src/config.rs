@@ -123,9 +123,8 @@ fn readable(path: &Path) -> anyhow::Result<File<config::FileSourceString, FileFo
 
 /// `KODO_DATABASE__URL` and the like; `KODO_TOKEN` and other single words are not settings of a section.
 fn section_variables() -> HashMap<String, String> {
-    #[expect(clippy::disallowed_methods, reason = "the one reader of the environment")]
-    let all = std::env::vars_os();
-    all.filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)))
+    std::env::vars_os()
+        .filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)))
         .filter(|(key, _)| key.starts_with("KODO_") && key.contains("__"))
         .collect()
 }

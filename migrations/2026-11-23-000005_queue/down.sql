@@ -1,1 +1,2 @@
+DROP TABLE lanes;
 DROP TABLE tasks; DROP TABLE agents;

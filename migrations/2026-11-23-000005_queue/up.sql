@@ -48,10 +48,22 @@ CREATE TABLE tasks (
   finished_at       DATETIME(6) NULL,
   UNIQUE KEY tasks_open_key (open_key),
   UNIQUE KEY tasks_held_key (held_key),
-  -- One lane per (organization, tenant, priority, kind); a lease reads the lanes, then the head of a lane.
+  -- A lane is what has the first five of these in common; a lease reads the head of a lane.
   KEY tasks_ready (state, organization_id, tenant_id, priority, kind, not_before),
   KEY tasks_expiry (state, expires_at),
+  KEY tasks_finished (finished_at),
   -- These two cover the counts that a progress bar asks for every second.
   KEY tasks_run (run_id, state, items_done, bytes_done, n_issues),
   KEY tasks_restore (restore_id, state, items_done, bytes_done, n_issues)
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_unicode_ci;
+
+-- Every lane that ever had a task, so that a lease asks each for its head instead of looking for the lanes among
+-- hundreds of thousands of tasks. Written by whoever queues tasks, before they can be seen.
+CREATE TABLE lanes (
+  organization_id  INT UNSIGNED NOT NULL,
+  -- 0: the tasks of no tenant.
+  tenant_id        INT UNSIGNED NOT NULL,
+  priority         TINYINT UNSIGNED NOT NULL,
+  kind             VARCHAR(24) CHARACTER SET ascii NOT NULL,
+  PRIMARY KEY (organization_id, tenant_id, priority, kind)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_unicode_ci;

@@ -256,18 +256,26 @@ fn write_parts(file: &mut impl Write, parts: &[Bytes]) -> io::Result<()> {
     parts.iter().try_for_each(|part| file.write_all(part))
 }
 
-/// Renames only if the new name is free. NFS knows no such rename and gets a hard link instead; where neither works
-/// (CIFS, FUSE), a look at the name must do: names of packs are 128 random bits, so nobody else aims at the same one.
+/// Renames only if the new name is free, in the best way that the file system knows.
 fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
     match rustix::fs::renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
-        Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {}
-        outcome => return Ok(outcome?),
+        Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => link_new(from, to),
+        outcome => Ok(outcome?),
     }
+}
+
+/// NFS knows no rename that refuses to replace; a hard link does refuse.
+fn link_new(from: &Path, to: &Path) -> io::Result<()> {
     match std::fs::hard_link(from, to) {
-        Ok(()) => return std::fs::remove_file(from),
-        Err(err) if err.kind() == ErrorKind::AlreadyExists => return Err(err),
-        Err(_) => {}
+        Ok(()) => std::fs::remove_file(from),
+        Err(err) if err.kind() == ErrorKind::AlreadyExists => Err(err),
+        Err(_) => look_and_rename(from, to),
     }
+}
+
+/// Where there are no hard links either (CIFS, FUSE), a look at the name must do: names of packs are 128 random bits,
+/// so nobody else aims at the same one.
+fn look_and_rename(from: &Path, to: &Path) -> io::Result<()> {
     match std::fs::symlink_metadata(to) {
         Ok(_) => Err(ErrorKind::AlreadyExists.into()),
         Err(err) if err.kind() == ErrorKind::NotFound => std::fs::rename(from, to),
@@ -332,6 +340,16 @@ mod tests {
     }
 
     #[test]
+    fn a_device_without_room_is_told_from_a_broken_one() {
+        let full = Path::new("/dev/full");
+        let mut file = OpenOptions::new().write(true).open(full).unwrap();
+
+        let err = write_parts(&mut file, &[Bytes::from_static(b"x")]).unwrap_err();
+
+        assert!(matches!(BackendError::of(&err, "write", full), BackendError::Full { .. }));
+    }
+
+    #[test]
     fn a_missing_root_is_never_created_and_the_message_says_what_to_do() {
         let above = tempfile::tempdir().unwrap();
         let root = above.path().join("storage");
@@ -356,13 +374,17 @@ mod tests {
     }
 
     #[test]
-    fn every_way_of_renaming_leaves_an_existing_object_alone() {
-        let dir = tempfile::tempdir().unwrap();
-        let (from, to) = (dir.path().join("from"), dir.path().join("to"));
-        std::fs::write(&from, b"new").unwrap();
-        std::fs::write(&to, b"old").unwrap();
+    fn every_way_of_renaming_moves_to_a_free_name_and_leaves_a_taken_one_alone() {
+        for way in [rename_new, link_new, look_and_rename] {
+            let dir = tempfile::tempdir().unwrap();
+            let (from, to) = (dir.path().join("from"), dir.path().join("to"));
+            std::fs::write(&from, b"old").unwrap();
+            way(&from, &to).unwrap();
+            assert!(!from.exists());
+            std::fs::write(&from, b"new").unwrap();
 
-        assert_eq!(rename_new(&from, &to).unwrap_err().kind(), ErrorKind::AlreadyExists);
-        assert_eq!(std::fs::read(&to).unwrap(), b"old");
+            assert_eq!(way(&from, &to).unwrap_err().kind(), ErrorKind::AlreadyExists);
+            assert_eq!(std::fs::read(&to).unwrap(), b"old");
+        }
     }
 }

@@ -267,6 +267,15 @@ diesel::table! {
 }
 
 diesel::table! {
+    lanes (organization_id, tenant_id, priority, kind) {
+        organization_id -> Unsigned<Integer>,
+        tenant_id -> Unsigned<Integer>,
+        priority -> Unsigned<TinyInt>,
+        kind -> Text,
+    }
+}
+
+diesel::table! {
     policies (id) {
         id -> Unsigned<Integer>,
         organization_id -> Unsigned<Integer>,

@@ -8,6 +8,9 @@
 
 pub mod mailbox;
 
+use std::collections::{HashMap, HashSet};
+use std::sync::{Mutex, PoisonError};
+
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
@@ -266,11 +269,34 @@ pub struct StoredItem {
 #[derive(Debug, Default)]
 pub struct Existing {
     /// Items that carry a restore marker, by the item they came from, with their Graph id.
-    pub marked: std::collections::HashMap<ItemKey, String>,
+    pub marked: HashMap<ItemKey, String>,
     /// Items by [`ItemKey::of`] their own Graph id: the original is still there.
-    pub by_id: std::collections::HashSet<ItemKey>,
-    /// Items by the feature's natural key (for mail: the internet message id), hashed with [`ItemKey::of`].
-    pub by_natural_key: std::collections::HashSet<ItemKey>,
+    pub by_id: HashSet<ItemKey>,
+    /// Items without a marker, by the feature's natural key (for mail: the internet message id) hashed with
+    /// [`ItemKey::of`]. Each can stand for one item only: two copies of a mail have the same natural key.
+    strangers: Mutex<HashMap<ItemKey, Vec<ItemKey>>>,
+}
+
+impl Existing {
+    /// Notes an item without a marker, by its natural key and its own id.
+    pub fn add_stranger(&mut self, natural_key: ItemKey, own: ItemKey) {
+        let strangers = self.strangers.get_mut().unwrap_or_else(PoisonError::into_inner);
+        strangers.entry(natural_key).or_default().push(own);
+    }
+
+    /// Takes items out of the strangers that are known to be items of the backup themselves.
+    pub fn recognise(&mut self, originals: &HashSet<ItemKey>) {
+        let strangers = self.strangers.get_mut().unwrap_or_else(PoisonError::into_inner);
+        for own in strangers.values_mut() {
+            own.retain(|key| !originals.contains(key));
+        }
+    }
+
+    /// Whether an item with this natural key is there that stands for no other item yet; from now on it does.
+    pub fn take_stranger(&self, natural_key: ItemKey) -> bool {
+        let mut strangers = self.strangers.lock().unwrap_or_else(PoisonError::into_inner);
+        strangers.get_mut(&natural_key).and_then(Vec::pop).is_some()
+    }
 }
 
 #[derive(Debug, PartialEq, Eq)]

@@ -17,6 +17,8 @@ use super::{NoRefusal, Queue, only_db, sql};
 const REAP_MAX: i64 = 500;
 /// Rows that one transaction of a cancellation locks.
 const CANCEL_BATCH: i64 = 1_000;
+/// Tasks that one call of [`Queue::forget_ended`] deletes.
+const FORGET_BATCH: i64 = 2_000;
 /// A task that was lost before waits this long per earlier attempt: it may be what kills its agents.
 const DELAY_PER_LOSS: Duration = Duration::from_secs(30);
 
@@ -35,7 +37,7 @@ pub enum AfterAttempt {
 pub struct Cancelled {
     /// Were queued and have ended.
     pub ended: u64,
-    /// Are being worked on; their workers hear of it with the next heartbeat.
+    /// Are being worked on and were not asked before; their workers hear of it with the next heartbeat.
     pub requested: u64,
 }
 
@@ -159,19 +161,42 @@ impl Queue {
         self.cancel_members(Member::Restore(restore)).await
     }
 
+    /// Deletes tasks that ended longer than `age` ago, a batch of them, but not those of a restore, whose report they
+    /// are, nor those of the runs in `except`, whose result is not written down yet. Returns how many were deleted.
+    pub async fn forget_ended(&self, age: Duration, except: Vec<RunId>) -> Result<u64, DbError> {
+        let work = move |conn: &mut Conn| {
+            let ids = sql::forgettable(conn, age, &except, FORGET_BATCH)?;
+            sql::delete(conn, &ids)
+        };
+        Ok(self.db.run("forget old tasks", work).await? as u64)
+    }
+
     async fn cancel_members(&self, member: Member) -> Result<Cancelled, DbError> {
         let mut total = Cancelled::default();
-        let mut after = TaskId::new(0);
-        // Ends because `after` only grows and ids are finite.
+        // Workers are asked first: ending a large run's queue takes a minute. Again, because a task may be leased or
+        // put back meanwhile; ends because nothing that was asked or has ended is met twice.
         loop {
-            let batch = move |conn: &mut Conn| cancel_batch(conn, member, after);
-            let (done, last) = self.db.transaction("cancel tasks", batch).await.map_err(only_db)?;
-            total.ended += done.ended;
-            total.requested += done.requested;
-            match last {
-                Some(last) => after = last,
-                None => return Ok(total),
+            let ask = move |conn: &mut Conn| sql::request_cancel(conn, member);
+            let requested = self.db.run("request a cancel", ask).await? as u64;
+            let ended = self.cancel_queued(member).await?;
+            total.requested += requested;
+            total.ended += ended;
+            if requested == 0 && ended == 0 {
+                return Ok(total);
             }
+        }
+    }
+
+    async fn cancel_queued(&self, member: Member) -> Result<u64, DbError> {
+        let mut total = 0;
+        // Every round ends at least one task, and an ended task is never queued again.
+        loop {
+            let batch = move |conn: &mut Conn| cancel_batch(conn, member);
+            let ended = self.db.transaction("cancel tasks", batch).await.map_err(only_db)?;
+            if ended == 0 {
+                return Ok(total);
+            }
+            total += ended;
         }
     }
 }
@@ -216,6 +241,9 @@ fn reap_in(conn: &mut Conn) -> Result<Reaped, NoRefusal> {
 }
 
 fn take_away(conn: &mut Conn, expired: &[sql::HeldRow]) -> Result<Reaped, NoRefusal> {
+    if expired.is_empty() {
+        return Ok(Reaped::default());
+    }
     let ids_after = |wanted: AfterAttempt| -> Vec<u64> {
         let chosen = expired.iter().filter(|row| after_attempt(row.attempts, row.cancel_requested) == wanted);
         chosen.map(|row| row.id).collect()
@@ -249,17 +277,10 @@ fn requeue_lost(conn: &mut Conn, expired: &[sql::HeldRow]) -> Result<u64, NoRefu
     Ok(queued)
 }
 
-/// Cancels the next batch and returns its last task; `None` after the last batch.
-fn cancel_batch(conn: &mut Conn, member: Member, after: TaskId) -> Result<(Cancelled, Option<TaskId>), NoRefusal> {
-    let rows = sql::lock_open(conn, member, after, CANCEL_BATCH)?;
-    let in_state = |state: TaskState| -> Vec<u64> {
-        rows.iter().filter(|(_, text)| text == state.as_str()).map(|(id, _)| *id).collect()
-    };
-    let queued = in_state(TaskState::Queued);
-    let done = Cancelled {
-        ended: sql::end(conn, sql::in_state(&queued, TaskState::Queued), &ended(TaskState::Cancelled, None))? as u64,
-        requested: sql::request_cancel(conn, &in_state(TaskState::Leased))? as u64,
-    };
-    let full = rows.len() as i64 == CANCEL_BATCH;
-    Ok((done, rows.last().filter(|_| full).map(|(id, _)| TaskId::new(*id))))
+fn cancel_batch(conn: &mut Conn, member: Member) -> Result<u64, NoRefusal> {
+    let ids = sql::lock_queued(conn, member, CANCEL_BATCH)?;
+    if ids.is_empty() {
+        return Ok(0);
+    }
+    Ok(sql::end(conn, sql::in_state(&ids, TaskState::Queued), &ended(TaskState::Cancelled, None))? as u64)
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::db::{Conn, DbError, TxError};
 use crate::ids::{AgentId, OrganizationId, ResourceId, RestoreId, RunId, TaskId, TenantId};
 
-use super::fairness::{Lane, Load, deal};
+use super::lanes::{self, Lane, Load, deal};
 use super::task::{Lease, LeaseLost, LeasedTask, Progress, TaskKind};
 use super::{NoRefusal, Queue, agents, only_db, sql};
 
@@ -94,7 +94,7 @@ fn lease_in(conn: &mut Conn, ask: &Ask) -> Result<Vec<LeasedTask>, NoRefusal> {
 
 /// Deals what is wanted to the lanes by fairness and takes it; what a lane could not give is dealt again to the rest.
 fn take(conn: &mut Conn, ask: &Ask) -> Result<Vec<u64>, NoRefusal> {
-    let mut lanes = sql::ready_lanes(conn)?;
+    let mut lanes = lanes::ready(conn)?;
     lanes.retain(|lane| TaskKind::parse(&lane.kind).is_some_and(|kind| ask.kinds.contains(&kind)));
     let mut load = Load::default();
     let mut held_keys = HashSet::new();

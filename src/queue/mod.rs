@@ -1,6 +1,6 @@
 //! The durable task queue: what is to be done, who does it now, and how it ended.
 //!
-//! Owns: the tables `tasks` and `agents`; leases with their epochs; fairness; retry, snooze, cancel and reap; the
+//! Owns: the tables `tasks`, `lanes` and `agents`; leases with their epochs; fairness; retry, snooze, cancel and reap; the
 //! wake-up of the agent in this process. Does not own: what a task does (`workers`), when it is due (`scheduler`).
 //!
 //! Invariants: a task exists once its row is committed, and MariaDB is the only truth; a task has at most one holder,
@@ -9,7 +9,7 @@
 
 pub mod agents;
 mod endings;
-mod fairness;
+mod lanes;
 mod lease;
 mod retry;
 mod sql;

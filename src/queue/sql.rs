@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use chrono::NaiveDateTime;
-use diesel::dsl::{count_star, exists, insert_or_ignore_into, min, select, sql};
+use diesel::dsl::{count_star, exists, insert_or_ignore_into, select, sql};
 use diesel::expression::{SqlLiteral, TypedExpressionType};
 use diesel::mysql::Mysql;
 use diesel::prelude::*;
@@ -17,12 +17,12 @@ use rows::NewRow;
 pub(super) use rows::Row;
 
 use super::endings::{End, Requeue};
-use super::fairness::Lane;
+use super::lanes::{self, Lane};
 use super::task::{Lease, NewTask, Progress, TaskState};
 use super::view::{Member, TaskFilter};
 use crate::db::Conn;
 use crate::db::schema::tasks;
-use crate::ids::{AgentId, TaskId};
+use crate::ids::{AgentId, RunId, TaskId};
 
 /// Rows of one INSERT: ten times faster than single rows, and far below the 65,535 parameters of a statement.
 const INSERT_ROWS: usize = 1_000;
@@ -68,23 +68,12 @@ pub fn enqueue(conn: &mut Conn, new: &[NewTask]) -> QueryResult<u64> {
         if let Some(unfit) = batch.iter().find_map(NewTask::unfit) {
             return Err(DieselError::QueryBuilderError(unfit.into()));
         }
+        lanes::remember(conn, batch)?;
         let rows: Vec<NewRow<'_>> = batch.iter().map(|task| NewRow::of(task, now)).collect();
         // IGNORE passes over rows with a taken key and is the only form whose row count leaves them out.
         added += insert_or_ignore_into(tasks::table).values(rows).execute(conn)? as u64;
     }
     Ok(added)
-}
-
-/// The lanes with a task that may start now. Reads one index entry a lane, however many tasks it has.
-pub(super) fn ready_lanes(conn: &mut Conn) -> QueryResult<Vec<Lane>> {
-    let rows: Vec<(u32, Option<u32>, u8, String)> = tasks::table
-        .filter(tasks::state.eq(TaskState::Queued.as_str()))
-        .group_by((tasks::organization_id, tasks::tenant_id, tasks::priority, tasks::kind))
-        .having(min(tasks::not_before).le(db_now::<Nullable<Datetime>>()))
-        .select((tasks::organization_id, tasks::tenant_id, tasks::priority, tasks::kind))
-        .load(conn)?;
-    let lane = |(organization, tenant, priority, kind)| Lane { organization, tenant, priority, kind };
-    Ok(rows.into_iter().map(lane).collect())
 }
 
 #[derive(Queryable)]
@@ -211,10 +200,12 @@ pub(super) fn set_progress(conn: &mut Conn, lease: &Lease, progress: &Progress) 
         .execute(conn)
 }
 
+/// Ends tasks. A failure counts as an attempt.
 pub(super) fn end(conn: &mut Conn, which: Condition, end: &End<'_>) -> QueryResult<usize> {
     diesel::update(tasks::table.filter(which))
         .set((
             tasks::state.eq(end.state.as_str()),
+            tasks::attempts.eq(tasks::attempts + u32::from(end.state == TaskState::Failed)),
             tasks::result.eq(end.result),
             tasks::n_issues.eq(end.n_issues),
             end.error.map(|error| tasks::last_error.eq(clip(error, ERROR_CHARS_MAX))),
@@ -271,23 +262,33 @@ pub(super) fn lock_leased(conn: &mut Conn, which: Condition, limit: i64) -> Quer
         .load(conn)
 }
 
-/// Locks the unfinished tasks among `member`'s above `after`, in order of their ids.
-pub(super) fn lock_open(conn: &mut Conn, member: Member, after: TaskId, limit: i64) -> QueryResult<Vec<(u64, String)>> {
+/// Locks queued tasks of a run or restore, or the one task.
+pub(super) fn lock_queued(conn: &mut Conn, member: Member, limit: i64) -> QueryResult<Vec<u64>> {
+    let queued = tasks::table.filter(of_member(member)).filter(tasks::state.eq(TaskState::Queued.as_str()));
+    queued.limit(limit).select(tasks::id).for_update().load(conn)
+}
+
+pub(super) fn request_cancel(conn: &mut Conn, member: Member) -> QueryResult<usize> {
+    let leased = tasks::table.filter(of_member(member)).filter(tasks::state.eq(TaskState::Leased.as_str()));
+    let unasked = leased.filter(tasks::cancel_requested.eq(false));
+    diesel::update(unasked).set(tasks::cancel_requested.eq(true)).execute(conn)
+}
+
+/// Ended tasks that may go: older, of no restore and of none of these runs.
+pub(super) fn forgettable(conn: &mut Conn, age: Duration, except: &[RunId], limit: i64) -> QueryResult<Vec<u64>> {
+    let before = sql::<Nullable<Datetime>>(&format!("NOW(6) - INTERVAL {} SECOND", age.min(AHEAD_MAX).as_secs()));
+    let excepted = except.iter().map(|run| run.get());
     tasks::table
-        .filter(of_member(member))
-        .filter(tasks::state.eq_any([TaskState::Queued.as_str(), TaskState::Leased.as_str()]))
-        .filter(tasks::id.gt(after.get()))
-        .order(tasks::id)
+        .filter(tasks::finished_at.lt(before))
+        .filter(tasks::restore_id.is_null())
+        .filter(tasks::run_id.is_null().or(tasks::run_id.ne_all(excepted)))
         .limit(limit)
-        .select((tasks::id, tasks::state))
-        .for_update()
+        .select(tasks::id)
         .load(conn)
 }
 
-pub(super) fn request_cancel(conn: &mut Conn, ids: &[u64]) -> QueryResult<usize> {
-    diesel::update(tasks::table.filter(in_state(ids, TaskState::Leased)))
-        .set(tasks::cancel_requested.eq(true))
-        .execute(conn)
+pub(super) fn delete(conn: &mut Conn, ids: &[u64]) -> QueryResult<usize> {
+    diesel::delete(tasks::table.filter(tasks::id.eq_any(ids))).execute(conn)
 }
 
 fn of_member(member: Member) -> Condition {

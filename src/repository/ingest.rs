@@ -1,35 +1,11 @@
 //! Turns an item's content into shared blobs and a recipe. Pure: what is stored already is the packer's question.
 
 use bytes::Bytes;
-use fastcdc::v2020::{FastCDC, Normalization};
 
+use super::chunking::Chunking;
 use super::format::BlobHash;
-use super::keys::StoreKeys;
 use super::mime;
 use super::recipe::{INLINE_BYTES_MAX, INLINE_RUN_BYTES_MAX, Ingredient, Recipe, Step};
-
-/// Content up to this length is one blob.
-pub const WHOLE_BYTES_MAX: usize = 1 << 20;
-
-/// Where content is cut: sizes of chunks, at least, on average and at most.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ChunkSizes {
-    pub min: usize,
-    pub average: usize,
-    pub max: usize,
-}
-
-impl ChunkSizes {
-    /// Small chunks find small edits; very large files get larger ones, so that no item has more than some 65,000.
-    pub fn of(content_bytes: u64) -> Self {
-        let scale = match content_bytes {
-            0..0x4_0000_0000 => 1,              // below 16 GiB
-            0x4_0000_0000..0x10_0000_0000 => 4, // below 64 GiB
-            _ => 16,
-        };
-        Self { min: (64 << 10) * scale, average: (256 << 10) * scale, max: (1 << 20) * scale }
-    }
-}
 
 /// A shared blob that content is made of.
 #[derive(Clone, Debug)]
@@ -47,8 +23,8 @@ pub struct Parts {
 }
 
 /// Takes a message apart.
-pub fn take_apart_mime(keys: &StoreKeys, message: &Bytes) -> Parts {
-    let mut cutting = Cutting::new(keys);
+pub fn take_apart_mime(chunking: &Chunking, message: &Bytes) -> Parts {
+    let mut cutting = Cutting::new(chunking);
     let mut at = 0;
     for part in mime::split(message) {
         cutting.own(message.slice(at..part.text.start));
@@ -63,8 +39,8 @@ pub fn take_apart_mime(keys: &StoreKeys, message: &Bytes) -> Parts {
 }
 
 /// Takes content apart of which nothing is known.
-pub fn take_apart_raw(keys: &StoreKeys, content: &Bytes) -> Parts {
-    let mut cutting = Cutting::new(keys);
+pub fn take_apart_raw(chunking: &Chunking, content: &Bytes) -> Parts {
+    let mut cutting = Cutting::new(chunking);
     if content.len() < mime::PART_BYTES_MIN {
         cutting.own(content.clone());
     } else {
@@ -74,15 +50,15 @@ pub fn take_apart_raw(keys: &StoreKeys, content: &Bytes) -> Parts {
 }
 
 struct Cutting<'a> {
-    keys: &'a StoreKeys,
+    chunking: &'a Chunking,
     steps: Vec<Step>,
     shared: Vec<SharedPart>,
     inline_bytes: usize,
 }
 
 impl<'a> Cutting<'a> {
-    fn new(keys: &'a StoreKeys) -> Self {
-        Self { keys, steps: Vec::new(), shared: Vec::new(), inline_bytes: 0 }
+    fn new(chunking: &'a Chunking) -> Self {
+        Self { chunking, steps: Vec::new(), shared: Vec::new(), inline_bytes: 0 }
     }
 
     /// Text that no other item has: kept in the recipe, unless it would bloat it.
@@ -99,8 +75,8 @@ impl<'a> Cutting<'a> {
 
     fn share(&mut self, content: Bytes, lines: Option<mime::Base64Lines>) {
         let mut ingredients = Vec::new();
-        for plain in cut(content, self.keys.chunk_seed) {
-            let hash = BlobHash::of(self.keys.id_key.expose(), &plain);
+        for plain in self.chunking.cut(content) {
+            let hash = self.chunking.hash(&plain);
             let bytes = u32::try_from(plain.len()).expect("a chunk is at most 16 MiB");
             ingredients.push(Ingredient { blob: hash.id(), bytes });
             self.shared.push(SharedPart { hash, plain });
@@ -112,20 +88,9 @@ impl<'a> Cutting<'a> {
     }
 
     fn finish(self, content: &Bytes) -> Parts {
-        let hash = *BlobHash::of(self.keys.id_key.expose(), content).as_bytes();
+        let hash = *self.chunking.hash(content).as_bytes();
         Parts { recipe: Recipe::new(content.len() as u64, hash, self.steps), shared: self.shared }
     }
-}
-
-/// Cuts content into one chunk, or where its bytes say so when it is long.
-fn cut(content: Bytes, seed: u64) -> Vec<Bytes> {
-    if content.len() <= WHOLE_BYTES_MAX {
-        return vec![content];
-    }
-    let sizes = ChunkSizes::of(content.len() as u64);
-    FastCDC::with_level_and_seed(&content, sizes.min, sizes.average, sizes.max, Normalization::Level1, seed)
-        .map(|chunk| content.slice(chunk.offset..chunk.offset + chunk.length))
-        .collect()
 }
 
 #[cfg(test)]
@@ -134,13 +99,19 @@ mod tests {
 
     use super::*;
     use crate::repository::assemble::Assembly;
+    use crate::repository::chunking::ChunkSizes;
+    use crate::repository::keys::StoreKeys;
     use proptest::prelude::*;
     use uuid::Uuid;
 
-    fn put_together(keys: &StoreKeys, parts: &Parts) -> Vec<u8> {
+    fn chunking() -> Chunking {
+        Chunking::new(&StoreKeys::derive(Uuid::new_v4(), None), ChunkSizes::DEFAULT)
+    }
+
+    fn put_together(chunking: &Chunking, parts: &Parts) -> Vec<u8> {
         let recipe = Recipe::decode(&parts.recipe.encode()).unwrap();
         let blobs: HashMap<_, _> = parts.shared.iter().map(|part| (part.hash.id(), part.plain.clone())).collect();
-        let mut assembly = Assembly::new(&recipe, keys.id_key.expose());
+        let mut assembly = Assembly::new(&recipe, chunking.id_key.expose());
         let mut out = Vec::new();
         for step in &recipe.steps {
             assembly.begin(step, &mut out);
@@ -155,26 +126,26 @@ mod tests {
 
     #[test]
     fn long_content_is_cut_and_an_edit_changes_few_chunks() {
-        let keys = StoreKeys::derive(Uuid::new_v4(), None);
+        let chunking = chunking();
         let mut state = 1u64;
         let mut noise = || {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
             (state >> 33) as u8
         };
         let mut content: Vec<u8> = (0..6 << 20).map(|_| noise()).collect();
-        let before = take_apart_raw(&keys, &content.clone().into());
+        let before = take_apart_raw(&chunking, &content.clone().into());
         content.splice(3_000_000..3_000_000, *b"an edit in the middle");
-        let after = take_apart_raw(&keys, &content.clone().into());
+        let after = take_apart_raw(&chunking, &content.clone().into());
 
         let known = before.recipe.refs();
         let n_new = after.recipe.refs().iter().filter(|id| !known.contains(id)).count();
         assert!(before.shared.len() > 10 && n_new <= 3, "{n_new} of {}", after.shared.len());
-        assert_eq!(put_together(&keys, &after), content);
+        assert_eq!(put_together(&chunking, &after), content);
     }
 
     #[test]
     fn a_message_of_countless_small_parts_has_a_bounded_recipe() {
-        let keys = StoreKeys::derive(Uuid::new_v4(), None);
+        let chunking = chunking();
         let part = format!("--b\r\n\r\n{}\r\n", "x".repeat(2500));
         let small = format!("--b\r\n\r\n{}\r\n", "y".repeat(1500));
         let message = format!(
@@ -183,10 +154,10 @@ mod tests {
         );
         let message = Bytes::from(message);
 
-        let parts = take_apart_mime(&keys, &message);
+        let parts = take_apart_mime(&chunking, &message);
 
         assert!(parts.recipe.encode().len() < INLINE_BYTES_MAX + (256 << 10));
-        assert_eq!(put_together(&keys, &parts), message);
+        assert_eq!(put_together(&chunking, &parts), message);
     }
 
     proptest! {
@@ -197,7 +168,7 @@ mod tests {
             head in "[ -~\r\n]{0,300}",
             decoy in any::<bool>(),
         ) {
-            let keys = StoreKeys::derive(Uuid::nil(), None);
+            let chunking = chunking();
             let mut message = head.into_bytes();
             if decoy {
                 message.extend_from_slice(b"Content-Type: multipart/mixed; boundary=x\r\n\r\n--x\r\n\r\n");
@@ -205,8 +176,8 @@ mod tests {
             message.extend_from_slice(&body);
             let message = Bytes::from(message);
 
-            prop_assert_eq!(put_together(&keys, &take_apart_mime(&keys, &message)), message.clone());
-            prop_assert_eq!(put_together(&keys, &take_apart_raw(&keys, &message)), message);
+            prop_assert_eq!(put_together(&chunking, &take_apart_mime(&chunking, &message)), message.clone());
+            prop_assert_eq!(put_together(&chunking, &take_apart_raw(&chunking, &message)), message);
         }
     }
 }

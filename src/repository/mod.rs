@@ -10,6 +10,7 @@
 
 mod assemble;
 mod cbor;
+mod chunking;
 mod commit;
 mod door;
 mod error;
@@ -31,6 +32,7 @@ mod store;
 mod tests;
 pub mod writers;
 
+pub use chunking::ChunkSizes;
 pub use commit::{CommitRefused, Flushed, PackIds, commit};
 pub use error::StoreError;
 pub use format::{Damage, Layout};

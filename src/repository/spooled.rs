@@ -1,16 +1,14 @@
 //! Cuts a file into shared blobs, a bounded window at a time.
 
 use std::fs::File;
-use std::io::{Error, Read};
+use std::io::{Error, Read, Take};
 
 use bytes::Bytes;
-use fastcdc::v2020::{Normalization, StreamCDC};
+use fastcdc::v2020::StreamCDC;
 
-use super::format::BlobHash;
-use super::ingest::{ChunkSizes, SharedPart, WHOLE_BYTES_MAX};
-use super::keys::StoreKeys;
+use super::chunking::Chunking;
+use super::ingest::SharedPart;
 use super::recipe::{Ingredient, Recipe, Step};
-use crate::secret::Secret;
 
 /// Plain bytes of a file in memory at once, and one chunk more.
 const WINDOW_BYTES: usize = 8 << 20;
@@ -20,36 +18,27 @@ pub struct Spool {
     chunks: Chunks,
     expected: u64,
     read: u64,
-    id_key: Secret<[u8; 32]>,
+    chunking: Chunking,
     hashing: blake3::Hasher,
     ingredients: Vec<Ingredient>,
 }
 
 enum Chunks {
-    Whole(Option<File>),
-    Cut(Box<StreamCDC<std::io::Take<File>>>),
+    Whole(Option<Take<File>>),
+    Cut(Box<StreamCDC<Take<File>>>),
 }
 
 impl Spool {
     /// `file` is positioned at its first byte; `bytes` is how many there must be.
-    pub fn new(file: File, bytes: u64, keys: &StoreKeys) -> Self {
-        let chunks = if bytes <= WHOLE_BYTES_MAX as u64 {
-            Chunks::Whole(Some(file))
+    pub fn new(file: File, bytes: u64, chunking: &Chunking) -> Self {
+        let source = Chunking::bounded(file, bytes);
+        let chunks = if bytes <= chunking.whole_bytes_max() as u64 {
+            Chunks::Whole(Some(source))
         } else {
-            let sizes = ChunkSizes::of(bytes);
-            // One byte more than expected, so that a file that grew is noticed.
-            let source = file.take(bytes.saturating_add(1));
-            Chunks::Cut(Box::new(StreamCDC::with_level_and_seed(
-                source,
-                sizes.min,
-                sizes.average,
-                sizes.max,
-                Normalization::Level1,
-                keys.chunk_seed,
-            )))
+            Chunks::Cut(Box::new(chunking.cut_file(source, bytes)))
         };
-        let hashing = blake3::Hasher::new_keyed(keys.id_key.expose());
-        Self { chunks, expected: bytes, read: 0, id_key: keys.id_key.clone(), hashing, ingredients: Vec::new() }
+        let hashing = chunking.hashing();
+        Self { chunks, expected: bytes, read: 0, chunking: chunking.clone(), hashing, ingredients: Vec::new() }
     }
 
     /// The next chunks; none at the end.
@@ -62,7 +51,7 @@ impl Spool {
             window_bytes += plain.len();
             self.read += plain.len() as u64;
             self.hashing.update(&plain);
-            let hash = BlobHash::of(self.id_key.expose(), &plain);
+            let hash = self.chunking.hash(&plain);
             let bytes = u32::try_from(plain.len()).expect("a chunk is at most 16 MiB");
             self.ingredients.push(Ingredient { blob: hash.id(), bytes });
             window.push(SharedPart { hash, plain });
@@ -83,9 +72,9 @@ impl Chunks {
     fn next(&mut self) -> Result<Option<Bytes>, Error> {
         match self {
             Self::Whole(file) => {
-                let Some(file) = file.take() else { return Ok(None) };
+                let Some(mut file) = file.take() else { return Ok(None) };
                 let mut plain = Vec::new();
-                file.take(WHOLE_BYTES_MAX as u64 + 1).read_to_end(&mut plain)?;
+                file.read_to_end(&mut plain)?;
                 Ok((!plain.is_empty()).then(|| plain.into()))
             }
             Self::Cut(stream) => match stream.next() {

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::StoreError;
+use super::chunking::{ChunkSizes, Chunking};
 use super::door::blocking;
 use super::format::{FORMAT, Header, Layout, PackBuilder};
 use super::keys::{KeyFile, MasterKey, RecoveryKey, StoreKeys};
@@ -20,6 +21,7 @@ const KEYS_PREFIX: &str = "keys/";
 const DESCRIPTION_BYTES_MAX: usize = 64 << 10;
 /// Packs are closed when they reach this length; one blob may carry them beyond it.
 const PACK_BYTES: u64 = 32 << 20;
+const PACK_BYTES_MAX: u64 = 1 << 30;
 
 /// How packs are encrypted, chosen once for a store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,6 +40,8 @@ pub struct Description {
     pub crypto: Crypto,
     /// Where writers close packs. Readers do not depend on it.
     pub pack_bytes: u64,
+    /// Where writers cut content. Readers do not depend on it.
+    pub chunk_bytes: ChunkSizes,
     /// Tells whether a master key is the right one.
     pub key_check: String,
     pub created: String,
@@ -53,6 +57,7 @@ struct Inner {
     storage: StorageId,
     description: Description,
     keys: StoreKeys,
+    chunking: Chunking,
     backend: Arc<dyn Backend>,
 }
 
@@ -106,12 +111,18 @@ impl Store {
         if keys.check() != description.key_check {
             return Err(StoreError::Setup(format!("the key is not the one of store {}", description.store)));
         }
-        Ok(Self { inner: Arc::new(Inner { storage, description, keys, backend }) })
+        let chunking = Chunking::new(&keys, description.chunk_bytes);
+        Ok(Self { inner: Arc::new(Inner { storage, description, keys, chunking, backend }) })
     }
 
     /// The master key of the store on a place, by the recovery key that was shown when it was created.
     pub async fn recover(backend: Arc<dyn Backend>, recovery: RecoveryKey) -> Result<MasterKey, StoreError> {
         blocking(move || recover(backend.as_ref(), &recovery)).await
+    }
+
+    /// Takes back [`Store::create`], for a store that nobody knows of yet.
+    pub(super) async fn discard_created(backend: Arc<dyn Backend>, store: Uuid) -> Result<(), StoreError> {
+        blocking(move || discard_created(backend.as_ref(), store)).await
     }
 
     /// What the place says of itself.
@@ -145,6 +156,10 @@ impl Store {
 
     pub(super) fn keys(&self) -> &StoreKeys {
         &self.inner.keys
+    }
+
+    pub(super) fn chunking(&self) -> &Chunking {
+        &self.inner.chunking
     }
 
     pub(super) fn pack_bytes(&self) -> u64 {
@@ -208,6 +223,7 @@ fn create(backend: &dyn Backend, layout: Layout, crypto: Crypto) -> Result<Creat
         layout,
         crypto,
         pack_bytes: PACK_BYTES,
+        chunk_bytes: ChunkSizes::DEFAULT,
         key_check: keys.check(),
         created: clock::now().to_rfc3339_opts(chrono::SecondsFormat::Secs, true),
     };
@@ -241,7 +257,27 @@ fn read_description(backend: &dyn Backend) -> Result<Description, StoreError> {
             found.format
         )));
     }
-    read_json(backend, DESCRIPTION_KEY)
+    let description: Description = read_json(backend, DESCRIPTION_KEY)?;
+    if !description.chunk_bytes.sound() || !(1..=PACK_BYTES_MAX).contains(&description.pack_bytes) {
+        return Err(StoreError::Setup(format!(
+            "{DESCRIPTION_KEY} on the storage names sizes that cannot be worked with"
+        )));
+    }
+    Ok(description)
+}
+
+fn discard_created(backend: &dyn Backend, store: Uuid) -> Result<(), StoreError> {
+    if read_description(backend)?.store != store {
+        return Ok(());
+    }
+    backend.delete(DESCRIPTION_KEY)?;
+    for entry in backend.list(KEYS_PREFIX)? {
+        let file: KeyFile = read_json(backend, &entry.key)?;
+        if file.store == store {
+            backend.delete(&entry.key)?;
+        }
+    }
+    Ok(())
 }
 
 fn recover(backend: &dyn Backend, recovery: &RecoveryKey) -> Result<MasterKey, StoreError> {

@@ -38,6 +38,9 @@ const SYNC_EVERY: Duration = Duration::from_secs(3600);
 /// Directories that one tick queues at most.
 const SYNCS_MAX: u32 = 500;
 
+/// How long ended tasks can be looked at. The results of their runs stay.
+const TASKS_KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
+
 /// The name of the lock that a backup of this feature and resource holds. Features know it, and this layer does not
 /// know features, so `app` passes it in.
 pub type ExclusiveKey = fn(&FeatureName, ResourceId) -> String;
@@ -55,6 +58,7 @@ pub struct Tick {
     pub runs_started: u64,
     pub runs_settled: u64,
     pub syncs_queued: u64,
+    pub tasks_forgotten: u64,
 }
 
 impl Scheduler {
@@ -77,6 +81,8 @@ impl Scheduler {
             }
         }
         tick.runs_settled = self.settle_runs().await?;
+        let running = self.running().await?;
+        tick.tasks_forgotten = self.queue.forget_ended(TASKS_KEPT, running).await?;
         if tick.runs_started + tick.syncs_queued > 0 {
             self.queue.notify();
         }

@@ -8,8 +8,8 @@ use crate::queue::{self, Cancelled, Counts};
 
 use super::{NoRefusal, Scheduler, only_db, sql};
 
-/// Runs that one look at the unsettled ones reads.
-const SETTLE_BATCH: i64 = 500;
+/// Unsettled runs that one look reads, the oldest; a schedule has seldom more than one.
+const RUNNING_MAX: i64 = 10_000;
 const PAGE_MAX: u32 = 1_000;
 
 /// Why there is a run.
@@ -129,17 +129,23 @@ impl Scheduler {
     /// Settles the runs whose tasks have all ended. Idempotent; any number of schedulers may do it at once.
     pub async fn settle_runs(&self) -> Result<u64, DbError> {
         let mut settled = 0;
-        let mut after = RunId::new(0);
-        // Ends because `after` only grows and ids are finite.
-        loop {
-            let ids = self.db.run("list running runs", move |conn| sql::running(conn, after, SETTLE_BATCH)).await?;
-            let Some(last) = ids.last() else { return Ok(settled) };
-            after = RunId::new(*last);
-            for id in ids.into_iter().map(RunId::new) {
-                let done = self.db.transaction("settle a run", move |conn| settle(conn, id)).await.map_err(only_db)?;
-                settled += u64::from(done);
+        for id in self.running().await? {
+            match self.db.transaction("settle a run", move |conn| settle(conn, id)).await.map_err(only_db)? {
+                Settling::Settled => settled += 1,
+                Settling::Goes => {}
+                // The process that was cancelling may have died, and a task may have slipped through.
+                Settling::ToBeCancelled => {
+                    self.queue.cancel_run(id).await?;
+                }
             }
         }
+        Ok(settled)
+    }
+
+    /// The runs that are not settled.
+    pub(super) async fn running(&self) -> Result<Vec<RunId>, DbError> {
+        let ids = self.db.run("list running runs", |conn| sql::running(conn, RUNNING_MAX)).await?;
+        Ok(ids.into_iter().map(RunId::new).collect())
     }
 
     async fn view(&self, row: sql::RunRow) -> Result<RunView, DbError> {
@@ -179,16 +185,28 @@ impl Scheduler {
     }
 }
 
-fn settle(conn: &mut Conn, id: RunId) -> Result<bool, NoRefusal> {
+enum Settling {
+    /// Now, by this call.
+    Settled,
+    /// It has tasks to wait for, or somebody else has settled it.
+    Goes,
+    ToBeCancelled,
+}
+
+fn settle(conn: &mut Conn, id: RunId) -> Result<Settling, NoRefusal> {
     // A cheap look first: a run of 400,000 tasks is looked at every few seconds for hours.
     if queue::run_has_open_tasks(conn, id)? {
-        return Ok(false);
+        let cancelling = sql::find_run(conn, id)?.cancel_requested;
+        return Ok(if cancelling { Settling::ToBeCancelled } else { Settling::Goes });
     }
-    let Some(cancel_requested) = sql::lock_running(conn, id)? else { return Ok(false) };
+    let Some(cancel_requested) = sql::lock_running(conn, id)? else { return Ok(Settling::Goes) };
     let counts = queue::run_progress(conn, id)?;
     match outcome(&counts, cancel_requested) {
-        RunState::Running => Ok(false),
-        state => Ok(sql::settle(conn, id, state, &counts)? == 1),
+        RunState::Running => Ok(Settling::Goes),
+        state => match sql::settle(conn, id, state, &counts)? {
+            0 => Ok(Settling::Goes),
+            _ => Ok(Settling::Settled),
+        },
     }
 }
 

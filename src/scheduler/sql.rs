@@ -229,11 +229,10 @@ pub(super) fn list_runs(
     query.order(runs::id.desc()).limit(limit).load(conn)
 }
 
-/// Runs that are not settled, oldest first, above `after`.
-pub(super) fn running(conn: &mut Conn, after: RunId, limit: i64) -> QueryResult<Vec<u64>> {
+/// Runs that are not settled, oldest first.
+pub(super) fn running(conn: &mut Conn, limit: i64) -> QueryResult<Vec<u64>> {
     runs::table
         .filter(runs::state.eq(RunState::Running.as_str()))
-        .filter(runs::id.gt(after.get()))
         .order(runs::id)
         .limit(limit)
         .select(runs::id)

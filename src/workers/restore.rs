@@ -4,7 +4,7 @@
 //! are missing are created. Outcomes are committed as they happen; an attempt that was interrupted finds its own
 //! markers on the target, so a second one creates nothing twice.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -122,7 +122,7 @@ impl Restoration<'_> {
         by_id: &HashMap<ContainerId, &Container>,
     ) -> Result<(), TaskError> {
         let mut after = None;
-        let mut place: Option<(String, Existing)> = None;
+        let mut place: Option<Place> = None;
         loop {
             let page = self.page(container.id, after).await?;
             let full = page.len() == PAGE_ITEMS as usize;
@@ -133,9 +133,10 @@ impl Restoration<'_> {
             if place.is_none() && worth_creating {
                 place = Some(self.open(container, by_id).await?);
             }
-            if let Some((target, existing)) = &place {
-                let (target, existing) = (target.clone(), existing);
-                self.restore_page(&target, existing, page).await?;
+            match &place {
+                None => {}
+                Some(Place::Open { target, existing }) => self.restore_page(target, existing, page).await?,
+                Some(Place::Closed(why)) => self.refuse_page(why, page).await?,
             }
             if !full {
                 return Ok(());
@@ -161,15 +162,40 @@ impl Restoration<'_> {
         }
     }
 
-    async fn open(
-        &self,
-        container: &Container,
-        by_id: &HashMap<ContainerId, &Container>,
-    ) -> Result<(String, Existing), TaskError> {
+    async fn open(&self, container: &Container, by_id: &HashMap<ContainerId, &Container>) -> Result<Place, TaskError> {
         let path = path_of(container, by_id, self.work.target_folder.as_deref());
-        let target = self.feature.open_container(self.target.source(), &path).await?;
-        let existing = self.feature.existing(self.target.source(), &target).await?;
-        Ok((target, existing))
+        let opened = async {
+            let target = self.feature.open_container(self.target.source(), &path).await?;
+            let existing = self.feature.existing(self.target.source(), &target).await?;
+            Ok((target, existing))
+        };
+        match opened.await {
+            Ok((target, mut existing)) => {
+                existing.recognise(&self.originals(&existing).await?);
+                Ok(Place::Open { target, existing })
+            }
+            Err(RestoreError::Item(why)) => Ok(Place::Closed(why)),
+            Err(RestoreError::Graph(err)) => Err(err.into()),
+        }
+    }
+
+    /// A folder that cannot be opened costs its own items and no others.
+    async fn refuse_page(&mut self, why: &str, page: Vec<VersionRow>) -> Result<(), TaskError> {
+        let refused = page.into_iter().map(|row| OutcomeRow {
+            chain: self.work.chain,
+            key: row.version.key,
+            outcome: Outcome::Failed,
+            remark: Some(why.to_owned()),
+            bytes: 0,
+        });
+        self.commit(refused.collect()).await
+    }
+
+    /// Which of the items on the target are themselves items of the backup, so that they stand for no other one.
+    async fn originals(&self, existing: &Existing) -> Result<HashSet<ItemKey>, TaskError> {
+        let chain = self.work.chain;
+        let keys: Vec<ItemKey> = existing.by_id.iter().copied().collect();
+        Ok(self.workshop.db.run("look up originals", move |conn| items::known(conn, chain, &keys)).await?)
     }
 
     async fn restore_page(
@@ -263,6 +289,16 @@ impl Restoration<'_> {
         };
         self.control.report(progress).await
     }
+}
+
+/// Where the items of one container go.
+enum Place {
+    Open {
+        target: String,
+        existing: Existing,
+    },
+    /// The target does not take the folder; the text says why.
+    Closed(String),
 }
 
 /// Whether this item alone is affected; anything else ends the attempt.

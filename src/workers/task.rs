@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::backends::BackendError;
 use crate::db::{DbError, TxError};
-use crate::features::{RestoreError, WalkError};
+use crate::features::WalkError;
 use crate::graph::GraphError;
 use crate::queue::{Lease, LeaseLost, LeasedTask, Progress, Queue};
 use crate::repository::{CommitRefused, StoreError};
@@ -112,15 +112,6 @@ impl From<WalkError> for TaskError {
         match err {
             WalkError::Graph(err) => err.into(),
             WalkError::Expired | WalkError::NotApplicable(_) => Self::Retry(err.to_string()),
-        }
-    }
-}
-
-impl From<RestoreError> for TaskError {
-    fn from(err: RestoreError) -> Self {
-        match err {
-            RestoreError::Graph(err) => err.into(),
-            RestoreError::Item(what) => Self::Permanent(what),
         }
     }
 }

@@ -78,7 +78,13 @@ async fn twenty_kills_of_server_and_worker_lose_nothing_and_double_nothing() -> 
             let restore = started["restore_id"].to_string();
             let ended = wait_for(&stage, &["restore", "show", &restore]).await?;
             assert_eq!(ended["state"], json!("succeeded"), "round {round}: {ended}\n{}", stage.log());
-            assert_same(&before, &stage.mailbox(&user)?);
+            let after = stage.mailbox(&user)?;
+            if !before.differences(&after).is_empty() {
+                println!("round {round}: {} messages before; {ended}", before.messages.len());
+                println!("{}", stage.expect(&["point", "list", "--user", &user])?);
+                println!("{}", stage.expect(&["task", "list"])?);
+            }
+            assert_same(&before, &after);
         } else {
             stage.tenant.random_edits(&user, round, 30)?;
             let started = stage.expect(&["backup", "--user", &user])?;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use kodo::db::Db;
-use kodo::ids::{AgentId, OrganizationId, ResourceId, RunId, TaskId, TenantId};
+use kodo::ids::{AgentId, OrganizationId, ResourceId, RestoreId, RunId, TaskId, TenantId};
 use kodo::queue::agents::{self, AgentState, NewAgent};
 use kodo::queue::{
     ATTEMPTS_MAX, AfterAttempt, Held, LeasedTask, NewTask, Outcome, Priority, Progress, Queue, TaskFilter, TaskKind,
@@ -15,7 +15,7 @@ use crate::support::mariadb::MariaDb;
 const LONG: Duration = Duration::from_secs(600);
 
 pub struct Fixture {
-    _server: MariaDb,
+    pub server: MariaDb,
     pub db: Db,
     pub queue: Queue,
     pub agent: AgentId,
@@ -26,7 +26,7 @@ impl Fixture {
         let server = MariaDb::start().await.unwrap();
         let db = server.connect().unwrap();
         let agent = register(&db, "a").await;
-        Self { _server: server, queue: Queue::new(db.clone()), db, agent }
+        Self { server, queue: Queue::new(db.clone()), db, agent }
     }
 
     pub async fn lease(&self, n: u32) -> Vec<LeasedTask> {
@@ -301,4 +301,39 @@ async fn the_agent_of_this_process_is_woken_by_an_enqueue() {
     f.queue.enqueue(vec![task(1, Priority::Manual)]).await.unwrap();
 
     tokio::time::timeout(Duration::from_secs(20), f.queue.wait_for_work(LONG)).await.unwrap();
+}
+
+#[tokio::test]
+async fn the_cost_of_a_lease_does_not_follow_the_length_of_the_queue() {
+    let f = Fixture::new().await;
+    let keyed =
+        |n: u32| NewTask { exclusive_key: Some(format!("mailbox:{n}")), ..task(1 + n % 5, Priority::Scheduled) };
+    f.queue.enqueue((0..20_000).map(keyed).collect()).await.unwrap();
+    let before = f.server.rows_read().unwrap();
+
+    let leased = f.lease(8).await;
+
+    let n_read = f.server.rows_read().unwrap() - before;
+    assert_eq!(leased.len(), 8);
+    assert!(n_read < 1_000, "{n_read} rows were read");
+}
+
+#[tokio::test]
+async fn old_tasks_are_forgotten_but_for_restores_and_running_runs() {
+    let f = Fixture::new().await;
+    let of_run = |run: u64| NewTask { run: Some(RunId::new(run)), ..task(1, Priority::Manual) };
+    let of_restore = NewTask { restore: Some(RestoreId::new(1)), ..task(1, Priority::Manual) };
+    f.queue.enqueue(vec![of_run(1), of_run(2), of_restore, of_run(1)]).await.unwrap();
+    for leased in f.lease(3).await {
+        f.queue.finish(leased.lease, succeeded()).await.unwrap();
+    }
+    f.server.execute("UPDATE tasks SET finished_at = finished_at - INTERVAL 31 DAY").unwrap();
+    let month = Duration::from_secs(30 * 24 * 3600);
+
+    let forgotten = f.queue.forget_ended(month, vec![RunId::new(2)]).await.unwrap();
+
+    assert_eq!(forgotten, 1);
+    let left: Vec<u64> =
+        f.queue.list(TaskFilter::default(), None, 9).await.unwrap().iter().map(|t| t.id.get()).collect();
+    assert_eq!(left, [4, 3, 2]);
 }

@@ -2,7 +2,7 @@
 
 mod sql;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
 
@@ -78,6 +78,15 @@ pub fn newest(conn: &mut Conn, chain: ChainId, keys: &[ItemKey]) -> QueryResult<
                 _ => drop(found.insert(row.version.key, row)),
             }
         }
+    }
+    Ok(found)
+}
+
+/// Which of these items the chain knows, in whatever version.
+pub fn known(conn: &mut Conn, chain: ChainId, keys: &[ItemKey]) -> QueryResult<HashSet<ItemKey>> {
+    let mut found = HashSet::new();
+    for batch in keys.chunks(super::BATCH_ROWS) {
+        found.extend(sql::known(conn, chain, batch)?);
     }
     Ok(found)
 }

@@ -108,6 +108,16 @@ pub(super) fn versions_of(conn: &mut Conn, chain: ChainId, keys: &[ItemKey]) -> 
     records.into_iter().map(VersionRecord::into_row).collect()
 }
 
+pub(super) fn known(conn: &mut Conn, chain: ChainId, keys: &[ItemKey]) -> QueryResult<Vec<ItemKey>> {
+    let known: Vec<Vec<u8>> = item_versions::table
+        .filter(item_versions::chain_id.eq(chain.get()))
+        .filter(item_versions::item_key.eq_any(raw(keys)))
+        .select(item_versions::item_key)
+        .distinct()
+        .load(conn)?;
+    known.iter().map(|key| item_key(key)).collect()
+}
+
 pub(super) fn insert(
     conn: &mut Conn,
     chain: ChainId,

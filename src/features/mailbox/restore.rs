@@ -28,8 +28,8 @@ pub(super) async fn restore(
 ) -> Result<Restored, RestoreError> {
     let original: Value = serde_json::from_slice(&item.properties)
         .map_err(|error| RestoreError::Item(format!("the stored properties cannot be read: {error}")))?;
-    let same_mail = natural_key(&original).is_some_and(|key| existing.by_natural_key.contains(&key));
-    if same_mail || existing.marked.contains_key(&item.key) || existing.by_id.contains(&item.key) {
+    let known = existing.marked.contains_key(&item.key) || existing.by_id.contains(&item.key);
+    if known || natural_key(&original).is_some_and(|key| existing.take_stranger(key)) {
         return Ok(Restored::AlreadyThere);
     }
     let Some(content) = &item.content else {

@@ -103,10 +103,12 @@ pub(super) async fn existing(target: Source<'_>, folder: &str) -> Result<Existin
         let complete = stream::iter(found).map(|found| complete_or_deleted(target, found));
         let complete: Vec<Option<Found>> = complete.buffer_unordered(CHECKS_AT_ONCE).try_collect().await?;
         for found in complete.into_iter().flatten() {
-            existing.by_id.insert(ItemKey::of(&found.id));
-            existing.by_natural_key.extend(found.natural_key);
-            if let Some(marker) = found.marker {
-                existing.marked.insert(marker.key, found.id);
+            let own = ItemKey::of(&found.id);
+            existing.by_id.insert(own);
+            match (found.marker, found.natural_key) {
+                (Some(marker), _) => drop(existing.marked.insert(marker.key, found.id)),
+                (None, Some(natural_key)) => existing.add_stranger(natural_key, own),
+                (None, None) => {}
             }
         }
         if existing.by_id.len() > EXISTING_MAX {

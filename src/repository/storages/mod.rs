@@ -122,13 +122,20 @@ pub async fn add_storage(
         false => Crypto::None,
     };
     let backend = open_backend(config.backend, &config.settings, agent).await?;
-    let created = Store::create(backend, layout, crypto).await?;
+    let created = Store::create(Arc::clone(&backend), layout, crypto).await?;
     let (master, recovery) = match created.secrets {
         None => (None, None),
         Some(secrets) => (Some(secrets.master), Some(secrets.recovery)),
     };
-    let id = insert(db, sealer, config, created.store, layout, master).await?;
-    Ok(AddedStorage { id, recovery_key: recovery.map(|key| key.text()) })
+    match insert(db, sealer, config, created.store, layout, master).await {
+        Ok(id) => Ok(AddedStorage { id, recovery_key: recovery.map(|key| key.text()) }),
+        Err(NotInserted::Refused(err)) => {
+            // Nobody was shown its key, so nobody could ever use what stands there now.
+            Store::discard_created(backend, created.store).await?;
+            Err(err)
+        }
+        Err(NotInserted::Unknown(err)) => Err(err),
+    }
 }
 
 /// Makes a row for a store that exists, on a place of another installation or after the database was lost.
@@ -150,7 +157,7 @@ pub async fn attach_storage(
         }
     };
     Store::open(StorageId::new(0), backend, master.clone()).await?;
-    insert(db, sealer, config, description.store, description.layout, master).await
+    Ok(insert(db, sealer, config, description.store, description.layout, master).await?)
 }
 
 /// All storages, by name.
@@ -228,24 +235,50 @@ async fn insert(
     store: Uuid,
     layout: Layout,
     master: Option<MasterKey>,
-) -> Result<StorageId, StoreError> {
+) -> Result<StorageId, NotInserted> {
     let sealed = master.map(|key| sealer.seal(&label(store), key.expose())).transpose();
     let row = sql::NewStorage {
         name: config.name.clone(),
         backend: config.backend.name(),
-        settings: serde_json::to_string(&config.settings)
-            .map_err(|err| StoreError::Setup(format!("the path cannot be written down: {err}")))?,
+        settings: serde_json::to_string(&config.settings).map_err(|err| {
+            NotInserted::Refused(StoreError::Setup(format!("the path cannot be written down: {err}")))
+        })?,
         store,
         layout: layout_name(layout),
-        key_sealed: sealed.map_err(|err| StoreError::Setup(format!("{err:#}")))?,
+        key_sealed: sealed.map_err(|err| NotInserted::Refused(StoreError::Setup(format!("{err:#}"))))?,
     };
-    match db.run("add a storage", move |conn| sql::insert(conn, &row)).await {
-        Ok(id) => Ok(id),
-        Err(DbError::Duplicate(_)) => Err(StoreError::Setup(format!(
-            "there is a storage named {} or one with store {store} already",
-            config.name
-        ))),
-        Err(err) => Err(err.into()),
+    let failed = match db.run("add a storage", move |conn| sql::insert(conn, &row)).await {
+        Ok(id) => return Ok(id),
+        Err(err) => err,
+    };
+    // The answer to an INSERT that did happen may have been lost.
+    let found = db.run("find a storage", move |conn| sql::find_store(conn, store)).await;
+    let refused = match found.map_err(|err| NotInserted::Unknown(err.into()))? {
+        Some(row) if row.name == config.name => return Ok(row.id),
+        Some(row) => {
+            return Err(NotInserted::Unknown(StoreError::Setup(format!("storage {} has this store", row.name))));
+        }
+        None => failed,
+    };
+    Err(NotInserted::Refused(match refused {
+        DbError::Duplicate(_) => StoreError::Setup(format!("there is a storage named {} already", config.name)),
+        other => other.into(),
+    }))
+}
+
+/// Why a storage has no row.
+enum NotInserted {
+    /// It has none for certain.
+    Refused(StoreError),
+    /// It may have one.
+    Unknown(StoreError),
+}
+
+impl From<NotInserted> for StoreError {
+    fn from(failure: NotInserted) -> Self {
+        match failure {
+            NotInserted::Refused(err) | NotInserted::Unknown(err) => err,
+        }
     }
 }
 

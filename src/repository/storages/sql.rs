@@ -41,37 +41,39 @@ fn of((id, name, backend, settings, store, layout, key_sealed): Row) -> QueryRes
     Ok(StorageRow { id: StorageId::new(id), name, backend, settings, store, layout, key_sealed })
 }
 
+type Columns = (
+    storages::id,
+    storages::name,
+    storages::backend,
+    storages::settings,
+    storages::store_uuid,
+    storages::layout,
+    storages::key_sealed,
+);
+
+const COLUMNS: Columns = (
+    storages::id,
+    storages::name,
+    storages::backend,
+    storages::settings,
+    storages::store_uuid,
+    storages::layout,
+    storages::key_sealed,
+);
+
 pub fn list(conn: &mut Conn) -> QueryResult<Vec<StorageRow>> {
-    let rows: Vec<Row> = storages::table
-        .select((
-            storages::id,
-            storages::name,
-            storages::backend,
-            storages::settings,
-            storages::store_uuid,
-            storages::layout,
-            storages::key_sealed,
-        ))
-        .order(storages::name)
-        .limit(ROWS_MAX)
-        .load(conn)?;
+    let rows: Vec<Row> = storages::table.select(COLUMNS).order(storages::name).limit(ROWS_MAX).load(conn)?;
     rows.into_iter().map(of).collect()
 }
 
 pub fn find(conn: &mut Conn, id: StorageId) -> QueryResult<Option<StorageRow>> {
-    let row: Option<Row> = storages::table
-        .find(id.get())
-        .select((
-            storages::id,
-            storages::name,
-            storages::backend,
-            storages::settings,
-            storages::store_uuid,
-            storages::layout,
-            storages::key_sealed,
-        ))
-        .first(conn)
-        .optional()?;
+    let row: Option<Row> = storages::table.find(id.get()).select(COLUMNS).first(conn).optional()?;
+    row.map(of).transpose()
+}
+
+pub fn find_store(conn: &mut Conn, store: Uuid) -> QueryResult<Option<StorageRow>> {
+    let named = storages::table.filter(storages::store_uuid.eq(store.as_bytes().as_slice()));
+    let row: Option<Row> = named.select(COLUMNS).first(conn).optional()?;
     row.map(of).transpose()
 }
 

@@ -2,6 +2,8 @@
 
 mod commits;
 mod faults;
+mod golden;
+mod kill;
 mod places;
 mod server;
 mod storing;
@@ -23,7 +25,7 @@ struct Bench {
     store: Store,
     db: Db,
     writer: WriterId,
-    _server: TestDb,
+    server: TestDb,
 }
 
 impl Bench {
@@ -46,7 +48,7 @@ impl Bench {
         let id = db.run("add", move |conn| super::storages::sql::insert(conn, &row)).await.unwrap();
         let store = Store::open(id, backend, created.secrets.map(|secrets| secrets.master)).await.unwrap();
         let writer = register(&db, id).await;
-        Self { store, db, writer, _server: server }
+        Self { store, db, writer, server }
     }
 
     fn packer(&self) -> Packer {

@@ -60,6 +60,23 @@ async fn what_cannot_be_a_storage_is_refused_with_a_reason() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn of_two_that_want_one_name_the_loser_leaves_an_empty_place() {
+    let server = TestDb::start();
+    let (db, sealer) = (&server.db, Sealer::new(random_key().unwrap()));
+    let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+
+    let (first, second) = tokio::join!(
+        add_storage(db, &sealer, "a", config("main", one.path())),
+        add_storage(db, &sealer, "b", config("main", two.path()))
+    );
+
+    assert_ne!(first.is_ok(), second.is_ok());
+    let lost = if first.is_ok() { two } else { one };
+    assert!(!lost.path().join("STORE.json").exists());
+    add_storage(db, &sealer, "a", config("other", lost.path())).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn with_the_recovery_key_a_store_survives_its_database() {
     let dir = tempfile::tempdir().unwrap();
     let (before, sealer) = (TestDb::start(), Sealer::new(random_key().unwrap()));

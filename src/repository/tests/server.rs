@@ -15,6 +15,7 @@ static DATABASES: AtomicU32 = AtomicU32::new(0);
 
 pub struct TestDb {
     pub db: Db,
+    pub url: String,
     _server: Arc<Server>,
 }
 
@@ -45,7 +46,7 @@ impl TestDb {
         let url = format!("mysql://root@localhost/{name}?unix_socket={}", socket.display());
         let db = connect(&url, &DatabaseConfig { pool_size: 4, ..DatabaseConfig::default() }).unwrap();
         migrate(&db).unwrap();
-        Self { db, _server: server }
+        Self { db, url, _server: server }
     }
 }
 

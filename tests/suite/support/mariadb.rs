@@ -76,10 +76,6 @@ impl MariaDb {
         Ok(started)
     }
 
-    pub fn url(&self) -> &str {
-        &self.url
-    }
-
     /// A pool on the migrated database.
     pub fn connect(&self) -> anyhow::Result<Db> {
         let db = connect(&self.url, &DatabaseConfig { pool_size: 8, ..DatabaseConfig::default() })?;
@@ -92,6 +88,14 @@ impl MariaDb {
         let done = self.client().arg("kodo").arg(format!("--execute={sql}")).status()?;
         ensure!(done.success(), "the statement failed: {sql}");
         Ok(())
+    }
+
+    /// How many rows the server has read from tables and indexes since it started.
+    pub fn rows_read(&self) -> anyhow::Result<u64> {
+        let output = self.client().args(["--batch", "--execute=SHOW GLOBAL STATUS LIKE 'Handler_read%'"]).output()?;
+        let text = String::from_utf8(output.stdout)?;
+        let counts = text.lines().filter_map(|line| line.split('\t').nth(1)?.parse::<u64>().ok());
+        Ok(counts.sum())
     }
 
     fn client(&self) -> Command {

@@ -4,28 +4,27 @@
 //! once a call on it failed (but for [`StoreError::Item`]) or was dropped half-way; the task starts over from its last
 //! commit with a new one, and what was already put becomes an orphan that collection adopts or removes.
 
+mod work;
+
 use std::collections::{BTreeSet, HashSet, VecDeque};
 use std::fs::File;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::commit::{Flushed, FlushedPacks, PublishedPack};
+use super::commit::Flushed;
 use super::door::blocking;
-use super::format::{BLOB_BYTES_MAX, BlobHash, BlobKind, FinishedPack, PackBuilder};
-use super::ingest::{Parts, SharedPart, take_apart_mime, take_apart_raw};
+use super::format::BLOB_BYTES_MAX;
+use super::ingest::{Parts, take_apart_mime, take_apart_raw};
 use super::record::{ChainIdentity, Entry, Location, Record};
-use super::records::RecordsBuilder;
 use super::spooled::Spool;
-use super::store::pack_key;
 use super::{Store, StoreError, sql};
 use crate::db::Db;
 use crate::ids::{BlobId, PointNumber, WriterId};
+use work::Work;
 
 /// Blobs that a packer remembers to be stored already, some 50 bytes each.
 const RECENT_MAX: usize = 20_000;
-/// Plain bytes of records in one pack.
-const RECORDS_BYTES_MAX: usize = 16 << 20;
 
 /// One item to store.
 #[derive(Debug)]
@@ -132,18 +131,19 @@ impl Packer {
     ///
     /// Not cancel-safe: a dropped call spends the packer.
     pub async fn flush(&mut self) -> Result<Flushed, StoreError> {
-        let mut records = std::mem::take(&mut self.records);
-        let mut work = self.work.take().ok_or(StoreError::Interrupted)?;
-        if !records.is_empty() {
+        if !self.records.is_empty() {
+            // Microseconds are finer than any packer records, so a later packer of the chain counts on from above.
             let first = match self.next_seq {
                 Some(seq) => seq,
                 None => self.db.run("read the clock", sql::read_clock_us).await?,
             };
-            for (seq, entry) in (first..).zip(&mut records) {
+            for (seq, entry) in (first..).zip(&mut self.records) {
                 entry.seq = seq;
             }
-            self.next_seq = Some(first + records.len() as u64);
+            self.next_seq = Some(first + self.records.len() as u64);
         }
+        let mut work = self.work.take().ok_or(StoreError::Interrupted)?;
+        let records = std::mem::take(&mut self.records);
         let (work, flushed) = blocking(move || work.flush(&records).map(|flushed| (work, flushed))).await?;
         self.work = Some(work);
         Ok(flushed)
@@ -164,10 +164,10 @@ impl Packer {
         }
         let store = self.store.clone();
         let apart: Vec<(Bytes, Option<Parts>)> = blocking(move || {
-            let keys = store.keys();
+            let chunking = store.chunking();
             let take_apart = |content| match content {
-                InMemory::Mime(text) => take_apart_mime(keys, &text),
-                InMemory::Raw(bytes) => take_apart_raw(keys, &bytes),
+                InMemory::Mime(text) => take_apart_mime(chunking, &text),
+                InMemory::Raw(bytes) => take_apart_raw(chunking, &bytes),
             };
             run.into_iter().map(|(properties, content)| (properties, content.map(take_apart))).collect()
         })
@@ -188,7 +188,7 @@ impl Packer {
 
     /// A file is cut, looked up and kept window by window, so that its length does not matter.
     async fn store_spooled(&mut self, properties: Bytes, file: File, bytes: u64) -> Result<Stored, StoreError> {
-        let mut spool = Spool::new(file, bytes, self.store.keys());
+        let mut spool = Spool::new(file, bytes, self.store.chunking());
         let mut added = 0;
         loop {
             let (back, window) = blocking(move || {
@@ -247,128 +247,6 @@ impl Packer {
 enum InMemory {
     Mime(Bytes),
     Raw(Bytes),
-}
-
-/// The part of a packer that works behind the door.
-struct Work {
-    store: Store,
-    writer: WriterId,
-    open: Option<PackBuilder>,
-    /// Shared blobs in the open pack.
-    open_shared: Vec<(BlobId, u32)>,
-    published: Vec<PublishedPack>,
-    /// Shared blobs that this flush stores itself.
-    fresh: HashSet<BlobId>,
-    /// Shared blobs of others that this flush builds on.
-    reused: BTreeSet<BlobId>,
-}
-
-impl Work {
-    fn new(store: Store, writer: WriterId) -> Self {
-        Self {
-            store,
-            writer,
-            open: None,
-            open_shared: Vec::new(),
-            published: Vec::new(),
-            fresh: HashSet::new(),
-            reused: BTreeSet::new(),
-        }
-    }
-
-    fn keep_item(
-        &mut self,
-        properties: &[u8],
-        parts: Option<Parts>,
-        live: &HashSet<BlobId>,
-    ) -> Result<Stored, StoreError> {
-        let mut added = 0;
-        let content = match parts {
-            None => None,
-            Some(Parts { recipe, shared }) => {
-                added += self.keep_shared(&shared, live)?;
-                let (location, n) = self.keep_own(&recipe.encode(), BlobKind::Recipe);
-                added += n;
-                Some(StoredContent { location, refs: recipe.refs(), bytes: recipe.bytes })
-            }
-        };
-        let (properties, n) = self.keep_own(properties, BlobKind::Properties);
-        self.publish_if_full()?;
-        Ok(Stored { properties, content, bytes_stored: added + n })
-    }
-
-    fn keep_shared(&mut self, parts: &[SharedPart], live: &HashSet<BlobId>) -> Result<u64, StoreError> {
-        let mut added = 0;
-        for part in parts {
-            let id = part.hash.id();
-            if self.fresh.contains(&id) {
-                continue;
-            }
-            if live.contains(&id) {
-                self.reused.insert(id);
-                continue;
-            }
-            self.fresh.insert(id);
-            self.open_shared.push((id, u32::try_from(part.plain.len()).expect("a chunk is at most 16 MiB")));
-            added += self.open().append(part.hash, BlobKind::Shared, &part.plain);
-            self.publish_if_full()?;
-        }
-        Ok(added)
-    }
-
-    fn keep_own(&mut self, plain: &[u8], kind: BlobKind) -> (Location, u64) {
-        let hash = BlobHash::of(self.store.keys().id_key.expose(), plain);
-        let open = self.open();
-        let added = open.append(hash, kind, plain);
-        (Location { pack: open.uid(), blob: hash.id() }, added)
-    }
-
-    fn open(&mut self) -> &mut PackBuilder {
-        self.open.get_or_insert_with(|| self.store.new_pack(self.writer))
-    }
-
-    fn publish_if_full(&mut self) -> Result<(), StoreError> {
-        match self.open.take_if(|open| open.bytes() >= self.store.pack_bytes()) {
-            Some(full) => self.publish(full.finish(&[], 0)),
-            None => Ok(()),
-        }
-    }
-
-    fn publish(&mut self, pack: FinishedPack) -> Result<(), StoreError> {
-        let FinishedPack { uid, parts, bytes, index } = pack;
-        self.store.backend().put(&pack_key(uid), &parts)?;
-        let n_blobs = u32::try_from(index.blobs.len()).expect("a pack holds far fewer blobs than 2^32");
-        let shared = std::mem::take(&mut self.open_shared);
-        self.published.push(PublishedPack { uid, bytes, n_blobs, n_records: index.n_records, shared });
-        Ok(())
-    }
-
-    /// Closes the open pack with the records: every blob that they speak of is in it or in one before it.
-    fn flush(&mut self, records: &[Entry]) -> Result<Flushed, StoreError> {
-        let mut section = RecordsBuilder::default();
-        for entry in records {
-            section.push(entry);
-            if section.bytes() >= RECORDS_BYTES_MAX {
-                self.close(std::mem::take(&mut section))?;
-            }
-        }
-        if self.open.is_some() || !section.is_empty() {
-            self.close(section)?;
-        }
-        self.fresh.clear();
-        let packs = std::mem::take(&mut self.published);
-        let reused = std::mem::take(&mut self.reused).into_iter().collect();
-        Ok(Flushed { inner: Arc::new(FlushedPacks { packs, reused }) })
-    }
-
-    fn close(&mut self, section: RecordsBuilder) -> Result<(), StoreError> {
-        let open = match self.open.take() {
-            Some(open) => open,
-            None => self.store.new_pack(self.writer),
-        };
-        let (records, n_records) = section.finish();
-        self.publish(open.finish(&records, n_records))
-    }
 }
 
 /// Blobs lately seen alive. Wrong at times, which the commit finds out.

@@ -1,11 +1,20 @@
-//! Whose task is next. Pure: the lanes and the load go in, a choice comes out.
+//! Lanes, and whose task is next.
 //!
-//! A lane is the queued tasks that share organization, tenant, priority and kind, oldest first. The organization with
-//! the least load goes first, then the more urgent lane, then the tenant with the least load. Load counts only leased
-//! tasks at least as urgent as the lane: a restore overtakes the backups of a busy organization, and yet an
-//! organization with ten thousand restores shares evenly with the others.
+//! A lane is the queued tasks that share organization, tenant, priority and kind, oldest first. Owns the table `lanes`
+//! and the choice among them, which is pure: lanes and load go in, shares come out.
+//!
+//! The organization with the least load goes first, then the more urgent lane, then the tenant with the least load.
+//! Load counts only leased tasks at least as urgent as the lane: a restore overtakes the backups of a busy
+//! organization, and yet an organization with ten thousand restores shares evenly with the others.
+
+mod sql;
 
 use std::collections::{BTreeMap, HashMap};
+
+use super::NewTask;
+use crate::ids::TenantId;
+
+pub(super) use sql::{ready, remember};
 
 /// Tasks that are alike to the queue. `priority` and `kind` are as in the columns.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -14,6 +23,17 @@ pub(super) struct Lane {
     pub tenant: Option<u32>,
     pub priority: u8,
     pub kind: String,
+}
+
+impl Lane {
+    fn of(task: &NewTask) -> Self {
+        Self {
+            organization: task.organization.get(),
+            tenant: task.tenant.map(TenantId::get),
+            priority: task.priority.number(),
+            kind: task.kind.as_str().to_owned(),
+        }
+    }
 }
 
 /// How many tasks are leased now: by priority, for each organization and for each tenant of it.
