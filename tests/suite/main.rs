@@ -17,3 +17,4 @@ mod restores;
 mod schedule;
 mod tenant;
 mod tenants;
+mod tidy;

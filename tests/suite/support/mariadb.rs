@@ -76,6 +76,10 @@ impl MariaDb {
         Ok(started)
     }
 
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
     /// A pool on the migrated database.
     pub fn connect(&self) -> anyhow::Result<Db> {
         let db = connect(&self.url, &DatabaseConfig { pool_size: 8, ..DatabaseConfig::default() })?;
