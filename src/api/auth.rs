@@ -1,6 +1,7 @@
 //! Who calls, and whether the role allows it. Wrapped around every route by `routes`, never by a handler.
 
 use std::future::{Ready, ready};
+use std::time::Instant;
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
@@ -38,8 +39,13 @@ pub async fn authenticate(
     let token = bearer(request.headers()).ok_or(ApiError::Unauthorized(NO_TOKEN))?.to_owned();
     let caller = access::authenticate(&app.db, &token).await.map_err(ApiError::from)?;
     let caller = caller.ok_or(ApiError::Unauthorized(BAD_TOKEN))?;
+    let (asked, admin) = (Instant::now(), caller.admin);
     request.extensions_mut().insert(caller);
-    next.call(request).await
+    let response = next.call(request).await?;
+    let route = response.request().match_pattern().unwrap_or_default();
+    let (method, status) = (response.request().method(), response.status().as_u16());
+    tracing::debug!(%admin, %method, route, status, duration_ms = asked.elapsed().as_millis() as u64, "request answered");
+    Ok(response)
 }
 
 /// Lets pass who may do this.

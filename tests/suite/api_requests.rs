@@ -58,6 +58,12 @@ async fn what_cannot_be_done_says_why() -> anyhow::Result<()> {
         ("backups", json!({ "resources": [], "features": ["mailbox"] }), 422, "resources"),
         ("restores", json!({ "resource": user, "feature": "mailbox" }), 404, "never backed up"),
         ("restores", json!({ "chain": 1, "resource": user }), 400, "either a chain"),
+        (
+            "tenants",
+            json!({ "name": "contoso", "entra_tenant_id": "x", "client_id": "y", "client_secret": "z" }),
+            409,
+            "already",
+        ),
         ("tenants", json!({ "name": "t", "entra_tenant_id": "x", "client_id": "y" }), 422, "either client_secret"),
         (
             "schedules",

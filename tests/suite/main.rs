@@ -19,6 +19,7 @@ mod mailbox_feature;
 mod main_job;
 mod queue;
 mod queue_property;
+mod restores;
 mod schedule;
 mod tenant;
 mod tenants;

@@ -1,0 +1,129 @@
+//! Requests to restore against a real MariaDB: which are accepted, and what becomes of them.
+
+use kodo::catalog::{self, ChainKey};
+use kodo::db::{Conn, Db, QueryResult};
+use kodo::ids::{ChainId, ContainerId, FeatureName, ItemKey, PointNumber, ResourceId, StorageId, TaskId, TenantId};
+use kodo::queue::work::{RestoreSelection, RestoreWork};
+use kodo::queue::{Counts, Queue, TaskState};
+use kodo::restores::{self, Caller, NewRestore, RestoreState, StartError};
+use kodo::secret::{Sealer, random_key};
+use kodo::tenants::{self, ResourceFilter};
+
+use crate::support::mariadb::MariaDb;
+use crate::tenants::{a_day_passes, add_tenant, sync, user};
+
+struct Fixture {
+    server: MariaDb,
+    db: Db,
+    queue: Queue,
+    tenant: TenantId,
+    chain: ChainId,
+    users: Vec<ResourceId>,
+}
+
+async fn users_of(db: &Db, tenant: TenantId) -> Vec<ResourceId> {
+    let listed = tenants::list_resources(db, tenant, ResourceFilter::default(), None, 100).await.unwrap();
+    listed.into_iter().map(|resource| resource.id).collect()
+}
+
+impl Fixture {
+    /// Two users; the first has a chain with two sealed points and a third that is being written.
+    async fn new() -> Self {
+        let server = MariaDb::start().await.unwrap();
+        let db = server.connect().unwrap();
+        let tenant = add_tenant(&db, &Sealer::new(random_key().unwrap()), "contoso").await;
+        sync(&db, tenant, vec![user(1), user(2)]).await;
+        let users = users_of(&db, tenant).await;
+        let key = ChainKey { resource: users[0], feature: "mailbox".parse().unwrap(), storage: StorageId::new(1) };
+        let backed_up = move |conn: &mut Conn| -> QueryResult<ChainId> {
+            let chain = catalog::points::open_chain(conn, &key)?.id;
+            for task in 1..=3 {
+                let point = catalog::points::open_point(conn, chain, None, TaskId::new(task))?;
+                if task < 3 {
+                    catalog::points::seal(conn, chain, point, 0)?;
+                }
+            }
+            Ok(chain)
+        };
+        let chain = db.run("make a chain", backed_up).await.unwrap();
+        Self { server, queue: Queue::new(db.clone()), db, tenant, chain, users }
+    }
+
+    fn request(&self) -> NewRestore {
+        NewRestore { chain: self.chain, point: None, target_resource: None, target_folder: None, selection: None }
+    }
+
+    async fn start(&self, request: NewRestore) -> Result<(kodo::ids::RestoreId, TaskId), StartError> {
+        let caller = Caller { name: "an operator".to_owned(), exclusive_key };
+        restores::start(&self.db, &self.queue, request, caller).await
+    }
+
+    async fn refusal(&self, request: NewRestore) -> String {
+        let refused = self.start(request).await.unwrap_err().to_string();
+        assert!(restores::list(&self.db, None, 10).await.unwrap().is_empty(), "a refused restore left a row");
+        refused
+    }
+}
+
+fn exclusive_key(feature: &FeatureName, resource: ResourceId) -> String {
+    format!("{feature}:{resource}")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restore_and_its_task_appear_together() {
+    let fixture = Fixture::new().await;
+    let selection = RestoreSelection { containers: vec![ContainerId::new(4)], items: vec![ItemKey::of("AAMk=")] };
+    let request = NewRestore {
+        target_resource: Some(fixture.users[1]),
+        target_folder: Some("Restored".to_owned()),
+        selection: Some(selection.clone()),
+        ..fixture.request()
+    };
+
+    let (id, task) = fixture.start(request).await.unwrap();
+
+    let restore = restores::get(&fixture.db, id).await.unwrap().unwrap();
+    assert_eq!((restore.chain, restore.point), (fixture.chain, PointNumber::new(2)), "the newest sealed point");
+    assert_eq!(restore.requested_by, "an operator");
+    let task = fixture.queue.get(task).await.unwrap().unwrap();
+    assert_eq!((task.state, task.restore, task.resource), (TaskState::Queued, Some(id), Some(fixture.users[1])));
+    let expected = RestoreWork {
+        restore: id,
+        chain: fixture.chain,
+        point: PointNumber::new(2),
+        target_resource: fixture.users[1],
+        target_folder: Some("Restored".to_owned()),
+        selection: Some(selection),
+    };
+    assert_eq!(serde_json::from_str::<RestoreWork>(&task.work).unwrap(), expected);
+    let counts: Counts = fixture.queue.restore_progress(id).await.unwrap();
+    assert_eq!(restores::state(&counts, 0), RestoreState::Queued);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_a_point_that_is_sealed_is_restored() {
+    let fixture = Fixture::new().await;
+    let at = |number| NewRestore { point: Some(PointNumber::new(number)), ..fixture.request() };
+
+    assert!(fixture.refusal(at(3)).await.contains("still being written"));
+    assert!(fixture.refusal(at(9)).await.contains("the newest is 2"));
+    assert!(fixture.refusal(NewRestore { chain: ChainId::new(99), ..fixture.request() }).await.contains("no chain 99"));
+    fixture.start(at(1)).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn data_stays_in_its_organization_and_goes_to_somebody_who_is_there() {
+    let fixture = Fixture::new().await;
+    let other = add_tenant(&fixture.db, &Sealer::new(random_key().unwrap()), "fabrikam").await;
+    sync(&fixture.db, other, vec![user(7)]).await;
+    let stranger = users_of(&fixture.db, other).await[0];
+    let to = |resource| NewRestore { target_resource: Some(resource), ..fixture.request() };
+    a_day_passes(&fixture.server);
+    sync(&fixture.db, fixture.tenant, vec![user(2)]).await;
+
+    assert!(fixture.refusal(to(stranger)).await.contains("another organization"));
+    assert!(fixture.refusal(to(ResourceId::new(999))).await.contains("no resource 999"));
+    let gone = fixture.refusal(fixture.request()).await;
+    assert!(gone.contains("gone from its directory") && gone.contains("another target"), "{gone}");
+    fixture.start(to(fixture.users[1])).await.unwrap();
+}
