@@ -117,16 +117,16 @@ async fn serve_on(config: &Config, db: &Db, sealer: Sealer) -> anyhow::Result<()
     let stop = stop_on_signal()?;
     let queue = Queue::new(db.clone());
     let scheduler = Scheduler::new(db.clone(), queue.clone(), exclusive_key);
-    let workshop = Workshop::new(db.clone(), sealer.clone(), config.graph.clone(), config.agent.clone());
+    let workshop = Arc::new(Workshop::new(db.clone(), sealer.clone(), config.graph.clone(), config.agent.clone()));
     let app = api::App {
         db: db.clone(),
         queue: queue.clone(),
         scheduler: scheduler.clone(),
         sealer,
-        graph: config.graph.clone(),
+        workshop: Arc::clone(&workshop),
         exclusive_key,
     };
-    let agent = tokio::spawn(run_agent(Arc::new(workshop), queue, stop.clone()));
+    let agent = tokio::spawn(run_agent(workshop, queue, stop.clone()));
     let ticking = tokio::spawn(scheduler.keep_ticking(config.scheduler, stop.clone()));
     let serving = api::serve(&config.server, app, &config.state.dir, stop.clone()).await;
     // The API ends first: nobody can start new work while the old one is put down.

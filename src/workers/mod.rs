@@ -9,6 +9,7 @@
 
 mod agent;
 mod backup;
+mod connection;
 mod restore;
 mod sync;
 mod task;
@@ -20,6 +21,7 @@ use anyhow::ensure;
 use serde::Deserialize;
 
 pub use agent::run_agent;
+pub use connection::{CheckError, TenantFindings};
 pub use workshop::Workshop;
 
 /// `[agent]`: how much this process works at once, and how carefully.
