@@ -27,7 +27,7 @@ impl Database {
     /// Connects, starting the managed server when no other is configured.
     async fn own(config: &Config) -> anyhow::Result<Self> {
         if let Some(url) = &config.database.url {
-            return Ok(Self { db: db::connect(url, &config.database)?, managed: None });
+            return Ok(Self { db: db::connect(url.expose(), &config.database)?, managed: None });
         }
         let place = Place::under(&config.state.dir)?;
         let managed = Managed::start(place, config.database.managed_buffer_pool_mb).await?;
@@ -38,7 +38,7 @@ impl Database {
     /// Connects to a database that somebody else runs: another server, or the managed one of a `kodo serve` here.
     fn visit(config: &Config) -> anyhow::Result<Self> {
         let url = match &config.database.url {
-            Some(url) => url.clone(),
+            Some(url) => url.expose().clone(),
             None => Place::under(&config.state.dir)?.url()?,
         };
         let db = db::connect(&url, &config.database)

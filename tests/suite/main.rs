@@ -13,6 +13,7 @@ mod api_authorization;
 mod api_requests;
 mod cli_exit_codes;
 mod cli_tenant;
+mod configuration;
 mod graph_client;
 mod killed;
 mod mailbox_feature;
