@@ -5,7 +5,7 @@ use kodo::secret::Secret;
 use kodo_simulator::Options;
 use serde_json::json;
 
-use crate::tenant::{Kept, Tenant, client};
+use crate::support::tenant::{Kept, Tenant, client};
 
 async fn tenant() -> Tenant {
     Tenant::start(Options { users: 3, messages: 10, ..Options::default() }).await
@@ -157,8 +157,9 @@ async fn a_private_certificate_authority_is_trusted_when_it_is_named() {
 
     let ca_file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(ca_file.path(), tenant.simulator.ca_pem().unwrap()).unwrap();
-    let graph =
-        crate::tenant::client_with(&tenant.simulator, |config| config.ca_file = Some(ca_file.path().to_owned()));
+    let graph = crate::support::tenant::client_with(&tenant.simulator, |config| {
+        config.ca_file = Some(ca_file.path().to_owned())
+    });
     assert!(!graph.users(None).await.unwrap().users.is_empty());
     drop(client(&tenant.simulator));
 }

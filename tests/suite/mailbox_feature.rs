@@ -7,7 +7,7 @@ use kodo::features::WalkError;
 use kodo_simulator::Options;
 use serde_json::{Value, json};
 
-use crate::tenant::{Kept, Tenant, differences, messages};
+use crate::support::tenant::{Kept, Tenant, differences, messages};
 
 fn options(messages: usize) -> Options {
     Options { users: 2, messages, ..Options::default() }

@@ -22,6 +22,5 @@ mod queue;
 mod queue_property;
 mod restores;
 mod schedule;
-mod tenant;
 mod tenants;
 mod tidy;

@@ -175,6 +175,56 @@ async fn one_rotten_message_costs_exactly_that_message_until_it_heals() -> anyho
     Ok(())
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rough_day_at_the_service_costs_time_and_no_message() -> anyhow::Result<()> {
+    let stage = Stage::ready(company()).await?;
+    let user = &stage.users()[0];
+    let whole = stage.mailbox(user)?;
+    stage.tenant.set_faults(serde_json::from_value(json!({ "seed": 5, "rules": [
+        { "kind": "status", "status": 429, "retry_after": 1, "probability": 0.02, "times": 4 },
+        { "kind": "status", "status": 503, "body": "empty", "probability": 0.03 },
+        { "kind": "status", "status": 502, "body": "html", "probability": 0.02 },
+        { "kind": "reset", "method": "GET", "probability": 0.03 },
+        { "kind": "cut_body", "method": "GET", "probability": 0.03 },
+        { "kind": "duplicate_entries", "probability": 0.3 },
+        { "kind": "empty_pages", "probability": 0.3 },
+        { "kind": "removed_first", "probability": 0.3 },
+    ] }))?);
+
+    stage.back_up(user)?;
+    stage.tenant.random_edits(user, 9, 20)?;
+    let edited = stage.mailbox(user)?;
+    stage.back_up(user)?;
+
+    stage.tenant.clear_faults();
+    for (point, state) in [("1", &whole), ("2", &edited)] {
+        stage.tenant.wipe_mailbox(user)?;
+        stage.expect(&["restore", "--user", user, "--point", point, "--wait"])?;
+        assert_same(state, &stage.mailbox(user)?);
+    }
+    stage.assert_polite();
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_vanishes_between_report_and_read_is_no_failure() -> anyhow::Result<()> {
+    let stage = Stage::ready(company()).await?;
+    let user = &stage.users()[0];
+    let whole = stage.mailbox(user)?;
+    let received =
+        whole.messages.iter().find(|message| message["isDraft"] == json!(false)).expect("a received message");
+    let rule = json!({ "kind": "vanish", "items": [received["internetMessageId"]] });
+    stage.tenant.set_faults(serde_json::from_value(json!({ "seed": 1, "rules": [rule] }))?);
+
+    let run = stage.back_up(user)?;
+
+    assert_eq!(run["state"], json!("succeeded"), "{run}");
+    let point = &stage.expect(&["point", "list", "--user", user])?["items"][0];
+    assert_eq!(point["items"], json!(whole.messages.len() - 1));
+    assert_eq!(point["issues"], json!(0));
+    Ok(())
+}
+
 fn count_packs(stage: &Stage) -> usize {
     let packs = stage.storage().join("packs");
     let folders = std::fs::read_dir(packs).into_iter().flatten().filter_map(Result::ok);

@@ -3,3 +3,4 @@
 pub mod http;
 pub mod mariadb;
 pub mod stage;
+pub mod tenant;
