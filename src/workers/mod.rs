@@ -9,6 +9,7 @@
 
 mod agent;
 mod backup;
+mod name;
 mod restore;
 mod sync;
 mod task;
@@ -20,13 +21,15 @@ use anyhow::ensure;
 use serde::Deserialize;
 
 pub use agent::run_agent;
+pub use name::{AgentName, claim_name};
 pub use workshop::Workshop;
 
 /// `[agent]`: how much this process works at once, and how carefully.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct AgentConfig {
-    /// How this agent is known; the host name unless given. Unique in an installation.
+    /// How this agent is known; the host name unless given. Unique in an installation: on machines that share a state
+    /// directory kodo sees to it (`-2`), elsewhere the administrator does.
     pub name: Option<String>,
     /// Tasks at once.
     pub workers: u32,

@@ -10,6 +10,7 @@ use serde::Deserialize;
 use tokio::sync::{Mutex, Semaphore, SemaphorePermit};
 
 use super::AgentConfig;
+use super::name::{AgentName, host_name};
 use super::task::TaskError;
 use crate::catalog;
 use crate::db::Db;
@@ -28,7 +29,7 @@ const SPLIT_BYTES_MAX: u64 = 48 << 20;
 pub struct Workshop {
     pub db: Db,
     pub agent: AgentConfig,
-    name: String,
+    name: AgentName,
     host: String,
     sealer: Sealer,
     graph: GraphConfig,
@@ -83,11 +84,10 @@ struct CertificatePem {
 }
 
 impl Workshop {
-    pub fn new(db: Db, sealer: Sealer, graph: GraphConfig, agent: AgentConfig) -> Self {
-        let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    pub fn new(db: Db, sealer: Sealer, graph: GraphConfig, agent: AgentConfig, name: AgentName) -> Self {
         Self {
-            name: agent.name.clone().unwrap_or_else(|| host.clone()),
-            host,
+            name,
+            host: host_name(),
             db,
             agent,
             sealer,
@@ -101,7 +101,7 @@ impl Workshop {
     /// Makes this agent known to the others.
     pub async fn register(&self) -> anyhow::Result<AgentId> {
         let agent = agents::NewAgent {
-            name: self.name.clone(),
+            name: self.name.name.clone(),
             host: self.host.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             workers: self.agent.workers,
@@ -194,9 +194,9 @@ impl Workshop {
         if let Some(storage) = storages.get(&id) {
             return Ok(Arc::clone(storage));
         }
-        let store = repository::open_storage(&self.db, &self.sealer, id, &self.name).await?;
+        let store = repository::open_storage(&self.db, &self.sealer, id, &self.name.name).await?;
         store.remove_leftovers().await?;
-        let name = self.name.clone();
+        let name = self.name.name.clone();
         let writer = self.db.run("register a writer", move |conn| repository::register_writer(conn, id, &name)).await?;
         let storage = Arc::new(OpenStorage { id, store, writer });
         storages.insert(id, Arc::clone(&storage));
