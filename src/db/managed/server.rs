@@ -18,7 +18,7 @@ use crate::db::Conn;
 /// Recovery after a crash reads the log back; that takes seconds, on a slow disk minutes.
 const READY_MAX: Duration = Duration::from_secs(600);
 /// A server that was left behind is up already, unless it is in trouble: its socket was removed, or it hangs.
-const LEFT_BEHIND_READY_MAX: Duration = Duration::from_secs(30);
+const LEFT_BEHIND_READY_MAX: Duration = Duration::from_secs(10);
 const STOP_MAX: Duration = Duration::from_secs(120);
 const RESTART_DELAY: Duration = Duration::from_secs(1);
 const RESTART_DELAY_MAX: Duration = Duration::from_secs(30);

@@ -1,5 +1,7 @@
 //! What the tests stand on.
 
 pub mod http;
+pub mod managed;
 pub mod mariadb;
 pub mod stage;
+pub mod wait;
