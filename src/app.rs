@@ -39,7 +39,7 @@ impl Database {
     /// Connects, starting the managed server when no other is configured.
     async fn own(config: &Config, stop: &CancellationToken) -> anyhow::Result<Self> {
         if let Some(url) = &config.database.url {
-            return Ok(Self { db: db::connect(url, &config.database)?, managed: None });
+            return Ok(Self { db: db::connect(url.expose(), &config.database)?, managed: None });
         }
         let place = Place::under(&config.state.dir)?;
         let managed = Managed::start(place, config.database.managed_buffer_pool_mb, stop).await?;
@@ -55,7 +55,7 @@ impl Database {
     /// Connects to a database that somebody else runs: another server, or the managed one of a `kodo serve` here.
     fn visit(config: &Config) -> anyhow::Result<Self> {
         let url = match &config.database.url {
-            Some(url) => url.clone(),
+            Some(url) => url.expose().clone(),
             None => Place::under(&config.state.dir)?.url()?,
         };
         let db = db::connect(&url, &config.database)
@@ -197,16 +197,17 @@ async fn serve_on(
     let Ground { sealer, agent, _server: _held } = ground;
     let queue = Queue::new(db.clone());
     let scheduler = Scheduler::new(db.clone(), queue.clone(), exclusive_key);
-    let workshop = Workshop::new(db.clone(), sealer.clone(), config.graph.clone(), config.agent.clone(), agent);
+    let workshop =
+        Arc::new(Workshop::new(db.clone(), sealer.clone(), config.graph.clone(), config.agent.clone(), agent));
     let app = api::App {
         db: db.clone(),
         queue: queue.clone(),
         scheduler: scheduler.clone(),
         sealer,
-        graph: config.graph.clone(),
+        workshop: Arc::clone(&workshop),
         exclusive_key,
     };
-    let agent = tokio::spawn(run_agent(Arc::new(workshop), queue, stop.clone()));
+    let agent = tokio::spawn(run_agent(workshop, queue, stop.clone()));
     let ticking = tokio::spawn(scheduler.keep_ticking(config.scheduler, stop.clone()));
     let serving = api::serve(&config.server, prepared, app, &config.state.dir, stop.clone()).await;
     // The API ends first: nobody can start new work while the old one is put down.

@@ -37,11 +37,13 @@ pub mod tasks;
 pub mod tenants;
 mod tls;
 
+use std::sync::Arc;
+
 use crate::db::Db;
-use crate::graph::GraphConfig;
 use crate::queue::Queue;
 use crate::scheduler::{ExclusiveKey, Scheduler};
 use crate::secret::Sealer;
+use crate::workers::Workshop;
 
 pub use config::ServerConfig;
 pub use error::Problem;
@@ -57,7 +59,7 @@ pub struct App {
     pub queue: Queue,
     pub scheduler: Scheduler,
     pub sealer: Sealer,
-    pub graph: GraphConfig,
+    pub workshop: Arc<Workshop>,
     /// The lock that tasks of a feature on a resource share.
     pub exclusive_key: ExclusiveKey,
 }
@@ -68,7 +70,7 @@ pub struct Shared {
     queue: Queue,
     scheduler: Scheduler,
     sealer: Sealer,
-    graph: GraphConfig,
+    workshop: Arc<Workshop>,
     exclusive_key: ExclusiveKey,
     readers: readers::Readers,
     rows_max: u32,
@@ -76,13 +78,13 @@ pub struct Shared {
 
 impl Shared {
     fn new(app: App, config: &ServerConfig) -> Self {
-        let App { db, queue, scheduler, sealer, graph, exclusive_key } = app;
+        let App { db, queue, scheduler, sealer, workshop, exclusive_key } = app;
         Self {
             db,
             queue,
             scheduler,
             sealer,
-            graph,
+            workshop,
             exclusive_key,
             readers: readers::Readers::default(),
             rows_max: config.page_rows_max,

@@ -11,12 +11,12 @@ use super::reference::Ref;
 use super::resolve::checked_name;
 use super::{Shared, resolve};
 use crate::db::DbError;
-use crate::graph::{Credential, GraphClient, GraphError, Problem, Severity, TenantCredentials};
 use crate::ids::{OrganizationId, TaskId, TenantId};
 use crate::queue::work::{self, SyncWork};
 use crate::queue::{NewTask, Priority, TaskFilter, TaskKind};
 use crate::secret::Secret;
 use crate::tenants::{self, CredentialKind, NewTenant, TenantState};
+use crate::workers::CheckError;
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct TenantView {
@@ -122,8 +122,7 @@ pub async fn add(app: Data<Shared>, body: Json<NewTenantBody>) -> ApiResult<Crea
         credential_kind,
         credential,
     };
-    // Credentials of the wrong shape are found out before they are stored; nothing is sent yet.
-    client(&app, held(&tenant))?;
+    accepted(&app, held(&tenant))?;
     let id =
         tenants::add_tenant(&app.db, &app.sealer, tenant).await.map_err(|err| match err.downcast::<DbError>() {
             Ok(err) => taken("tenant", &name, err),
@@ -147,7 +146,7 @@ pub async fn replace_credential(
         kind,
         credential: credential.clone(),
     };
-    client(&app, held)?;
+    accepted(&app, held)?;
     tenants::replace_credential(&app.db, &app.sealer, tenant.id, kind, credential)
         .await
         .map_err(|err| ApiError::internal(&err))?;
@@ -157,18 +156,14 @@ pub async fn replace_credential(
 /// Obtains a token and probes what the app may do; notes the result. Takes as long as Microsoft takes.
 pub async fn check(app: Data<Shared>, tenant: Path<String>) -> ApiResult<Json<TenantChecked>> {
     let tenant = resolve::tenant(&app, &Ref::of(&tenant)).await?.id;
-    let held = tenants::credentials(&app.db, &app.sealer, tenant).await.map_err(|err| ApiError::internal(&err))?;
-    let problems = client(&app, held)?.check().await.map_err(not_asked)?;
-    let (blocking, limits): (Vec<_>, Vec<_>) =
-        problems.into_iter().partition(|problem| problem.severity == Severity::Blocks);
-    let texts = |problems: Vec<Problem>| problems.into_iter().map(|problem| problem.text).collect::<Vec<_>>();
-    let state = match texts(blocking) {
-        none if none.is_empty() => TenantState::Ready,
+    let found = app.workshop.check(tenant).await.map_err(not_checked)?;
+    let state = match found.blocking.as_slice() {
+        [] => TenantState::Ready,
         blocking => TenantState::Failing(blocking.join("; ")),
     };
     tenants::set_state(&app.db, tenant, state).await?;
     let tenant = tenants::get_tenant(&app.db, tenant).await?.into();
-    Ok(Json(TenantChecked { tenant, limits: texts(limits) }))
+    Ok(Json(TenantChecked { tenant, limits: found.limits }))
 }
 
 /// Queues the sync of the tenant's resources, or answers with the one that is under way.
@@ -233,22 +228,9 @@ fn held(tenant: &NewTenant) -> tenants::TenantCredentials {
     }
 }
 
-fn graph_credentials(held: tenants::TenantCredentials) -> ApiResult<TenantCredentials> {
-    let unreadable = || ApiError::Unprocessable("the stored credential cannot be read; give it again".to_owned());
-    let text = std::str::from_utf8(held.credential.expose()).map_err(|_| unreadable())?;
-    let credential = match held.kind {
-        CredentialKind::Secret => Credential::Secret(Secret::new(text.to_owned())),
-        CredentialKind::Certificate => {
-            let pem: CertificateBody = serde_json::from_str(text).map_err(|_| unreadable())?;
-            Credential::Certificate { certificate_pem: pem.certificate, private_key_pem: pem.private_key }
-        }
-    };
-    Ok(TenantCredentials { entra_tenant_id: held.entra_tenant_id, client_id: held.client_id, credential })
-}
-
-/// A client of these credentials, which are checked for their shape; nothing is sent.
-fn client(app: &Shared, held: tenants::TenantCredentials) -> ApiResult<GraphClient> {
-    GraphClient::new(&app.graph, graph_credentials(held)?).map_err(|err| ApiError::Unprocessable(format!("{err:#}")))
+/// Credentials of the wrong shape are found out before they are stored.
+fn accepted(app: &Shared, held: tenants::TenantCredentials) -> ApiResult<()> {
+    app.workshop.accepts(held).map_err(|err| ApiError::Unprocessable(format!("{err:#}")))
 }
 
 /// Ids and domains are letters, digits, dots and dashes; anything else is a slip of the hand.
@@ -261,6 +243,9 @@ fn directory_word(field: &str, text: &str, bytes_max: usize) -> ApiResult<String
     Ok(text.to_owned())
 }
 
-fn not_asked(err: GraphError) -> ApiError {
-    ApiError::Upstream(format!("Microsoft could not be asked: {err}"))
+fn not_checked(err: CheckError) -> ApiError {
+    match err {
+        CheckError::Here(err) => ApiError::internal(&err),
+        CheckError::There(_) => ApiError::Upstream(err.to_string()),
+    }
 }

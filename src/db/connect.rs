@@ -10,13 +10,14 @@ use serde::Deserialize;
 use url::Url;
 
 use super::{Conn, Db};
+use crate::secret::Secret;
 
 /// `[database]`: where the catalog and the queue live.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct DatabaseConfig {
     /// `mysql://user:password@host/database?unix_socket=…`; without it kodo runs a MariaDB of its own.
-    pub url: Option<String>,
+    pub url: Option<Secret<String>>,
     /// Connections, and so database calls at once.
     pub pool_size: u32,
     /// Allows a remote server whose connection is not encrypted or whose identity cannot be proved.

@@ -9,6 +9,7 @@
 
 mod agent;
 mod backup;
+mod connection;
 mod name;
 mod restore;
 mod sync;
@@ -21,6 +22,7 @@ use anyhow::ensure;
 use serde::Deserialize;
 
 pub use agent::run_agent;
+pub use connection::{CheckError, TenantFindings};
 pub use name::{AgentName, claim_name};
 pub use workshop::Workshop;
 

@@ -5,20 +5,19 @@ use std::io::Read;
 
 use anyhow::Context;
 use bytes::Bytes;
-use serde::Deserialize;
 use tokio::sync::{Mutex, Semaphore, SemaphorePermit};
 
-use super::AgentConfig;
 use super::name::{AgentName, host_name};
 use super::task::TaskError;
+use super::{AgentConfig, connection};
 use crate::catalog;
 use crate::db::Db;
 use crate::features::Source;
-use crate::graph::{Credential, GraphClient, GraphConfig, Problem, Scope, TenantCredentials, Waiting};
+use crate::graph::{GraphClient, GraphConfig, Scope, Waiting};
 use crate::ids::{AgentId, ChainId, ResourceId, StorageId, TenantId, WriterId};
 use crate::queue::{self, Lease, agents};
 use crate::repository::{self, ChainIdentity, IngestContent, Store};
-use crate::secret::{Sealer, Secret};
+use crate::secret::Sealer;
 use crate::tenants;
 
 /// Messages up to this size are split into their parts; larger ones are stored as a stream of chunks.
@@ -30,8 +29,8 @@ pub struct Workshop {
     pub agent: AgentConfig,
     name: AgentName,
     host: String,
-    sealer: Sealer,
-    graph: GraphConfig,
+    pub(super) sealer: Sealer,
+    pub(super) graph: GraphConfig,
     clients: Mutex<HashMap<TenantId, Client>>,
     /// As whom this agent writes to a storage. `None`: its writer was taken for dead, and the next task registers
     /// another.
@@ -75,13 +74,6 @@ impl Subject {
         let Waiting { reason, until } = self.graph.waiting(&Scope::Mailbox(self.graph_id.clone()))?;
         Some(format!("{reason}, until {}", until.format("%H:%M:%S")))
     }
-}
-
-/// How a certificate credential is kept, sealed: JSON with both PEM texts.
-#[derive(Deserialize)]
-struct CertificatePem {
-    certificate: String,
-    private_key: Secret<String>,
 }
 
 impl Workshop {
@@ -157,15 +149,9 @@ impl Workshop {
         {
             return Ok(client.graph.clone());
         }
-        let credentials = graph_credentials(held).map_err(|err| TaskError::permanent(format!("{err:#}")))?;
-        let graph = GraphClient::new(&self.graph, credentials)?;
+        let graph = connection::client(&self.graph, held).map_err(|err| TaskError::permanent(format!("{err:#}")))?;
         clients.insert(tenant, Client { fingerprint, graph: graph.clone() });
         Ok(graph)
-    }
-
-    /// Tries a tenant's credentials and permissions; the answer lists what keeps KODO from its work.
-    pub async fn check(&self, tenant: TenantId) -> Result<Vec<Problem>, TaskError> {
-        Ok(self.graph(tenant).await?.check().await?)
     }
 
     /// Notes that a resource does not have a feature.
@@ -227,16 +213,4 @@ impl Workshop {
 pub struct Unspooled<'a> {
     pub content: IngestContent,
     pub large: Option<SemaphorePermit<'a>>,
-}
-
-fn graph_credentials(held: tenants::TenantCredentials) -> anyhow::Result<TenantCredentials> {
-    let text = std::str::from_utf8(held.credential.expose()).context("the stored credential is not text")?;
-    let credential = match held.kind {
-        tenants::CredentialKind::Secret => Credential::Secret(Secret::new(text.to_owned())),
-        tenants::CredentialKind::Certificate => {
-            let pem: CertificatePem = serde_json::from_str(text).context("the stored certificate is not understood")?;
-            Credential::Certificate { certificate_pem: pem.certificate, private_key_pem: pem.private_key }
-        }
-    };
-    Ok(TenantCredentials { entra_tenant_id: held.entra_tenant_id, client_id: held.client_id, credential })
 }

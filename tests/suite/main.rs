@@ -14,6 +14,7 @@ mod api_requests;
 mod cancelled;
 mod cli_exit_codes;
 mod cli_tenant;
+mod configuration;
 mod graph_client;
 mod https_tenant;
 mod killed;

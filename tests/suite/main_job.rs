@@ -87,7 +87,6 @@ async fn an_unchanged_mailbox_costs_a_request_per_folder_and_no_pack() -> anyhow
     let user = &stage.users()[0];
     stage.back_up(user)?;
     let packs = count_packs(&stage);
-    println!("{:#}", stage.tenant.stats()["routes"]);
     let requests = count_requests(&stage);
 
     stage.back_up(user)?;
@@ -95,7 +94,6 @@ async fn an_unchanged_mailbox_costs_a_request_per_folder_and_no_pack() -> anyhow
     assert_eq!(count_packs(&stage), packs);
     let folders = stage.mailbox(user)?.folders.len() as u64;
     let spent = count_requests(&stage) - requests;
-    println!("{:#}", stage.tenant.stats()["routes"]);
     assert!(spent <= folders + 5, "{spent} requests for {folders} unchanged folders");
     Ok(())
 }

@@ -27,6 +27,7 @@ pub(super) struct WireFolder {
     pub removed: Option<Value>,
     pub display_name: Option<String>,
     pub parent_folder_id: Option<String>,
+    pub child_folder_count: Option<u64>,
     pub total_item_count: Option<u64>,
     pub is_hidden: Option<bool>,
 }
@@ -43,6 +44,7 @@ impl WireFolder {
             removed: Some(Value::Null),
             display_name: None,
             parent_folder_id: None,
+            child_folder_count: None,
             total_item_count: None,
             is_hidden: None,
         }

@@ -68,7 +68,7 @@ async fn whole(source: Source<'_>) -> Result<ContainerChanges, WalkError> {
     }
     let top = list_top(source).await?;
     let hidden_top: Vec<String> = top.iter().filter(|f| f.is_hidden == Some(true)).map(|f| f.id.clone()).collect();
-    let listed = descend(source, top).await?;
+    let listed = descend(source, top, Ask::Everyone).await?;
     let hidden = below(&hidden_top, &listed);
     folders.extend(listed.into_iter().map(|folder| (folder.id.clone(), folder)));
     let well_known = well_known_ids(source, &WELL_KNOWN).await?;
@@ -140,11 +140,25 @@ fn container(folder: WireFolder, state: &State) -> Option<RemoteContainer> {
     })
 }
 
-/// `folders` and everything below them. Every folder is asked for children: the count that Graph gives may leave out
-/// hidden ones.
-async fn descend(source: Source<'_>, folders: Vec<WireFolder>) -> Result<Vec<WireFolder>, WalkError> {
+/// Which folders are asked for children.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ask {
+    /// All: the count that Graph gives may leave out hidden ones.
+    Everyone,
+    /// Those that have some by Graph's count, or every run would ask all of them again.
+    Parents,
+}
+
+impl Ask {
+    fn asks(self, folder: &WireFolder) -> bool {
+        !folder.is_search() && (self == Self::Everyone || folder.child_folder_count != Some(0))
+    }
+}
+
+/// `folders` and everything below them.
+async fn descend(source: Source<'_>, folders: Vec<WireFolder>, ask: Ask) -> Result<Vec<WireFolder>, WalkError> {
     let mut seen: HashSet<String> = folders.iter().map(|folder| folder.id.clone()).collect();
-    let mut level: Vec<String> = folders.iter().filter(|f| !f.is_search()).map(|f| f.id.clone()).collect();
+    let mut level: Vec<String> = folders.iter().filter(|f| ask.asks(f)).map(|f| f.id.clone()).collect();
     let mut all = folders;
     while !level.is_empty() {
         let listings = stream::iter(level).map(|id| async move {
@@ -158,7 +172,7 @@ async fn descend(source: Source<'_>, folders: Vec<WireFolder>) -> Result<Vec<Wir
         level = Vec::new();
         for folder in children.into_iter().flatten() {
             if seen.insert(folder.id.clone()) {
-                if !folder.is_search() {
+                if ask.asks(&folder) {
                     level.push(folder.id.clone());
                 }
                 all.push(folder);
@@ -175,7 +189,7 @@ async fn descend(source: Source<'_>, folders: Vec<WireFolder>) -> Result<Vec<Wir
 /// name, because they may have moved.
 async fn hidden_folders(source: Source<'_>, state: &mut State) -> Result<Vec<WireFolder>, WalkError> {
     let top = list_top(source).await?.into_iter().filter(|folder| folder.is_hidden == Some(true)).collect();
-    let mut hidden = descend(source, top).await?;
+    let mut hidden = descend(source, top, Ask::Parents).await?;
     let found: HashSet<&str> = hidden.iter().map(|folder| folder.id.as_str()).collect();
     let missing = state.hidden.iter().filter(|id| !found.contains(id.as_str())).cloned().collect();
     state.hidden = hidden.iter().map(|folder| folder.id.clone()).take(HIDDEN_MAX).collect();
