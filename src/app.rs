@@ -207,8 +207,8 @@ async fn serve_on(
         workshop: Arc::clone(&workshop),
         exclusive_key,
     };
-    let agent = tokio::spawn(run_agent(workshop, queue, stop.clone()));
-    let ticking = tokio::spawn(scheduler.keep_ticking(config.scheduler, stop.clone()));
+    let agent = tokio::spawn(ending_all(stop.clone(), run_agent(workshop, queue, stop.clone())));
+    let ticking = tokio::spawn(ending_all(stop.clone(), scheduler.keep_ticking(config.scheduler, stop.clone())));
     let serving = api::serve(&config.server, prepared, app, &config.state.dir, stop.clone()).await;
     // The API ends first: nobody can start new work while the old one is put down.
     stop.cancel();
@@ -216,6 +216,12 @@ async fn serve_on(
     agent.await.context("the agent failed").flatten().map_err(Failure::Work)?;
     tracing::info!("stopped");
     serving.map_err(Failure::Work)
+}
+
+/// A part without which the others are of no use: a server that answers and works on nothing would not be noticed.
+async fn ending_all<T>(stop: CancellationToken, part: impl Future<Output = T>) -> T {
+    let _end = stop.drop_guard();
+    part.await
 }
 
 /// Runs an agent alone until SIGTERM or SIGINT, against the database and storages of an installation.

@@ -23,7 +23,8 @@ Exit codes:
   1  failed: the message says what and why
   2  the command line is wrong, or a needed answer was not given
   3  finished, but incomplete: some items or tasks failed
-  4  the server cannot be reached, or the token is missing or does not allow this
+  4  the server or what it stands on cannot be reached now, or the token is missing or does not
+     allow this
   5  the configuration is wrong
   6  cannot start: the database, the port, the certificate, the state directory or its instance
      key is missing, in use, or not fit for this version of kodo";

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use kodo_simulator::Options;
 use serde_json::json;
 
-use crate::support::stage::{Stage, assert_same};
+use crate::support::stage::{Process, Stage, assert_same};
 use crate::support::wait::{until, until_answer, until_ended};
 
 /// A crashed database is back within this time, with a machine that is busy.
@@ -121,6 +121,22 @@ async fn a_database_that_is_killed_comes_back_and_a_running_backup_ends_complete
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn whoever_waits_for_a_backup_goes_on_waiting_while_the_database_is_away() -> anyhow::Result<()> {
+    let stage = serving().await?;
+    stage.add_everything()?;
+    let user = stage.users().remove(0);
+
+    let waited = std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| stage.run(&["backup", "--user", &user, "--wait"]));
+        until_answer(&stage, &["run", "show", "1"], |run| run["progress"]["items_done"].as_u64() > Some(10));
+        stage.managed().kill().map(|()| waiting.join().unwrap())
+    })?;
+
+    assert_eq!(waited.code, 0, "{waited:?}\n{}", stage.log());
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn after_both_were_killed_the_next_start_recovers() -> anyhow::Result<()> {
     let (mut stage, user) = backing_up().await?;
     stage.serve().kill()?;
@@ -150,6 +166,52 @@ async fn a_worker_of_the_same_configuration_finishes_what_a_killed_server_began(
     stage.tenant.wipe_mailbox(&user)?;
     stage.expect(&["restore", "--user", &user, "--wait"])?;
     assert_same(&before, &stage.mailbox(&user)?);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_outlives_a_restart_of_server_and_database() -> anyhow::Result<()> {
+    let mut stage = serving().await?;
+    stage.add_everything()?;
+    let user = stage.users().remove(0);
+    let worker = stage.start_worker("beside")?;
+    until_answer(&stage, &["agent", "list"], |agents| agents["items"].as_array().map(Vec::len) == Some(2));
+
+    stage.stop_serve()?;
+    stage.start_serve()?;
+
+    stage.managed().execute("UPDATE agents SET state = 'paused' WHERE name = 'serve'")?;
+    stage.back_up(&user)?;
+    assert!(worker.log_text().contains("task succeeded"));
+    worker.stop()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_start_that_is_stopped_leaves_no_database() -> anyhow::Result<()> {
+    let stage = initialised().await?;
+    let process = Process::start(&stage.config(), "serve", &stage.dir.path().join("serve.log"))?;
+    until(&stage, "the database starts", || (!stage.managed().pids().is_empty()).then_some(()));
+
+    process.stop()?;
+
+    assert!(stage.managed().pids().is_empty());
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_installation_that_was_killed_half_way_is_begun_anew() -> anyhow::Result<()> {
+    let stage = Stage::fresh_managed(company(), Path::new("state")).await?;
+    let mut process = Process::start(&stage.config(), "init", &stage.dir.path().join("init.log"))?;
+    let half_way = |name: std::ffi::OsString| name.to_string_lossy().starts_with("data.new");
+    until(&stage, "the data directory is being made", || {
+        let entries = std::fs::read_dir(stage.state().join("mariadb")).ok()?;
+        entries.filter_map(Result::ok).any(|entry| half_way(entry.file_name())).then_some(())
+    });
+    process.kill()?;
+
+    stage.expect(&["init"])?;
+
+    assert!(stage.managed().pids().is_empty());
     Ok(())
 }
 
