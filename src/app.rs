@@ -1,9 +1,11 @@
 //! The composition root: which parts a command needs, in which order they start, and in which they stop.
 
+use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, ensure};
+use rustix::fs::{FlockOperation, flock};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -14,8 +16,18 @@ use crate::ids::{FeatureName, ResourceId};
 use crate::queue::Queue;
 use crate::scheduler::Scheduler;
 use crate::secret::{Sealer, write_private};
-use crate::workers::{Workshop, run_agent};
+use crate::workers::{AgentName, Workshop, claim_name, run_agent};
 use crate::{access, api, features};
+
+/// Why a command that runs here, without a server, did not do its work.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// Nothing was begun: what it needs is missing, in use, or of another version. An administrator acts on the text.
+    #[error("{0:#}")]
+    Start(anyhow::Error),
+    #[error("{0:#}")]
+    Work(anyhow::Error),
+}
 
 /// The database of an installation: a server that others run, or one of our own.
 struct Database {
@@ -25,14 +37,19 @@ struct Database {
 
 impl Database {
     /// Connects, starting the managed server when no other is configured.
-    async fn own(config: &Config) -> anyhow::Result<Self> {
+    async fn own(config: &Config, stop: &CancellationToken) -> anyhow::Result<Self> {
         if let Some(url) = &config.database.url {
             return Ok(Self { db: db::connect(url.expose(), &config.database)?, managed: None });
         }
         let place = Place::under(&config.state.dir)?;
-        let managed = Managed::start(place, config.database.managed_buffer_pool_mb).await?;
-        let db = db::connect(&managed.url()?, &config.database)?;
-        Ok(Self { db, managed: Some(managed) })
+        let managed = Managed::start(place, config.database.managed_buffer_pool_mb, stop).await?;
+        match managed.url().and_then(|url| db::connect(&url, &config.database)) {
+            Ok(db) => Ok(Self { db, managed: Some(managed) }),
+            Err(err) => {
+                managed.stop().await?;
+                Err(err)
+            }
+        }
     }
 
     /// Connects to a database that somebody else runs: another server, or the managed one of a `kodo serve` here.
@@ -44,6 +61,16 @@ impl Database {
         let db = db::connect(&url, &config.database)
             .context("is \"kodo serve\" running on this machine, or is database.url set?")?;
         Ok(Self { db, managed: None })
+    }
+
+    /// For a command that does not stay: the database that runs, or the managed one, started for this once.
+    async fn borrow(config: &Config, stop: &CancellationToken) -> anyhow::Result<Self> {
+        if config.database.url.is_none()
+            && let Ok(database) = Self::visit(config)
+        {
+            return Ok(database);
+        }
+        Self::own(config, stop).await
     }
 
     async fn close(self) -> anyhow::Result<()> {
@@ -62,62 +89,116 @@ pub struct Initialised {
 }
 
 /// Prepares a new installation: state directory, instance key, schema, first admin. Can be repeated.
-pub async fn init(config: &Config) -> anyhow::Result<Initialised> {
+pub async fn init(config: &Config) -> Result<Initialised, Failure> {
+    let stop = stop_on_signal().map_err(Failure::Start)?;
+    prepare_state(config).map_err(Failure::Start)?;
+    let database = Database::borrow(config, &stop).await.map_err(Failure::Start)?;
+    let filled = fill(config, &database.db).await;
+    database.close().await.map_err(Failure::Work)?;
+    filled
+}
+
+fn prepare_state(config: &Config) -> anyhow::Result<()> {
     let dir = &config.state.dir;
     std::fs::create_dir_all(dir)
         .with_context(|| format!("cannot create the state directory {} (state.dir)", dir.display()))?;
-    if !config.state.instance_key().exists() {
-        Sealer::create(&config.state.instance_key())?;
-    }
-    let database = match Database::visit(config) {
-        Ok(database) => database,
-        Err(_) if config.database.url.is_none() => Database::own(config).await?,
-        Err(err) => return Err(err),
+    let key = config.state.instance_key();
+    if key.exists() {
+        Sealer::load(&key)?
+    } else {
+        Sealer::create(&key)?
     };
-    let migrations = db::migrate(&database.db)?;
-    let token = access::ensure_first_admin(&database.db, "admin").await?.map(|(_, token)| token);
+    Ok(())
+}
+
+async fn fill(config: &Config, db: &Db) -> Result<Initialised, Failure> {
+    let migrations = migrate_in(db)?;
+    let token = access::ensure_first_admin(db, "admin").await.map_err(Failure::Work)?;
+    let token = token.map(|(_, token)| token);
     if let Some(token) = &token {
         let path = config.state.admin_token();
         if path.exists() {
-            std::fs::remove_file(&path).with_context(|| format!("cannot replace {}", path.display()))?;
+            std::fs::remove_file(&path)
+                .with_context(|| format!("cannot replace {}", path.display()))
+                .map_err(Failure::Work)?;
         }
-        write_private(&path, token.expose())?;
+        write_private(&path, token.expose()).map_err(Failure::Work)?;
     }
-    database.close().await?;
     Ok(Initialised { token: token.map(|token| token.expose().clone()), migrations })
 }
 
 /// Brings the schema up to date and returns what was applied.
-pub async fn migrate(config: &Config) -> anyhow::Result<Vec<String>> {
-    let database = match Database::visit(config) {
-        Ok(database) => database,
-        Err(_) if config.database.url.is_none() => Database::own(config).await?,
-        Err(err) => return Err(err),
-    };
-    let applied = db::migrate(&database.db);
-    database.close().await?;
+pub async fn migrate(config: &Config) -> Result<Vec<String>, Failure> {
+    let stop = stop_on_signal().map_err(Failure::Start)?;
+    let database = Database::borrow(config, &stop).await.map_err(Failure::Start)?;
+    let applied = migrate_in(&database.db);
+    database.close().await.map_err(Failure::Work)?;
     applied
 }
 
+/// A schema that is newer than this version is a start that cannot be; a migration that breaks off is a defect.
+fn migrate_in(db: &Db) -> Result<Vec<String>, Failure> {
+    db.pending_migrations().map_err(Failure::Start)?;
+    db::migrate(db).map_err(Failure::Work)
+}
+
 /// Runs everything on one box until SIGTERM or SIGINT: database, scheduler, API, agent.
-pub async fn serve(config: Config) -> anyhow::Result<()> {
-    let sealer = Sealer::load(&config.state.instance_key())?;
-    let database = Database::own(&config).await?;
-    let served = serve_on(&config, &database.db, sealer).await;
+pub async fn serve(config: Config) -> Result<(), Failure> {
+    let stop = stop_on_signal().map_err(Failure::Start)?;
+    let ground = Ground::of(&config).map_err(Failure::Start)?;
+    let prepared = api::prepare(&config.server, &config.state.dir).map_err(Failure::Start)?;
+    let database = match Database::own(&config, &stop).await {
+        Ok(database) => database,
+        Err(_) if stop.is_cancelled() => return Ok(()),
+        Err(err) => return Err(Failure::Start(err)),
+    };
+    let served = serve_on(&config, &database.db, ground, prepared, stop).await;
     // Also after an error: a managed server must not outlive us by accident.
-    database.close().await?;
+    database.close().await.map_err(Failure::Work)?;
     served
 }
 
-async fn serve_on(config: &Config, db: &Db, sealer: Sealer) -> anyhow::Result<()> {
-    let applied = db::migrate(db)?;
+/// What a process that stays needs of the state directory.
+struct Ground {
+    sealer: Sealer,
+    agent: AgentName,
+    /// Held by the one server of the state directory.
+    _server: File,
+}
+
+impl Ground {
+    fn of(config: &Config) -> anyhow::Result<Self> {
+        let sealer = Sealer::load(&config.state.instance_key())?;
+        let path = config.state.dir.join("serve.lock");
+        let server = File::options().create(true).write(true).truncate(false).open(&path);
+        let server = server.with_context(|| format!("cannot open {}", path.display()))?;
+        flock(&server, FlockOperation::NonBlockingLockExclusive).ok().with_context(|| {
+            format!(
+                "another \"kodo serve\" runs with the state directory {}: stop it, or start \"kodo worker\" for more \
+                 workers",
+                config.state.dir.display()
+            )
+        })?;
+        Ok(Self { sealer, agent: claim_name(&config.agent, &config.state.dir)?, _server: server })
+    }
+}
+
+async fn serve_on(
+    config: &Config,
+    db: &Db,
+    ground: Ground,
+    prepared: api::Prepared,
+    stop: CancellationToken,
+) -> Result<(), Failure> {
+    let applied = migrate_in(db)?;
     if !applied.is_empty() {
         tracing::info!(n_migrations = applied.len(), "the schema was brought up to date");
     }
-    let stop = stop_on_signal()?;
+    let Ground { sealer, agent, _server: _held } = ground;
     let queue = Queue::new(db.clone());
     let scheduler = Scheduler::new(db.clone(), queue.clone(), exclusive_key);
-    let workshop = Arc::new(Workshop::new(db.clone(), sealer.clone(), config.graph.clone(), config.agent.clone()));
+    let workshop =
+        Arc::new(Workshop::new(db.clone(), sealer.clone(), config.graph.clone(), config.agent.clone(), agent));
     let app = api::App {
         db: db.clone(),
         queue: queue.clone(),
@@ -126,33 +207,45 @@ async fn serve_on(config: &Config, db: &Db, sealer: Sealer) -> anyhow::Result<()
         workshop: Arc::clone(&workshop),
         exclusive_key,
     };
-    let agent = tokio::spawn(run_agent(workshop, queue, stop.clone()));
-    let ticking = tokio::spawn(scheduler.keep_ticking(config.scheduler, stop.clone()));
-    let serving = api::serve(&config.server, app, &config.state.dir, stop.clone()).await;
+    let agent = tokio::spawn(ending_all(stop.clone(), run_agent(workshop, queue, stop.clone())));
+    let ticking = tokio::spawn(ending_all(stop.clone(), scheduler.keep_ticking(config.scheduler, stop.clone())));
+    let serving = api::serve(&config.server, prepared, app, &config.state.dir, stop.clone()).await;
     // The API ends first: nobody can start new work while the old one is put down.
     stop.cancel();
-    ticking.await.context("the scheduler failed")?;
-    agent.await.context("the agent failed")??;
+    ticking.await.context("the scheduler failed").map_err(Failure::Work)?;
+    agent.await.context("the agent failed").flatten().map_err(Failure::Work)?;
     tracing::info!("stopped");
-    serving
+    serving.map_err(Failure::Work)
+}
+
+/// A part without which the others are of no use: a server that answers and works on nothing would not be noticed.
+async fn ending_all<T>(stop: CancellationToken, part: impl Future<Output = T>) -> T {
+    let _end = stop.drop_guard();
+    part.await
 }
 
 /// Runs an agent alone until SIGTERM or SIGINT, against the database and storages of an installation.
-pub async fn worker(config: Config) -> anyhow::Result<()> {
-    let sealer = Sealer::load(&config.state.instance_key())?;
-    let database = Database::visit(&config)?;
-    let pending = database.db.pending_migrations()?;
+pub async fn worker(config: Config) -> Result<(), Failure> {
+    let stop = stop_on_signal().map_err(Failure::Start)?;
+    let sealer = Sealer::load(&config.state.instance_key()).map_err(Failure::Start)?;
+    let agent = claim_name(&config.agent, &config.state.dir).map_err(Failure::Start)?;
+    let database = Database::visit(&config).map_err(Failure::Start)?;
+    check_schema(&database.db).map_err(Failure::Start)?;
+    let queue = Queue::new(database.db.clone());
+    tracing::info!(agent.name, "worker started");
+    let workshop = Workshop::new(database.db.clone(), sealer, config.graph, config.agent, agent);
+    run_agent(Arc::new(workshop), queue, stop).await.map_err(Failure::Work)?;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+fn check_schema(db: &Db) -> anyhow::Result<()> {
+    let pending = db.pending_migrations()?;
     ensure!(
         pending.is_empty(),
         "the database lacks migrations of this version ({}); start \"kodo serve\" of this version first",
         pending.join(", ")
     );
-    let stop = stop_on_signal()?;
-    let queue = Queue::new(database.db.clone());
-    let workshop = Workshop::new(database.db.clone(), sealer, config.graph, config.agent);
-    tracing::info!("worker started");
-    run_agent(Arc::new(workshop), queue, stop).await?;
-    tracing::info!("stopped");
     Ok(())
 }
 

@@ -68,8 +68,14 @@ impl Sealer {
     pub fn load(path: &Path) -> anyhow::Result<Self> {
         let text = std::fs::read_to_string(path)
             .with_context(|| format!("cannot read the instance key {} (\"kodo init\" creates it)", path.display()))?;
-        let bytes = STANDARD.decode(text.trim()).context("the instance key is not base64")?;
-        let key: [u8; 32] = bytes.as_slice().try_into().ok().context("the instance key is not 32 bytes long")?;
+        let bytes = STANDARD.decode(text.trim()).ok();
+        let key = bytes.and_then(|bytes| <[u8; 32]>::try_from(bytes).ok()).with_context(|| {
+            format!(
+                "{} does not hold an instance key (32 bytes in base64); bring the file back from a copy: what it \
+                 sealed opens with no other",
+                path.display()
+            )
+        })?;
         Ok(Self::new(Secret::new(key)))
     }
 

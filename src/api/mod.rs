@@ -50,7 +50,7 @@ pub use error::Problem;
 pub use page::Page;
 pub use reference::Ref;
 pub use routes::{ROUTES, RouteRow};
-pub use server::{Listening, listen_file, serve};
+pub use server::{Listening, Prepared, listen_file, prepare, serve};
 pub use tls::generated_cert;
 
 /// What the API is put together from.

@@ -34,12 +34,31 @@ pub fn listen_file(state_dir: &Path) -> PathBuf {
     state_dir.join("listen.json")
 }
 
+/// The port and the certificate of an API that does not serve yet.
+pub struct Prepared {
+    listener: TcpListener,
+    /// `None`: plain HTTP.
+    tls: Option<rustls::ServerConfig>,
+}
+
+/// Takes the port and reads or makes the certificate, so that what is wrong with either is known before anything else
+/// is started.
+pub fn prepare(config: &ServerConfig, state_dir: &Path) -> anyhow::Result<Prepared> {
+    let tls = if config.plain_http { None } else { Some(tls::acceptor(config, state_dir)?) };
+    Ok(Prepared { listener: bind(config.listen)?, tls })
+}
+
 /// Serves until `stop`; requests under way get `shutdown_seconds` to finish.
-pub async fn serve(config: &ServerConfig, app: App, state_dir: &Path, stop: CancellationToken) -> anyhow::Result<()> {
-    let listener = bind(config.listen)?;
-    let address = listener.local_addr().context("cannot tell the address that the API listens on")?;
+pub async fn serve(
+    config: &ServerConfig,
+    prepared: Prepared,
+    app: App,
+    state_dir: &Path,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
+    let address = prepared.listener.local_addr().context("cannot tell the address that the API listens on")?;
     let listening = announce(config, address, state_dir);
-    let server = start(config, Data::new(Shared::new(app, config)), listener, state_dir)?;
+    let server = start(config, Data::new(Shared::new(app, config)), prepared)?;
     write_replacing(&listen_file(state_dir), &listening)?;
     tracing::info!(%address, url = listening.url, "listening");
     let handle = server.handle();
@@ -73,12 +92,7 @@ fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
     })
 }
 
-fn start(
-    config: &ServerConfig,
-    shared: Data<Shared>,
-    listener: TcpListener,
-    state_dir: &Path,
-) -> anyhow::Result<Server> {
+fn start(config: &ServerConfig, shared: Data<Shared>, prepared: Prepared) -> anyhow::Result<Server> {
     let bytes_max = config.body_bytes_max;
     let server = HttpServer::new(move || {
         actix_web::App::new()
@@ -100,10 +114,9 @@ fn start(
     .client_request_timeout(REQUEST_HEAD_MAX)
     .shutdown_timeout(config.shutdown_seconds)
     .disable_signals();
-    let server = if config.plain_http {
-        server.listen(listener)
-    } else {
-        server.listen_rustls_0_23(listener, tls::acceptor(config, state_dir)?)
+    let server = match prepared.tls {
+        None => server.listen(prepared.listener),
+        Some(tls) => server.listen_rustls_0_23(prepared.listener, tls),
     };
     Ok(server.context("cannot serve on the listener")?.run())
 }

@@ -124,6 +124,8 @@ async fn refusal(response: reqwest::Response) -> CliError {
              the state directory)"
         )),
         StatusCode::FORBIDDEN => CliError::Refused(detail),
+        // It answers, and cannot do anything: whoever waits goes on waiting.
+        StatusCode::SERVICE_UNAVAILABLE => CliError::Unreachable(detail),
         _ => CliError::Failed(detail),
     }
 }

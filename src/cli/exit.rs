@@ -2,6 +2,8 @@
 
 use std::process::ExitCode;
 
+use crate::app::Failure;
+
 /// The exit codes, as `kodo --help` documents them. Scripts rely on the numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
@@ -11,6 +13,7 @@ pub enum Exit {
     Incomplete = 3,
     Refused = 4,
     Config = 5,
+    CannotStart = 6,
 }
 
 /// The part of `kodo --help` that tells the codes. clap itself ends with 2.
@@ -20,8 +23,11 @@ Exit codes:
   1  failed: the message says what and why
   2  the command line is wrong, or a needed answer was not given
   3  finished, but incomplete: some items or tasks failed
-  4  the server cannot be reached, or the token is missing or does not allow this
-  5  the configuration is wrong";
+  4  the server or what it stands on cannot be reached now, or the token is missing or does not
+     allow this
+  5  the configuration is wrong
+  6  cannot start: the database, the port, the certificate, the state directory or its instance
+     key is missing, in use, or not fit for this version of kodo";
 
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
@@ -47,11 +53,23 @@ pub enum CliError {
     Refused(String),
     #[error("{0:#}")]
     Config(anyhow::Error),
+    /// The configuration is well-formed, and what it names is not there or not to be used.
+    #[error("{0:#}")]
+    CannotStart(anyhow::Error),
     #[error("{0:#}")]
     Other(#[from] anyhow::Error),
     /// Whoever read our output has seen enough, as `head` does.
     #[error("the output was closed")]
     OutputClosed,
+}
+
+impl From<Failure> for CliError {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Start(err) => Self::CannotStart(err),
+            Failure::Work(err) => Self::Other(err),
+        }
+    }
 }
 
 impl CliError {
@@ -62,6 +80,7 @@ impl CliError {
             Self::Incomplete(_) => Exit::Incomplete,
             Self::Unreachable(_) | Self::Refused(_) => Exit::Refused,
             Self::Config(_) => Exit::Config,
+            Self::CannotStart(_) => Exit::CannotStart,
             Self::OutputClosed => Exit::Ok,
         }
     }
@@ -73,7 +92,8 @@ mod tests {
 
     #[test]
     fn every_exit_code_is_documented() {
-        for exit in [Exit::Ok, Exit::Failed, Exit::Usage, Exit::Incomplete, Exit::Refused, Exit::Config] {
+        let first = [Exit::Ok, Exit::Failed, Exit::Usage, Exit::Incomplete];
+        for exit in first.into_iter().chain([Exit::Refused, Exit::Config, Exit::CannotStart]) {
             assert!(HELP.contains(&format!("\n  {}  ", exit as u8)), "{exit:?} is not in the help text");
         }
     }

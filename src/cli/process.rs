@@ -22,7 +22,7 @@ struct Prepared {
 
 pub fn init(global: &Global, out: Output) -> Result<(), CliError> {
     let config = prepared(global)?;
-    let made = block_on(app::init(&config))?.map_err(CliError::Other)?;
+    let made = block_on(app::init(&config))??;
     let view = Prepared {
         state_dir: config.state.dir.display().to_string(),
         token_file: made.token.map(|_| config.state.admin_token().display().to_string()),
@@ -39,12 +39,12 @@ pub fn init(global: &Global, out: Output) -> Result<(), CliError> {
 
 pub fn serve(global: &Global) -> Result<(), CliError> {
     let config = prepared(global)?;
-    block_on(app::serve(config))?.map_err(CliError::Other)
+    Ok(block_on(app::serve(config))??)
 }
 
 pub fn worker(global: &Global) -> Result<(), CliError> {
     let config = prepared(global)?;
-    block_on(app::worker(config))?.map_err(CliError::Other)
+    Ok(block_on(app::worker(config))??)
 }
 
 /// What `kodo migrate` did.
@@ -55,7 +55,7 @@ struct Migrated {
 
 pub fn migrate(global: &Global, out: Output) -> Result<(), CliError> {
     let config = prepared(global)?;
-    let migrations = block_on(app::migrate(&config))?.map_err(CliError::Other)?;
+    let migrations = block_on(app::migrate(&config))??;
     let line = match migrations.len() {
         0 => "the schema is up to date".to_owned(),
         _ => format!("applied: {}", migrations.join(", ")),

@@ -71,6 +71,10 @@ pub fn check_server(conn: &mut Conn) -> anyhow::Result<()> {
     let version: String = diesel::select(diesel::dsl::sql::<diesel::sql_types::Text>("VERSION()"))
         .get_result(conn)
         .context("cannot read the version of the database server")?;
+    check_version(&version)
+}
+
+fn check_version(version: &str) -> anyhow::Result<()> {
     ensure!(
         version.contains("MariaDB"),
         "the database server is {version}; kodo needs MariaDB {}.{} or newer",
@@ -114,6 +118,18 @@ impl CustomizeConnection<Conn, diesel::r2d2::Error> for Session {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn servers_without_skip_locked_and_other_products_are_refused_by_name() {
+        for good in ["10.11.14-MariaDB-0+deb12u2", "5.5.5-10.6.22-MariaDB-log", "11.8.2-MariaDB", "10.6-MariaDB"] {
+            check_version(good).unwrap();
+        }
+        for bad in ["10.5.29-MariaDB-0+deb11u1", "5.5.5-10.3.39-MariaDB", "5.5.68-MariaDB", "8.4.3", "x-MariaDB"] {
+            let refusal = check_version(bad).unwrap_err().to_string();
+            let shown = bad.trim_start_matches("5.5.5-");
+            assert!(refusal.contains(shown) && refusal.contains("10.6 or newer"), "{bad}: {refusal}");
+        }
+    }
 
     #[test]
     fn a_database_on_another_host_is_told_from_a_local_one() {

@@ -10,6 +10,7 @@
 mod agent;
 mod backup;
 mod connection;
+mod name;
 mod restore;
 mod sync;
 mod task;
@@ -22,13 +23,15 @@ use serde::Deserialize;
 
 pub use agent::run_agent;
 pub use connection::{CheckError, TenantFindings};
+pub use name::{AgentName, claim_name};
 pub use workshop::Workshop;
 
 /// `[agent]`: how much this process works at once, and how carefully.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct AgentConfig {
-    /// How this agent is known; the host name unless given. Unique in an installation.
+    /// How this agent is known; the host name unless given. Unique in an installation: on machines that share a state
+    /// directory kodo sees to it (`-2`), elsewhere the administrator does.
     pub name: Option<String>,
     /// Tasks at once.
     pub workers: u32,

@@ -2,12 +2,12 @@
 
 use std::collections::HashMap;
 use std::io::Read;
-use std::sync::Arc;
 
 use anyhow::Context;
 use bytes::Bytes;
 use tokio::sync::{Mutex, Semaphore, SemaphorePermit};
 
+use super::name::{AgentName, host_name};
 use super::task::TaskError;
 use super::{AgentConfig, connection};
 use crate::catalog;
@@ -27,12 +27,14 @@ const SPLIT_BYTES_MAX: u64 = 48 << 20;
 pub struct Workshop {
     pub db: Db,
     pub agent: AgentConfig,
-    name: String,
+    name: AgentName,
     host: String,
     pub(super) sealer: Sealer,
     pub(super) graph: GraphConfig,
     clients: Mutex<HashMap<TenantId, Client>>,
-    storages: Mutex<HashMap<StorageId, Arc<OpenStorage>>>,
+    /// As whom this agent writes to a storage. `None`: its writer was taken for dead, and the next task registers
+    /// another.
+    writers: Mutex<HashMap<StorageId, Option<WriterId>>>,
     /// One large message at a time is in memory whole, whatever the number of workers.
     large: Semaphore,
 }
@@ -43,7 +45,7 @@ struct Client {
     graph: GraphClient,
 }
 
-/// A storage that this agent writes to.
+/// A storage as one task found it.
 pub struct OpenStorage {
     pub id: StorageId,
     pub store: Store,
@@ -75,17 +77,16 @@ impl Subject {
 }
 
 impl Workshop {
-    pub fn new(db: Db, sealer: Sealer, graph: GraphConfig, agent: AgentConfig) -> Self {
-        let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    pub fn new(db: Db, sealer: Sealer, graph: GraphConfig, agent: AgentConfig, name: AgentName) -> Self {
         Self {
-            name: agent.name.clone().unwrap_or_else(|| host.clone()),
-            host,
+            name,
+            host: host_name(),
             db,
             agent,
             sealer,
             graph,
             clients: Mutex::default(),
-            storages: Mutex::default(),
+            writers: Mutex::default(),
             large: Semaphore::new(1),
         }
     }
@@ -93,7 +94,7 @@ impl Workshop {
     /// Makes this agent known to the others.
     pub async fn register(&self) -> anyhow::Result<AgentId> {
         let agent = agents::NewAgent {
-            name: self.name.clone(),
+            name: self.name.name.clone(),
             host: self.host.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             workers: self.agent.workers,
@@ -105,8 +106,10 @@ impl Workshop {
     /// needs its storage registers a new one, and what the old one had under way is refused and done again.
     pub async fn heartbeat(&self, agent: AgentId) -> anyhow::Result<()> {
         agents::heartbeat(&self.db, agent).await?;
+        let writers = self.writers.lock().await;
         let open: Vec<(StorageId, WriterId)> =
-            self.storages.lock().await.iter().map(|(id, storage)| (*id, storage.writer)).collect();
+            writers.iter().filter_map(|(id, writer)| Some((*id, (*writer)?))).collect();
+        drop(writers);
         let beat = self.db.run("writer heartbeat", move |conn| {
             let mut dead = Vec::new();
             for (storage, writer) in &open {
@@ -118,14 +121,16 @@ impl Workshop {
         });
         for (storage, writer) in beat.await? {
             tracing::warn!(storage.id = %storage, "this agent was taken for dead as a writer; it registers again");
-            self.storages.lock().await.retain(|_, open| open.writer != writer);
+            if let Some(known) = self.writers.lock().await.get_mut(&storage) {
+                known.take_if(|known| *known == writer);
+            }
         }
         Ok(())
     }
 
     /// Ends this agent's writers, so that what they left uncommitted may be collected at once.
     pub async fn retire(&self) {
-        let writers: Vec<WriterId> = self.storages.lock().await.values().map(|storage| storage.writer).collect();
+        let writers: Vec<WriterId> = self.writers.lock().await.values().copied().flatten().collect();
         let retired = self.db.run("retire writers", move |conn| {
             writers.iter().try_for_each(|writer| repository::retire_writer(conn, *writer).map(drop))
         });
@@ -174,19 +179,22 @@ impl Workshop {
         Ok(Subject { graph, graph_id: resource.graph_id, identity })
     }
 
-    /// A storage, opened at first use; this agent is one writer of it for all its workers.
-    pub async fn storage(&self, id: StorageId) -> Result<Arc<OpenStorage>, TaskError> {
-        let mut storages = self.storages.lock().await;
-        if let Some(storage) = storages.get(&id) {
-            return Ok(Arc::clone(storage));
+    /// A storage, opened for one task: a share may have been unmounted or mounted anew since the last one, and what
+    /// is found there must be the store that the database knows. This agent is one writer of it for all its tasks.
+    pub async fn storage(&self, id: StorageId) -> Result<OpenStorage, TaskError> {
+        let store = repository::open_storage(&self.db, &self.sealer, id, &self.name.name).await?;
+        let mut writers = self.writers.lock().await;
+        if let Some(Some(writer)) = writers.get(&id) {
+            return Ok(OpenStorage { id, store, writer: *writer });
         }
-        let store = repository::open_storage(&self.db, &self.sealer, id, &self.name).await?;
-        store.remove_leftovers().await?;
-        let name = self.name.clone();
+        if !writers.contains_key(&id) {
+            // Later it would sweep away what other tasks of this agent are writing.
+            store.remove_leftovers().await?;
+        }
+        let name = self.name.name.clone();
         let writer = self.db.run("register a writer", move |conn| repository::register_writer(conn, id, &name)).await?;
-        let storage = Arc::new(OpenStorage { id, store, writer });
-        storages.insert(id, Arc::clone(&storage));
-        Ok(storage)
+        writers.insert(id, Some(writer));
+        Ok(OpenStorage { id, store, writer })
     }
 
     /// Reads a spooled message back when it is small enough to be split, one at a time over all workers.

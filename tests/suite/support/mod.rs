@@ -1,6 +1,8 @@
 //! What the tests stand on.
 
 pub mod http;
+pub mod managed;
 pub mod mariadb;
 pub mod stage;
 pub mod tenant;
+pub mod wait;

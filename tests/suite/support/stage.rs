@@ -9,6 +9,7 @@ use kodo_simulator::{Options, Simulator};
 use serde_json::Value;
 use tempfile::TempDir;
 
+use super::managed::ManagedDb;
 use super::mariadb::MariaDb;
 
 const START_TIME_MAX: Duration = Duration::from_secs(90);
@@ -18,9 +19,17 @@ const POLL: Duration = Duration::from_millis(25);
 /// The pieces of an installation, and what a test does with them.
 pub struct Stage {
     pub tenant: Simulator,
-    pub dir: TempDir,
-    database: MariaDb,
+    // Fields are dropped in this order: kodo would start a managed database again.
     serve: Option<Process>,
+    database: Database,
+    pub dir: TempDir,
+    state: PathBuf,
+}
+
+/// A server of the test's own, or the one that kodo manages.
+enum Database {
+    Separate(MariaDb),
+    Managed(ManagedDb),
 }
 
 /// A `kodo` that runs until it is told to stop; killed when dropped.
@@ -53,19 +62,25 @@ impl Process {
     pub fn stop(mut self) -> anyhow::Result<()> {
         let pid = rustix::process::Pid::from_child(&self.child);
         rustix::process::kill_process(pid, rustix::process::Signal::TERM)?;
-        let asked = Instant::now();
-        loop {
-            if let Some(status) = self.child.try_wait()? {
-                ensure!(status.success(), "kodo ended with {status}; its log:\n{}", self.log_text());
-                return Ok(());
-            }
-            ensure!(asked.elapsed() < STOP_TIME_MAX, "kodo did not stop; its log:\n{}", self.log_text());
-            std::thread::sleep(POLL);
-        }
+        let code = self.wait()?;
+        ensure!(code == Some(0), "kodo ended with {code:?}; its log:\n{}", self.log_text());
+        Ok(())
     }
 
     pub fn log_text(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// Waits for the end and returns the exit code.
+    pub fn wait(&mut self) -> anyhow::Result<Option<i32>> {
+        let asked = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait()? {
+                return Ok(status.code());
+            }
+            ensure!(asked.elapsed() < STOP_TIME_MAX, "kodo did not end; its log:\n{}", self.log_text());
+            std::thread::sleep(POLL);
+        }
     }
 
     fn has_ended(&mut self) -> bool {
@@ -123,22 +138,41 @@ impl Stage {
 
     /// A database, a tenant and a configuration file.
     pub async fn fresh(options: Options) -> anyhow::Result<Self> {
+        let (tenant, database) = tokio::try_join!(Simulator::start(options), MariaDb::start())?;
+        Self::put_together(tenant, Path::new("state"), |_| Database::Separate(database))
+    }
+
+    /// A tenant and a configuration file without a database: kodo runs one below the state directory.
+    pub async fn fresh_managed(options: Options, state: &Path) -> anyhow::Result<Self> {
+        let tenant = Simulator::start(options).await?;
+        Self::put_together(tenant, state, |state| Database::Managed(ManagedDb::under(state)))
+    }
+
+    fn put_together(tenant: Simulator, state: &Path, database: impl FnOnce(&Path) -> Database) -> anyhow::Result<Self> {
         let dir = tempfile::Builder::new().prefix("kodo-stage-").tempdir()?;
         std::fs::create_dir(dir.path().join("storage"))?;
-        let (tenant, database) = tokio::try_join!(Simulator::start(options), MariaDb::start())?;
-        let stage = Self { tenant, dir, database, serve: None };
+        if let Some(ca) = tenant.ca_pem() {
+            std::fs::write(dir.path().join("tenant-ca.pem"), ca)?;
+        }
+        let state = dir.path().join(state);
+        let stage = Self { tenant, serve: None, database: database(&state), dir, state };
         stage.configure("")?;
         Ok(stage)
     }
 
     /// Writes the configuration, with `more` at its end.
     pub fn configure(&self, more: &str) -> anyhow::Result<()> {
+        let database = match &self.database {
+            Database::Separate(server) => format!("url = {:?}\n", server.url()),
+            Database::Managed(_) => String::new(),
+        };
+        let ca_file = self.dir.path().join("tenant-ca.pem");
+        let ca = if ca_file.exists() { format!("ca_file = {ca_file:?}\n") } else { String::new() };
         let text = format!(
-            "[state]\ndir = {:?}\n[database]\nurl = {:?}\npool_size = 8\n[server]\nlisten = \"127.0.0.1:0\"\n\
-             [graph]\nbase_url = {:?}\nlogin_url = {:?}\n\
+            "[state]\ndir = {:?}\n[database]\n{database}pool_size = 8\n[server]\nlisten = \"127.0.0.1:0\"\n\
+             [graph]\nbase_url = {:?}\nlogin_url = {:?}\n{ca}\
              [agent]\nname = \"serve\"\nworkers = 2\nlease_s = 5\npoll_s = 1\ncommit_items = 25\ncommit_s = 1\n{more}",
-            self.dir.path().join("state"),
-            self.database.url(),
+            self.state,
             self.tenant.base_url(),
             self.tenant.login_url(),
         );
@@ -151,7 +185,26 @@ impl Stage {
     }
 
     pub fn database_url(&self) -> &str {
-        self.database.url()
+        self.separate().url()
+    }
+
+    /// The test's own server, to bring about what takes long otherwise.
+    pub fn separate(&self) -> &MariaDb {
+        match &self.database {
+            Database::Separate(server) => server,
+            Database::Managed(_) => panic!("kodo manages the database of this stage"),
+        }
+    }
+
+    pub fn managed(&self) -> &ManagedDb {
+        match &self.database {
+            Database::Managed(server) => server,
+            Database::Separate(_) => panic!("this stage has a database of its own"),
+        }
+    }
+
+    pub fn state(&self) -> &Path {
+        &self.state
     }
 
     pub fn storage(&self) -> PathBuf {
@@ -160,7 +213,7 @@ impl Stage {
 
     /// Starts `kodo serve` and returns when it answers.
     pub fn start_serve(&mut self) -> anyhow::Result<()> {
-        let listen = self.dir.path().join("state/listen.json");
+        let listen = self.state.join("listen.json");
         std::fs::remove_file(&listen).ok();
         let mut process = Process::start(&self.config(), "serve", &self.dir.path().join("serve.log"))?;
         let started = Instant::now();
@@ -189,7 +242,8 @@ impl Stage {
         self.serve.take().context("kodo serve does not run")?.stop()
     }
 
-    fn add_everything(&self) -> anyhow::Result<()> {
+    /// Organization, tenant, storage and policy; and what the directory holds.
+    pub fn add_everything(&self) -> anyhow::Result<()> {
         let secret = self.dir.path().join("client-secret");
         std::fs::write(&secret, self.tenant.client_secret())?;
         self.expect(&["organization", "add", "Contoso"])?;

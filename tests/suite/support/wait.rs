@@ -1,0 +1,47 @@
+//! Waiting for what happens soon: polling with a deadline, never a fixed sleep.
+
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use super::stage::Stage;
+
+const HAPPENS_MAX: Duration = Duration::from_secs(60);
+const POLL: Duration = Duration::from_millis(25);
+
+/// Looks until there is something to see, and returns it.
+pub fn until<T>(stage: &Stage, what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let started = Instant::now();
+    loop {
+        if let Some(seen) = look() {
+            return seen;
+        }
+        assert!(started.elapsed() < HAPPENS_MAX, "it does not happen: {what}; the server's log:\n{}", stage.log());
+        std::thread::sleep(POLL);
+    }
+}
+
+/// Asks until the answer is as wanted, and returns it. A server that does not answer just now is asked again.
+pub fn until_answer(stage: &Stage, command: &[&str], wanted: impl Fn(&Value) -> bool) -> Value {
+    let command = [command, &["--json"]].concat();
+    let mut last = None;
+    let started = Instant::now();
+    loop {
+        let ran = stage.run(&command);
+        if let Ok(answer) = serde_json::from_str::<Value>(&ran.stdout)
+            && wanted(&answer)
+        {
+            return answer;
+        }
+        last.replace(ran);
+        assert!(started.elapsed() < HAPPENS_MAX, "{command:?} never answers as wanted: {last:?}\n{}", stage.log());
+        std::thread::sleep(POLL);
+    }
+}
+
+/// Waits until a run, restore or task has ended, however it did.
+pub fn until_ended(stage: &Stage, command: &[&str]) -> Value {
+    until_answer(stage, command, |view| {
+        !["running", "queued", "leased"].contains(&view["state"].as_str().unwrap_or("running"))
+    })
+}
