@@ -11,6 +11,7 @@ mod support;
 
 mod api_authorization;
 mod api_requests;
+mod catalog;
 mod cli_exit_codes;
 mod cli_tenant;
 mod graph_client;
