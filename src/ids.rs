@@ -61,6 +61,8 @@ id!(
 );
 
 impl PointNumber {
+    /// The first point of every chain.
+    pub const FIRST: Self = Self(1);
     /// `to_point` of a version that nothing has replaced yet.
     pub const OPEN: Self = Self(u32::MAX);
 }

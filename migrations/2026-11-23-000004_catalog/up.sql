@@ -58,6 +58,15 @@ CREATE TABLE container_versions (
   KEY container_versions_chain (chain_id, to_point)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_unicode_ci;
 
+-- What each point changed about what is directly in a container: summed up to a point, it is what the container holds.
+CREATE TABLE container_tallies (
+  container_id  INT UNSIGNED NOT NULL,
+  point         INT UNSIGNED NOT NULL,
+  items         BIGINT NOT NULL,
+  bytes         BIGINT NOT NULL,
+  PRIMARY KEY (container_id, point)
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_unicode_ci;
+
 -- One row a version of an item, valid over [from_point, to_point). Kept narrow: see docs/ARCHITECTURE.md.
 CREATE TABLE item_versions (
   chain_id         INT UNSIGNED NOT NULL,

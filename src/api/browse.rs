@@ -13,7 +13,7 @@ use super::page::{Page, PageQuery};
 use super::reference::Ref;
 use super::resolve::{self, ChainWanted};
 use crate::catalog::items::After;
-use crate::catalog::{self, Container, VersionRow};
+use crate::catalog::{self, Container, Holding, VersionRow};
 use crate::db::{Conn, QueryResult};
 use crate::features::flag;
 use crate::ids::{ChainId, ContainerId, FeatureName, PointNumber};
@@ -138,7 +138,7 @@ pub async fn browse(app: Data<Shared>, query: Query<BrowseQuery>) -> ApiResult<J
     let read = move |conn: &mut Conn| read_level(conn, id, point, here, after, rows + 1, &listed);
     let (items, mut counts) = app.db.run("browse a container", read).await?;
     let mut view = |one: Container| {
-        let (items, bytes) = counts.remove(&one.id).unwrap_or_default();
+        let Holding { items, bytes } = counts.remove(&one.id).unwrap_or_default();
         ContainerView {
             id: one.id,
             parent_id: one.parent,
@@ -154,7 +154,7 @@ pub async fn browse(app: Data<Shared>, query: Query<BrowseQuery>) -> ApiResult<J
     Ok(Json(BrowseView { chain_id: id, point, path, containers, items: page.items, next: page.next }))
 }
 
-type Level = (Vec<VersionRow>, HashMap<ContainerId, (u64, u64)>);
+type Level = (Vec<VersionRow>, HashMap<ContainerId, Holding>);
 
 fn read_level(
     conn: &mut Conn,
@@ -165,10 +165,8 @@ fn read_level(
     limit: u32,
     counted: &[Container],
 ) -> QueryResult<Level> {
-    let mut counts = HashMap::new();
-    for container in counted {
-        counts.insert(container.id, catalog::items::count(conn, chain, point, container.id)?);
-    }
+    let counted: Vec<ContainerId> = counted.iter().map(|container| container.id).collect();
+    let counts = catalog::tallies::as_of(conn, point, &counted)?;
     let items = match here {
         Some(container) => catalog::items::browse(conn, chain, point, container, after, limit)?,
         None => Vec::new(),

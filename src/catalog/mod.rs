@@ -16,11 +16,13 @@ pub mod containers;
 pub mod items;
 pub mod outcomes;
 pub mod points;
+pub mod tallies;
 
 pub use containers::{Container, ContainerState, CursorUpdate};
 pub use items::{ContentRef, ItemIssue, NewVersion, OpenIssue, VersionRow};
 pub use outcomes::{Outcome, OutcomeCounts, OutcomeRow};
 pub use points::{Chain, ChainKey, PointCounts, PointRow};
+pub use tallies::Holding;
 
 /// Rows in one INSERT or keys in one IN list.
 const BATCH_ROWS: usize = 1000;

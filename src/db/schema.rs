@@ -168,6 +168,15 @@ diesel::table! {
 }
 
 diesel::table! {
+    container_tallies (container_id, point) {
+        container_id -> Unsigned<Integer>,
+        point -> Unsigned<Integer>,
+        items -> BigInt,
+        bytes -> BigInt,
+    }
+}
+
+diesel::table! {
     item_versions (chain_id, item_key, from_point) {
         chain_id -> Unsigned<Integer>,
         item_key -> Binary,
@@ -345,6 +354,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     restore_points,
     containers,
     container_versions,
+    container_tallies,
     item_versions,
     issues,
     outcomes

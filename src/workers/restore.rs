@@ -103,13 +103,12 @@ impl Restoration<'_> {
         {
             return Ok(items.len() as u64);
         }
-        let (chain, point) = (self.work.chain, self.work.point);
+        let point = self.work.point;
         let wanted: Vec<ContainerId> =
             tree.iter().map(|container| container.id).filter(|id| self.takes_all_of(*id)).collect();
-        let counted = self.workshop.db.run("count items", move |conn| {
-            wanted.iter().try_fold(0, |sum, id| Ok(sum + items::count(conn, chain, point, *id)?.0))
-        });
-        Ok(counted.await?)
+        let db = &self.workshop.db;
+        let held = db.run("count items", move |conn| catalog::tallies::as_of(conn, point, &wanted)).await?;
+        Ok(held.values().map(|holding| holding.items).sum())
     }
 
     fn takes_all_of(&self, container: ContainerId) -> bool {

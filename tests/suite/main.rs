@@ -12,6 +12,7 @@ mod support;
 mod api_authorization;
 mod api_requests;
 mod cancelled;
+mod catalog;
 mod cli_exit_codes;
 mod cli_tenant;
 mod configuration;

@@ -6,6 +6,7 @@ use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
 
+use super::tallies;
 use crate::clock;
 use crate::db::{Conn, QueryResult};
 use crate::ids::{BlobId, ChainId, ContainerId, ItemKey, PackId, PointNumber};
@@ -104,9 +105,13 @@ pub fn put(
     let mut written = Written::default();
     for batch in versions.chunks(super::BATCH_ROWS) {
         let keys: Vec<ItemKey> = batch.iter().map(|version| version.key).collect();
+        let mut changes = tallies::Changes::default();
+        batch.iter().for_each(|version| changes.came(version.container, version.bytes));
+        leave(conn, &mut changes, chain, &keys, None)?;
         let replaced = sql::delete_written_in(conn, chain, point, &keys, None)? as u64;
         let closed = sql::close(conn, chain, point, &keys, None)? as u64;
         sql::insert(conn, chain, point, walk, batch)?;
+        changes.write(conn, point)?;
         written.changed += closed;
         written.added += (batch.len() as u64).saturating_sub(closed + replaced);
     }
@@ -124,10 +129,28 @@ pub fn remove(
 ) -> QueryResult<u64> {
     let mut removed = 0;
     for batch in keys.chunks(super::BATCH_ROWS) {
+        let mut changes = tallies::Changes::default();
+        leave(conn, &mut changes, chain, batch, container)?;
         removed += sql::delete_written_in(conn, chain, point, batch, container)? as u64;
         removed += sql::close(conn, chain, point, batch, container)? as u64;
+        changes.write(conn, point)?;
     }
     Ok(removed)
+}
+
+/// Tells the containers what they are about to lose: the open versions of these items, of one container only if it is
+/// given.
+fn leave(
+    conn: &mut Conn,
+    changes: &mut tallies::Changes,
+    chain: ChainId,
+    keys: &[ItemKey],
+    container: Option<ContainerId>,
+) -> QueryResult<()> {
+    for (holder, bytes) in sql::open_of(conn, chain, keys, container)? {
+        changes.left(holder, bytes);
+    }
+    Ok(())
 }
 
 /// Notes that a full walk met these items unchanged.
@@ -138,27 +161,35 @@ pub fn met(conn: &mut Conn, chain: ChainId, walk: PointNumber, keys: &[ItemKey])
     Ok(())
 }
 
-/// Items of a container that the full walk of this point did not meet: they are gone. At most `limit`.
-pub fn unmet(
-    conn: &mut Conn,
-    chain: ChainId,
-    walk: PointNumber,
-    container: ContainerId,
-    limit: u32,
-) -> QueryResult<Vec<ItemKey>> {
-    sql::open_in(conn, chain, container, Some(walk), limit)
-}
-
-/// Items that a container holds in the newest state. At most `limit`.
-pub fn held(conn: &mut Conn, chain: ChainId, container: ContainerId, limit: u32) -> QueryResult<Vec<ItemKey>> {
-    sql::open_in(conn, chain, container, None, limit)
-}
-
 /// Where a page of a listing continues: behind this time and key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct After {
     pub time: DateTime<Utc>,
     pub key: ItemKey,
+}
+
+/// Items of a container that the full walk of this point did not meet: they are gone. At most `limit`, newest first,
+/// behind `after`: whoever ends them page by page reads no row twice.
+pub fn unmet(
+    conn: &mut Conn,
+    chain: ChainId,
+    walk: PointNumber,
+    container: ContainerId,
+    after: Option<After>,
+    limit: u32,
+) -> QueryResult<Vec<After>> {
+    sql::open_in(conn, chain, container, Some(walk), after, limit)
+}
+
+/// Items that a container holds in the newest state, in pages as those of [`unmet`].
+pub fn held(
+    conn: &mut Conn,
+    chain: ChainId,
+    container: ContainerId,
+    after: Option<After>,
+    limit: u32,
+) -> QueryResult<Vec<After>> {
+    sql::open_in(conn, chain, container, None, after, limit)
 }
 
 /// Items of a container as of a point, newest first.
@@ -176,11 +207,6 @@ pub fn browse(
 /// One item as of a point.
 pub fn get(conn: &mut Conn, chain: ChainId, point: PointNumber, key: ItemKey) -> QueryResult<Option<VersionRow>> {
     sql::version_at(conn, chain, point, key)
-}
-
-/// How many items a container holds as of a point.
-pub fn count(conn: &mut Conn, chain: ChainId, point: PointNumber, container: ContainerId) -> QueryResult<(u64, u64)> {
-    sql::count(conn, chain, point, container)
 }
 
 /// Records items that failed in this point; a known one gets one more attempt.

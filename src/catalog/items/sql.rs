@@ -1,9 +1,7 @@
 //! Tables `item_versions` and `issues`.
 
 use chrono::{DateTime, NaiveDateTime, Utc};
-use diesel::dsl::{count_star, sql};
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Unsigned};
 
 use super::{After, ContentRef, ItemIssue, NewVersion, OpenIssue, VersionRow};
 use crate::catalog::fit;
@@ -181,14 +179,34 @@ pub(super) fn set_walk_point(conn: &mut Conn, chain: ChainId, walk: PointNumber,
         .map(drop)
 }
 
-/// Keys of open versions in a container; with `unmet_by`, only those that this full walk has not met.
+/// Containers and lengths of the open versions of these items, of one container only if it is given.
+pub(super) fn open_of(
+    conn: &mut Conn,
+    chain: ChainId,
+    keys: &[ItemKey],
+    container: Option<ContainerId>,
+) -> QueryResult<Vec<(ContainerId, u64)>> {
+    let mut query = item_versions::table
+        .filter(item_versions::chain_id.eq(chain.get()))
+        .filter(item_versions::item_key.eq_any(raw(keys)))
+        .filter(item_versions::to_point.eq(PointNumber::OPEN.get()))
+        .into_boxed();
+    if let Some(container) = container {
+        query = query.filter(item_versions::container_id.eq(container.get()));
+    }
+    let open: Vec<(u32, u64)> = query.select((item_versions::container_id, item_versions::bytes)).load(conn)?;
+    Ok(open.into_iter().map(|(container, bytes)| (ContainerId::new(container), bytes)).collect())
+}
+
+/// Open versions in a container, newest first; with `unmet_by`, only those that this full walk has not met.
 pub(super) fn open_in(
     conn: &mut Conn,
     chain: ChainId,
     container: ContainerId,
     unmet_by: Option<PointNumber>,
+    after: Option<After>,
     limit: u32,
-) -> QueryResult<Vec<ItemKey>> {
+) -> QueryResult<Vec<After>> {
     let mut query = item_versions::table
         .filter(item_versions::chain_id.eq(chain.get()))
         .filter(item_versions::container_id.eq(container.get()))
@@ -197,8 +215,20 @@ pub(super) fn open_in(
     if let Some(walk) = unmet_by {
         query = query.filter(item_versions::walk_point.lt(walk.get()));
     }
-    let keys: Vec<Vec<u8>> = query.limit(limit.into()).select(item_versions::item_key).load(conn)?;
-    keys.iter().map(|key| item_key(key)).collect()
+    if let Some(After { time, key }) = after {
+        let (time, key) = (time.naive_utc(), key.as_bytes().to_vec());
+        query = query.filter(
+            item_versions::item_time
+                .lt(time)
+                .or(item_versions::item_time.eq(time).and(item_versions::item_key.lt(key))),
+        );
+    }
+    let found: Vec<(NaiveDateTime, Vec<u8>)> = query
+        .order((item_versions::item_time.desc(), item_versions::item_key.desc()))
+        .limit(limit.into())
+        .select((item_versions::item_time, item_versions::item_key))
+        .load(conn)?;
+    found.into_iter().map(|(time, key)| Ok(After { time: time.and_utc(), key: item_key(&key)? })).collect()
 }
 
 pub(super) fn browse(
@@ -246,25 +276,6 @@ pub(super) fn version_at(
         .first(conn)
         .optional()?;
     record.map(VersionRecord::into_row).transpose()
-}
-
-/// Items and their bytes in a container as of a point.
-pub(super) fn count(
-    conn: &mut Conn,
-    chain: ChainId,
-    point: PointNumber,
-    container: ContainerId,
-) -> QueryResult<(u64, u64)> {
-    // CAST, because MariaDB's SUM of integers is a DECIMAL, for which diesel has no type here.
-    let bytes = sql::<Unsigned<BigInt>>("CAST(COALESCE(SUM(bytes), 0) AS UNSIGNED)");
-    let (items, bytes): (i64, u64) = item_versions::table
-        .filter(item_versions::chain_id.eq(chain.get()))
-        .filter(item_versions::container_id.eq(container.get()))
-        .filter(item_versions::from_point.le(point.get()))
-        .filter(item_versions::to_point.gt(point.get()))
-        .select((count_star(), bytes))
-        .first(conn)?;
-    Ok((items.unsigned_abs(), bytes))
 }
 
 #[derive(Queryable, Selectable)]

@@ -13,6 +13,7 @@ pub use self::gathered::{Draft, Place};
 use super::records::Recorder;
 use super::walk::{Arrival, Event};
 use super::{Backup, Done, End, TaskError};
+use crate::catalog::items::After;
 use crate::catalog::{self, Container, CursorUpdate, ItemIssue, PointCounts, VersionRow};
 use crate::db::TxError;
 use crate::features::{Captured, Content};
@@ -245,40 +246,41 @@ impl<'a> Ledger<'a> {
 
     async fn close_unmet(&mut self, container: ContainerId) -> Result<(), TaskError> {
         let (chain, point) = (self.backup.chain, self.backup.point);
+        // A chain's first point holds nothing that an earlier walk could have met.
+        if point == PointNumber::FIRST {
+            return Ok(());
+        }
+        let mut after = None;
         loop {
-            let keys = self
-                .backup
-                .workshop
-                .db
-                .run("find items that are gone", move |conn| {
-                    catalog::items::unmet(conn, chain, point, container, CLOSE_AT_ONCE)
-                })
-                .await?;
-            if keys.is_empty() {
-                return Ok(());
-            }
-            self.end_items(container, keys).await?;
+            let db = &self.backup.workshop.db;
+            let gone = db.run("find items that are gone", move |conn| {
+                catalog::items::unmet(conn, chain, point, container, after, CLOSE_AT_ONCE)
+            });
+            let gone = gone.await?;
+            let Some(last) = gone.last().copied() else { return Ok(()) };
+            after = Some(last);
+            self.end_items(container, gone).await?;
         }
     }
 
     /// Ends everything that a container held, because the container is gone.
     pub async fn close_container(&mut self, container: ContainerId) -> Result<(), TaskError> {
         let chain = self.backup.chain;
+        let mut after = None;
         loop {
             let db = &self.backup.workshop.db;
             let held = db.run("find items of a container that is gone", move |conn| {
-                catalog::items::held(conn, chain, container, CLOSE_AT_ONCE)
+                catalog::items::held(conn, chain, container, after, CLOSE_AT_ONCE)
             });
-            let keys = held.await?;
-            if keys.is_empty() {
-                return Ok(());
-            }
-            self.end_items(container, keys).await?;
+            let held = held.await?;
+            let Some(last) = held.last().copied() else { return Ok(()) };
+            after = Some(last);
+            self.end_items(container, held).await?;
         }
     }
 
-    async fn end_items(&mut self, container: ContainerId, keys: Vec<ItemKey>) -> Result<(), TaskError> {
-        for key in keys {
+    async fn end_items(&mut self, container: ContainerId, ended: Vec<After>) -> Result<(), TaskError> {
+        for After { key, .. } in ended {
             self.recorder.item_gone(key);
             self.gathered.remove_from(container, key);
         }
