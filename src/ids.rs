@@ -56,13 +56,26 @@ id!(
     PointNumber, u32
 );
 id!(
+    /// The number of a full walk of one container: 1, 2, 3 … in all its life.
+    WalkNumber, u32
+);
+id!(
     /// The row of a pack in one database. On disk a pack is known by its [`PackUid`].
     PackId, u32
 );
 
-impl PointNumber {
-    /// The first point of every chain.
+impl WalkNumber {
     pub const FIRST: Self = Self(1);
+}
+
+/// Before the first walk.
+impl Default for WalkNumber {
+    fn default() -> Self {
+        Self(0)
+    }
+}
+
+impl PointNumber {
     /// `to_point` of a version that nothing has replaced yet.
     pub const OPEN: Self = Self(u32::MAX);
 }

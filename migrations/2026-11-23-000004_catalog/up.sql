@@ -39,8 +39,10 @@ CREATE TABLE containers (
   -- The walk that ended last (its delta token) and, while one is under way, where to resume it.
   cursor_since   BLOB NULL,
   cursor_resume  BLOB NULL,
-  -- The point whose full walk is under way; versions not seen by it are closed at its end.
-  walk_point     INT UNSIGNED NULL,
+  -- How many full walks of it were begun, and whether the last one is under way: at its end, what it did not meet is
+  -- closed.
+  full_walks     INT UNSIGNED NOT NULL DEFAULT 0,
+  walking        BOOLEAN NOT NULL DEFAULT FALSE,
   n_service      BIGINT UNSIGNED NULL,
   UNIQUE KEY containers_graph_id (chain_id, graph_id)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_unicode_ci;
@@ -75,8 +77,8 @@ CREATE TABLE item_versions (
   from_point       INT UNSIGNED NOT NULL,
   to_point         INT UNSIGNED NOT NULL DEFAULT 4294967295,
   container_id     INT UNSIGNED NOT NULL,
-  -- The last full walk that met this item: a full walk closes what it did not meet.
-  walk_point       INT UNSIGNED NOT NULL,
+  -- The full walk of its container that met this item last: a full walk closes what it did not meet.
+  full_walk        INT UNSIGNED NOT NULL,
   kind             TINYINT UNSIGNED NOT NULL,
   flags            SMALLINT UNSIGNED NOT NULL,
   -- Tells whether the properties changed: the first 8 bytes of BLAKE3 of Graph's change key.

@@ -150,7 +150,8 @@ diesel::table! {
         well_known -> Nullable<Text>,
         cursor_since -> Nullable<Binary>,
         cursor_resume -> Nullable<Binary>,
-        walk_point -> Nullable<Unsigned<Integer>>,
+        full_walks -> Unsigned<Integer>,
+        walking -> Bool,
         n_service -> Nullable<Unsigned<BigInt>>,
     }
 }
@@ -183,7 +184,7 @@ diesel::table! {
         from_point -> Unsigned<Integer>,
         to_point -> Unsigned<Integer>,
         container_id -> Unsigned<Integer>,
-        walk_point -> Unsigned<Integer>,
+        full_walk -> Unsigned<Integer>,
         kind -> Unsigned<TinyInt>,
         flags -> Unsigned<SmallInt>,
         change_tag -> Unsigned<BigInt>,

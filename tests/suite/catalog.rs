@@ -5,7 +5,9 @@ use std::collections::{HashMap, HashSet};
 use kodo::catalog::items::{self, After};
 use kodo::catalog::{self, ChainKey, ContentRef, Holding, NewVersion};
 use kodo::db::{Conn, Db, QueryResult};
-use kodo::ids::{BlobId, ChainId, ContainerId, ItemKey, PackId, PointNumber, ResourceId, StorageId, TaskId};
+use kodo::ids::{
+    BlobId, ChainId, ContainerId, ItemKey, PackId, PointNumber, ResourceId, StorageId, TaskId, WalkNumber,
+};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
@@ -26,6 +28,7 @@ fn version(item: u32, container: u32, bytes: u64) -> NewVersion {
     NewVersion {
         key: key(item),
         container: ContainerId::new(container),
+        full_walk: WalkNumber::FIRST,
         kind: 1,
         flags: 0,
         change_tag: 0,
@@ -59,7 +62,7 @@ fn write_something(conn: &mut Conn, chain: ChainId, point: PointNumber, dice: &m
         .into_iter()
         .map(|item| version(item, dice.random_range(1..=CONTAINERS), dice.random_range(0..10_000)))
         .collect();
-    items::put(conn, chain, point, point, &new)?;
+    items::put(conn, chain, point, &new)?;
     let left: Vec<ItemKey> = some_items(dice).into_iter().map(key).collect();
     let container = dice.random_bool(0.7).then(|| ContainerId::new(dice.random_range(1..=CONTAINERS)));
     items::remove(conn, chain, point, container, &left)?;
@@ -115,13 +118,13 @@ async fn what_a_container_holds_comes_page_by_page_each_item_once_while_it_is_re
     let pages = db.run("end a container", move |conn| {
         let point = catalog::points::open_point(conn, chain, None, TaskId::new(1))?;
         let all: Vec<NewVersion> = (0..ITEMS).map(|item| version(item, 1 + item % 2, 1)).collect();
-        items::put(conn, chain, point, point, &all)?;
+        items::put(conn, chain, point, &all)?;
         catalog::points::seal(conn, chain, point, 0)?;
         let point = catalog::points::open_point(conn, chain, None, TaskId::new(2))?;
         let mut pages: Vec<Vec<After>> = Vec::new();
         loop {
             let after = pages.last().and_then(|page| page.last().copied());
-            let page = items::unmet(conn, chain, point, container, after, 4)?;
+            let page = items::unmet(conn, chain, WalkNumber::new(2), container, after, 4)?;
             if page.is_empty() {
                 let held = catalog::tallies::as_of(conn, point, &[container])?;
                 return Ok((pages, held[&container]));

@@ -1,6 +1,6 @@
 //! The main job: a mailbox is backed up, lost, and restored.
 
-use kodo_simulator::Options;
+use kodo_simulator::{Limits, Options};
 use serde_json::json;
 
 use crate::support::stage::{Stage, assert_same};
@@ -222,6 +222,40 @@ async fn a_message_that_vanishes_between_report_and_read_is_no_failure() -> anyh
     let point = &stage.expect(&["point", "list", "--user", user])?["items"][0];
     assert_eq!(point["items"], json!(whole.messages.len() - 1));
     assert_eq!(point["issues"], json!(0));
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_goes_away_while_a_first_backup_is_interrupted_is_not_in_its_point() -> anyhow::Result<()> {
+    let mut options = Options { users: 1, messages: 200, special_users: false, ..Options::default() };
+    // Slow enough to be stopped half-way.
+    options.limits.latency_ms = 100;
+    options.limits.page_size_max = 10;
+    let stage = Stage::ready(options).await?;
+    let user = &stage.users()[0];
+    let run = stage.expect(&["backup", "--user", user])?["run_id"].to_string();
+    let started = std::time::Instant::now();
+    while stage.expect(&["run", "show", &run])?["progress"]["items_done"].as_u64().unwrap_or(0) < 60 {
+        assert!(started.elapsed().as_secs() < 60, "the backup does not get on");
+    }
+    stage.run(&["run", "cancel", &run]);
+    stage.run(&["run", "show", &run, "--wait"]);
+    assert_eq!(stage.expect(&["run", "show", &run])?["state"], json!("cancelled"));
+    stage.tenant.set_limits(Limits::default());
+    let captured: Vec<_> = stage.mailbox(user)?.messages;
+    for message in captured.iter().step_by(2) {
+        let edit = json!({ "internet_message_id": message["internetMessageId"], "folder": message["folder"],
+                           "delete": true });
+        stage.tenant.edit(user, edit)?;
+    }
+    stage.tenant.expire_delta(Some(user))?;
+    let now = stage.mailbox(user)?;
+
+    stage.back_up(user)?;
+
+    stage.tenant.wipe_mailbox(user)?;
+    stage.expect(&["restore", "--user", user, "--wait"])?;
+    assert_same(&now, &stage.mailbox(user)?);
     Ok(())
 }
 

@@ -6,7 +6,7 @@
 mod sql;
 
 use crate::db::{Conn, QueryResult};
-use crate::ids::{ChainId, ContainerId, PointNumber};
+use crate::ids::{ChainId, ContainerId, PointNumber, WalkNumber};
 
 /// The Graph id of the row whose cursor covers the list of containers.
 pub const LIST: &str = "";
@@ -30,8 +30,10 @@ pub struct Cursors {
     pub since: Option<String>,
     /// The next page of a walk that has not ended.
     pub resume: Option<String>,
-    /// The point in which a full walk is under way: at its end, what it did not meet is closed.
-    pub walk_point: Option<PointNumber>,
+    /// The full walk that was begun last; 0 before the first.
+    pub full_walk: WalkNumber,
+    /// That walk is under way: at its end, what it did not meet is closed.
+    pub walking: bool,
 }
 
 /// What is known of a container when it is written.
@@ -48,8 +50,8 @@ pub struct ContainerState {
 /// How a commit moves a container's cursor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CursorUpdate {
-    /// A full walk begins in this point.
-    FullWalk(PointNumber),
+    /// This full walk begins.
+    FullWalk(WalkNumber),
     /// More pages follow; the walk can be resumed here.
     Resume(String),
     /// The walk is over; the next begins from this token.
@@ -98,15 +100,15 @@ pub fn close(conn: &mut Conn, point: PointNumber, id: ContainerId) -> QueryResul
 
 /// Forgets how far a container was walked, for one that is gone: should it come back, it is walked whole.
 pub fn forget_cursors(conn: &mut Conn, id: ContainerId) -> QueryResult<()> {
-    sql::set_cursors(conn, id, None, None, None)
+    sql::forget(conn, id)
 }
 
 /// Moves a container's cursor, in the transaction that holds the items before it.
 pub fn move_cursor(conn: &mut Conn, id: ContainerId, update: &CursorUpdate) -> QueryResult<()> {
     match update {
-        CursorUpdate::FullWalk(point) => sql::set_cursors(conn, id, None, None, Some(*point)),
+        CursorUpdate::FullWalk(walk) => sql::begin_walk(conn, id, *walk),
         CursorUpdate::Resume(token) => sql::set_resume(conn, id, token),
-        CursorUpdate::Done(token) => sql::set_cursors(conn, id, Some(token), None, None),
+        CursorUpdate::Done(token) => sql::end_walk(conn, id, token),
     }
 }
 

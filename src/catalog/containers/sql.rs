@@ -5,7 +5,7 @@ use diesel::prelude::*;
 use super::{Container, Cursors, LIST};
 use crate::db::schema::{container_versions, containers};
 use crate::db::{Conn, QueryResult};
-use crate::ids::{ChainId, ContainerId, PointNumber};
+use crate::ids::{ChainId, ContainerId, PointNumber, WalkNumber};
 
 #[derive(Queryable, Selectable)]
 #[diesel(table_name = containers)]
@@ -15,7 +15,8 @@ struct ContainerRecord {
     well_known: Option<String>,
     cursor_since: Option<Vec<u8>>,
     cursor_resume: Option<Vec<u8>>,
-    walk_point: Option<u32>,
+    full_walks: u32,
+    walking: bool,
 }
 
 #[derive(Queryable, Selectable)]
@@ -31,8 +32,8 @@ fn token(bytes: Option<Vec<u8>>) -> Option<String> {
     bytes.and_then(|bytes| String::from_utf8(bytes).ok())
 }
 
-fn cursors_of(since: Option<Vec<u8>>, resume: Option<Vec<u8>>, walk_point: Option<u32>) -> Cursors {
-    Cursors { since: token(since), resume: token(resume), walk_point: walk_point.map(PointNumber::new) }
+fn cursors_of(since: Option<Vec<u8>>, resume: Option<Vec<u8>>, full_walks: u32, walking: bool) -> Cursors {
+    Cursors { since: token(since), resume: token(resume), full_walk: WalkNumber::new(full_walks), walking }
 }
 
 impl From<(ContainerRecord, VersionRecord)> for Container {
@@ -44,7 +45,12 @@ impl From<(ContainerRecord, VersionRecord)> for Container {
             parent: version.parent_id.map(ContainerId::new),
             name: version.name,
             hidden: version.hidden,
-            cursors: cursors_of(container.cursor_since, container.cursor_resume, container.walk_point),
+            cursors: cursors_of(
+                container.cursor_since,
+                container.cursor_resume,
+                container.full_walks,
+                container.walking,
+            ),
         }
     }
 }
@@ -157,18 +163,32 @@ pub(super) fn close_version(conn: &mut Conn, point: PointNumber, id: ContainerId
         .map(drop)
 }
 
-pub(super) fn set_cursors(
-    conn: &mut Conn,
-    id: ContainerId,
-    since: Option<&str>,
-    resume: Option<&str>,
-    walk_point: Option<PointNumber>,
-) -> QueryResult<()> {
+/// Forgets where walks stand.
+pub(super) fn forget(conn: &mut Conn, id: ContainerId) -> QueryResult<()> {
     diesel::update(containers::table.find(id.get()))
         .set((
-            containers::cursor_since.eq(since.map(str::as_bytes)),
-            containers::cursor_resume.eq(resume.map(str::as_bytes)),
-            containers::walk_point.eq(walk_point.map(PointNumber::get)),
+            containers::cursor_since.eq(None::<Vec<u8>>),
+            containers::cursor_resume.eq(None::<Vec<u8>>),
+            containers::walking.eq(false),
+        ))
+        .execute(conn)
+        .map(drop)
+}
+
+pub(super) fn begin_walk(conn: &mut Conn, id: ContainerId, walk: WalkNumber) -> QueryResult<()> {
+    forget(conn, id)?;
+    diesel::update(containers::table.find(id.get()))
+        .set((containers::full_walks.eq(walk.get()), containers::walking.eq(true)))
+        .execute(conn)
+        .map(drop)
+}
+
+pub(super) fn end_walk(conn: &mut Conn, id: ContainerId, since: &str) -> QueryResult<()> {
+    diesel::update(containers::table.find(id.get()))
+        .set((
+            containers::cursor_since.eq(Some(since.as_bytes())),
+            containers::cursor_resume.eq(None::<Vec<u8>>),
+            containers::walking.eq(false),
         ))
         .execute(conn)
         .map(drop)
@@ -182,9 +202,9 @@ pub(super) fn set_resume(conn: &mut Conn, id: ContainerId, token: &str) -> Query
 }
 
 pub(super) fn cursors(conn: &mut Conn, id: ContainerId) -> QueryResult<Cursors> {
-    let (since, resume, walk_point) = containers::table
+    let (since, resume, full_walks, walking) = containers::table
         .find(id.get())
-        .select((containers::cursor_since, containers::cursor_resume, containers::walk_point))
-        .first::<(Option<Vec<u8>>, Option<Vec<u8>>, Option<u32>)>(conn)?;
-    Ok(cursors_of(since, resume, walk_point))
+        .select((containers::cursor_since, containers::cursor_resume, containers::full_walks, containers::walking))
+        .first::<(Option<Vec<u8>>, Option<Vec<u8>>, u32, bool)>(conn)?;
+    Ok(cursors_of(since, resume, full_walks, walking))
 }

@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use super::tallies;
 use crate::clock;
 use crate::db::{Conn, QueryResult};
-use crate::ids::{BlobId, ChainId, ContainerId, ItemKey, PackId, PointNumber};
+use crate::ids::{BlobId, ChainId, ContainerId, ItemKey, PackId, PointNumber, WalkNumber};
 
 /// Where a blob is: the pack that a reader looks into first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -23,6 +23,8 @@ pub struct ContentRef {
 pub struct NewVersion {
     pub key: ItemKey,
     pub container: ContainerId,
+    /// The full walk of the container that was the last when it was written.
+    pub full_walk: WalkNumber,
     pub kind: u8,
     pub flags: u16,
     pub change_tag: u64,
@@ -95,13 +97,7 @@ pub fn known(conn: &mut Conn, chain: ChainId, keys: &[ItemKey]) -> QueryResult<H
 /// Writes versions in the open point: closes the version before each, replaces one that this point had written.
 ///
 /// A key may stand only once in `versions`.
-pub fn put(
-    conn: &mut Conn,
-    chain: ChainId,
-    point: PointNumber,
-    walk: PointNumber,
-    versions: &[NewVersion],
-) -> QueryResult<Written> {
+pub fn put(conn: &mut Conn, chain: ChainId, point: PointNumber, versions: &[NewVersion]) -> QueryResult<Written> {
     let mut written = Written::default();
     for batch in versions.chunks(super::BATCH_ROWS) {
         let keys: Vec<ItemKey> = batch.iter().map(|version| version.key).collect();
@@ -110,7 +106,7 @@ pub fn put(
         leave(conn, &mut changes, chain, &keys, None)?;
         let replaced = sql::delete_written_in(conn, chain, point, &keys, None)? as u64;
         let closed = sql::close(conn, chain, point, &keys, None)? as u64;
-        sql::insert(conn, chain, point, walk, batch)?;
+        sql::insert(conn, chain, point, batch)?;
         changes.write(conn, point)?;
         written.changed += closed;
         written.added += (batch.len() as u64).saturating_sub(closed + replaced);
@@ -154,9 +150,9 @@ fn leave(
 }
 
 /// Notes that a full walk met these items unchanged.
-pub fn met(conn: &mut Conn, chain: ChainId, walk: PointNumber, keys: &[ItemKey]) -> QueryResult<()> {
+pub fn met(conn: &mut Conn, chain: ChainId, walk: WalkNumber, keys: &[ItemKey]) -> QueryResult<()> {
     for batch in keys.chunks(super::BATCH_ROWS) {
-        sql::set_walk_point(conn, chain, walk, batch)?;
+        sql::set_full_walk(conn, chain, walk, batch)?;
     }
     Ok(())
 }
@@ -168,12 +164,12 @@ pub struct After {
     pub key: ItemKey,
 }
 
-/// Items of a container that the full walk of this point did not meet: they are gone. At most `limit`, newest first,
+/// Items of a container that its full walk did not meet: they are gone. At most `limit`, newest first,
 /// behind `after`: whoever ends them page by page reads no row twice.
 pub fn unmet(
     conn: &mut Conn,
     chain: ChainId,
-    walk: PointNumber,
+    walk: WalkNumber,
     container: ContainerId,
     after: Option<After>,
     limit: u32,

@@ -7,7 +7,7 @@ use super::{After, ContentRef, ItemIssue, NewVersion, OpenIssue, VersionRow};
 use crate::catalog::fit;
 use crate::db::schema::{issues, item_versions};
 use crate::db::{Conn, QueryResult};
-use crate::ids::{BlobId, ChainId, ContainerId, ItemKey, PackId, PointNumber};
+use crate::ids::{BlobId, ChainId, ContainerId, ItemKey, PackId, PointNumber, WalkNumber};
 
 #[derive(Queryable, Selectable, Insertable)]
 #[diesel(table_name = item_versions)]
@@ -17,7 +17,7 @@ struct VersionRecord {
     from_point: u32,
     to_point: u32,
     container_id: u32,
-    walk_point: u32,
+    full_walk: u32,
     kind: u8,
     flags: u16,
     change_tag: u64,
@@ -33,7 +33,7 @@ struct VersionRecord {
 }
 
 impl VersionRecord {
-    fn new(chain: ChainId, point: PointNumber, walk: PointNumber, version: &NewVersion) -> Self {
+    fn new(chain: ChainId, point: PointNumber, version: &NewVersion) -> Self {
         let refs: Vec<u8> = version.refs.iter().flat_map(|id| id.as_bytes().iter().copied()).collect();
         Self {
             chain_id: chain.get(),
@@ -41,7 +41,7 @@ impl VersionRecord {
             from_point: point.get(),
             to_point: PointNumber::OPEN.get(),
             container_id: version.container.get(),
-            walk_point: walk.get(),
+            full_walk: version.full_walk.get(),
             kind: version.kind,
             flags: version.flags,
             change_tag: version.change_tag,
@@ -66,6 +66,7 @@ impl VersionRecord {
         let version = NewVersion {
             key: item_key(&self.item_key)?,
             container: ContainerId::new(self.container_id),
+            full_walk: WalkNumber::new(self.full_walk),
             kind: self.kind,
             flags: self.flags,
             change_tag: self.change_tag,
@@ -116,15 +117,9 @@ pub(super) fn known(conn: &mut Conn, chain: ChainId, keys: &[ItemKey]) -> QueryR
     known.iter().map(|key| item_key(key)).collect()
 }
 
-pub(super) fn insert(
-    conn: &mut Conn,
-    chain: ChainId,
-    point: PointNumber,
-    walk: PointNumber,
-    versions: &[NewVersion],
-) -> QueryResult<()> {
+pub(super) fn insert(conn: &mut Conn, chain: ChainId, point: PointNumber, versions: &[NewVersion]) -> QueryResult<()> {
     let records: Vec<VersionRecord> =
-        versions.iter().map(|version| VersionRecord::new(chain, point, walk, version)).collect();
+        versions.iter().map(|version| VersionRecord::new(chain, point, version)).collect();
     diesel::insert_into(item_versions::table).values(records).execute(conn).map(drop)
 }
 
@@ -169,12 +164,12 @@ pub(super) fn close(
     }
 }
 
-pub(super) fn set_walk_point(conn: &mut Conn, chain: ChainId, walk: PointNumber, keys: &[ItemKey]) -> QueryResult<()> {
+pub(super) fn set_full_walk(conn: &mut Conn, chain: ChainId, walk: WalkNumber, keys: &[ItemKey]) -> QueryResult<()> {
     diesel::update(item_versions::table)
         .filter(item_versions::chain_id.eq(chain.get()))
         .filter(item_versions::item_key.eq_any(raw(keys)))
         .filter(item_versions::to_point.eq(PointNumber::OPEN.get()))
-        .set(item_versions::walk_point.eq(walk.get()))
+        .set(item_versions::full_walk.eq(walk.get()))
         .execute(conn)
         .map(drop)
 }
@@ -203,7 +198,7 @@ pub(super) fn open_in(
     conn: &mut Conn,
     chain: ChainId,
     container: ContainerId,
-    unmet_by: Option<PointNumber>,
+    unmet_by: Option<WalkNumber>,
     after: Option<After>,
     limit: u32,
 ) -> QueryResult<Vec<After>> {
@@ -213,7 +208,7 @@ pub(super) fn open_in(
         .filter(item_versions::to_point.eq(PointNumber::OPEN.get()))
         .into_boxed();
     if let Some(walk) = unmet_by {
-        query = query.filter(item_versions::walk_point.lt(walk.get()));
+        query = query.filter(item_versions::full_walk.ne(walk.get()));
     }
     if let Some(After { time, key }) = after {
         let (time, key) = (time.naive_utc(), key.as_bytes().to_vec());

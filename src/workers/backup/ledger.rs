@@ -1,23 +1,26 @@
 //! Stores what the walk captured and commits it, page by page, with the cursors that stand behind it.
 
+mod failure;
 mod gathered;
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::time::Duration;
 
 use serde_json::json;
 use tokio::time::Instant;
 
+use self::failure::StoreFailure;
 use self::gathered::Gathered;
 pub use self::gathered::{Draft, Place};
 use super::records::Recorder;
 use super::walk::{Arrival, Event};
 use super::{Backup, Done, End, TaskError};
+use crate::catalog::containers::Cursors;
 use crate::catalog::items::After;
 use crate::catalog::{self, Container, CursorUpdate, ItemIssue, PointCounts, VersionRow};
 use crate::db::TxError;
 use crate::features::{Captured, Content};
-use crate::ids::{ContainerId, ItemKey, PointNumber};
+use crate::ids::{ContainerId, ItemKey, PointNumber, WalkNumber};
 use crate::queue::{self, Outcome};
 use crate::repository::{self, Ingest, IngestContent, Packer, Reader, StoreError, Stored};
 use crate::workers::task::Refusal;
@@ -28,6 +31,13 @@ const CLOSE_AT_ONCE: u32 = 1000;
 /// Properties above this are stored alone: the packer refuses what is far larger, and then only this item is lost.
 const PROPERTIES_TOGETHER_MAX: usize = 256 << 10;
 
+/// The last full walk of a container. While it is under way, its end closes what it did not meet.
+#[derive(Clone, Copy)]
+struct FullWalk {
+    number: WalkNumber,
+    under_way: bool,
+}
+
 pub struct Ledger<'a> {
     backup: &'a Backup<'a>,
     storage: &'a OpenStorage,
@@ -35,8 +45,7 @@ pub struct Ledger<'a> {
     reader: Reader,
     recorder: Recorder,
     gathered: Gathered,
-    /// Containers whose full walk is under way: its end closes what it did not meet.
-    full_walks: HashSet<ContainerId>,
+    walks: HashMap<ContainerId, FullWalk>,
     had_issues: bool,
     committed_at: Instant,
     phase: String,
@@ -60,7 +69,7 @@ impl<'a> Ledger<'a> {
             reader: storage.store.reader(backup.workshop.db.clone()),
             recorder: Recorder::new(backup.subject.identity(feature), backup.point),
             gathered: Gathered::default(),
-            full_walks: HashSet::new(),
+            walks: HashMap::new(),
             had_issues: issues > 0,
             committed_at: Instant::now(),
             phase: String::new(),
@@ -70,13 +79,17 @@ impl<'a> Ledger<'a> {
         })
     }
 
+    /// The number of a container's last full walk.
+    fn walk(&self, container: ContainerId) -> WalkNumber {
+        self.walks.get(&container).map(|walk| walk.number).unwrap_or_default()
+    }
+
     /// Learns the containers that are about to be walked.
     pub fn know(&mut self, containers: &[Container]) {
         for container in containers {
             self.recorder.know(container);
-            if container.cursors.walk_point.is_some() {
-                self.full_walks.insert(container.id);
-            }
+            let Cursors { full_walk, walking, .. } = container.cursors;
+            self.walks.insert(container.id, FullWalk { number: full_walk, under_way: walking });
         }
     }
 
@@ -115,8 +128,9 @@ impl<'a> Ledger<'a> {
         match event {
             Event::Captured(_) => unreachable!("captured items are stored before other events are noted"),
             Event::FullWalk { container } => {
-                self.full_walks.insert(container);
-                self.gathered.cursor(container, CursorUpdate::FullWalk(self.backup.point));
+                let number = WalkNumber::new(self.walk(container).get() + 1);
+                self.walks.insert(container, FullWalk { number, under_way: true });
+                self.gathered.cursor(container, CursorUpdate::FullWalk(number));
             }
             Event::Unchanged { container, id, known } => {
                 self.items_seen += 1;
@@ -148,10 +162,10 @@ impl<'a> Ledger<'a> {
     /// An item whose properties are known: written again only if it moved or had been taken for gone.
     async fn unchanged(&mut self, container: ContainerId, id: &str, known: &VersionRow) -> Result<(), TaskError> {
         if known.to == PointNumber::OPEN && known.version.container == container {
-            self.gathered.met.push(known.version.key);
+            self.gathered.met(self.walk(container), known.version.key);
             return Ok(());
         }
-        let draft = Draft::moved(&known.version, container);
+        let draft = Draft::moved(&known.version, container, self.walk(container));
         self.learn_packs(&draft).await?;
         self.recorder.item(id, &draft);
         self.gathered.put(draft);
@@ -219,7 +233,8 @@ impl<'a> Ledger<'a> {
             self.gathered.counts.bytes_stored += bytes_stored;
             self.gathered.counts.bytes_read += content.as_ref().map_or(0, |content| content.bytes);
             let key = ItemKey::of(&id);
-            drafts.push((id, Draft::captured(key, container, summary, properties, content, known.as_deref())));
+            let place = (container, self.walk(container));
+            drafts.push((id, Draft::captured(key, place, summary, properties, content, known.as_deref())));
         }
         for (id, draft) in drafts {
             self.learn_packs(&draft).await?;
@@ -231,7 +246,7 @@ impl<'a> Ledger<'a> {
 
     async fn end_page(&mut self, container: ContainerId, cursor: CursorUpdate) -> Result<(), TaskError> {
         let walk_is_over = matches!(cursor, CursorUpdate::Done(_));
-        if walk_is_over && self.full_walks.remove(&container) {
+        if walk_is_over && self.walks.get(&container).is_some_and(|walk| walk.under_way) {
             // What the walk met must be committed before what it did not meet can be told.
             self.flush().await?;
             self.close_unmet(container).await?;
@@ -245,16 +260,18 @@ impl<'a> Ledger<'a> {
     }
 
     async fn close_unmet(&mut self, container: ContainerId) -> Result<(), TaskError> {
-        let (chain, point) = (self.backup.chain, self.backup.point);
-        // A chain's first point holds nothing that an earlier walk could have met.
-        if point == PointNumber::FIRST {
+        let chain = self.backup.chain;
+        let walk = self.walk(container);
+        self.walks.insert(container, FullWalk { number: walk, under_way: false });
+        // Before the first walk nothing can have been met.
+        if walk == WalkNumber::FIRST {
             return Ok(());
         }
         let mut after = None;
         loop {
             let db = &self.backup.workshop.db;
             let gone = db.run("find items that are gone", move |conn| {
-                catalog::items::unmet(conn, chain, point, container, after, CLOSE_AT_ONCE)
+                catalog::items::unmet(conn, chain, walk, container, after, CLOSE_AT_ONCE)
             });
             let gone = gone.await?;
             let Some(last) = gone.last().copied() else { return Ok(()) };
@@ -344,37 +361,6 @@ impl<'a> Ledger<'a> {
 /// Whether a version is stored alone: its content is large, or it may turn out not to fit at all.
 fn is_large(captured: &Captured) -> bool {
     matches!(captured.content, Some(Content::Spooled { .. })) || captured.properties.len() > PROPERTIES_TOGETHER_MAX
-}
-
-/// Why content could not be stored.
-enum StoreFailure {
-    /// This item alone is affected.
-    Item(String),
-    Task(TaskError),
-}
-
-impl From<StoreError> for StoreFailure {
-    fn from(err: StoreError) -> Self {
-        match err {
-            StoreError::Item(message) => Self::Item(message),
-            other => Self::Task(other.into()),
-        }
-    }
-}
-
-impl From<TaskError> for StoreFailure {
-    fn from(err: TaskError) -> Self {
-        Self::Task(err)
-    }
-}
-
-impl From<StoreFailure> for TaskError {
-    fn from(failure: StoreFailure) -> Self {
-        match failure {
-            StoreFailure::Item(message) => Self::Retry(message),
-            StoreFailure::Task(err) => err,
-        }
-    }
 }
 
 fn report(point: u32, total: &PointCounts, n_issues: u64) -> serde_json::Value {

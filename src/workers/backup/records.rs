@@ -102,7 +102,7 @@ impl Recorder {
 
     pub fn cursor(&mut self, container: ContainerId, update: &CursorUpdate) {
         let (state, full_walk_point) = match update {
-            CursorUpdate::FullWalk(point) => (record::CursorState::None, Some(point.get())),
+            CursorUpdate::FullWalk(_) => (record::CursorState::None, Some(self.point.get())),
             CursorUpdate::Resume(token) => (record::CursorState::Resume(token.clone()), None),
             CursorUpdate::Done(token) => (record::CursorState::Since(token.clone()), None),
         };

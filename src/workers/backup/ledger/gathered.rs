@@ -7,7 +7,7 @@ use crate::catalog::{
 };
 use crate::db::{Conn, QueryResult};
 use crate::features::Summary;
-use crate::ids::{BlobId, ChainId, ContainerId, ItemKey, PackId, PointNumber};
+use crate::ids::{BlobId, ChainId, ContainerId, ItemKey, PackId, PointNumber, WalkNumber};
 use crate::repository::{Location, PackIds, StoredContent};
 
 /// Where a blob is: in a pack of this commit, or where an earlier commit put it.
@@ -34,6 +34,7 @@ impl Place {
 pub struct Draft {
     pub key: ItemKey,
     pub container: ContainerId,
+    pub full_walk: WalkNumber,
     pub summary: Summary,
     pub bytes: u64,
     pub properties: Place,
@@ -45,7 +46,7 @@ impl Draft {
     /// What was just read; content that was not read again is the known version's.
     pub fn captured(
         key: ItemKey,
-        container: ContainerId,
+        (container, full_walk): (ContainerId, WalkNumber),
         summary: Summary,
         properties: Location,
         content: Option<StoredContent>,
@@ -59,14 +60,15 @@ impl Draft {
             }
             (None, None) => (None, Vec::new(), 0),
         };
-        Self { key, container, summary, bytes, properties: Place::New(properties), content, refs }
+        Self { key, container, full_walk, summary, bytes, properties: Place::New(properties), content, refs }
     }
 
     /// A known version, in another container.
-    pub fn moved(known: &NewVersion, container: ContainerId) -> Self {
+    pub fn moved(known: &NewVersion, container: ContainerId, full_walk: WalkNumber) -> Self {
         Self {
             key: known.key,
             container,
+            full_walk,
             summary: Summary {
                 kind: known.kind,
                 flags: known.flags,
@@ -94,6 +96,7 @@ impl Draft {
         NewVersion {
             key: self.key,
             container: self.container,
+            full_walk: self.full_walk,
             kind: self.summary.kind,
             flags: self.summary.flags,
             change_tag: self.summary.change_tag,
@@ -120,7 +123,9 @@ enum Op {
 pub struct Gathered {
     ops: HashMap<ItemKey, Op>,
     cursors: Vec<(ContainerId, CursorUpdate)>,
-    pub met: Vec<ItemKey>,
+    /// Items that were met unchanged, by the full walk that met them.
+    met: HashMap<WalkNumber, Vec<ItemKey>>,
+    n_met: usize,
     pub issues: Vec<ItemIssue>,
     pub counts: PointCounts,
 }
@@ -146,12 +151,17 @@ impl Gathered {
         self.ops.insert(key, Op::Remove);
     }
 
+    pub fn met(&mut self, walk: WalkNumber, key: ItemKey) {
+        self.met.entry(walk).or_default().push(key);
+        self.n_met += 1;
+    }
+
     pub fn cursor(&mut self, container: ContainerId, update: CursorUpdate) {
         self.cursors.push((container, update));
     }
 
     pub fn len(&self) -> usize {
-        self.ops.len() + self.met.len() + self.issues.len()
+        self.ops.len() + self.n_met + self.issues.len()
     }
 
     /// Whether items were written or ended: an attempt that only repeats a walk does not count as progress.
@@ -187,13 +197,15 @@ impl Gathered {
         // In key order, so that neighbouring rows of the index are written together.
         versions.sort_unstable_by_key(|version| version.key);
         let mut counts = self.counts;
-        let written = items::put(conn, chain, point, point, &versions)?;
+        let written = items::put(conn, chain, point, &versions)?;
         counts.added += written.added;
         counts.changed += written.changed;
         for (container, keys) in &leaving {
             counts.removed += items::remove(conn, chain, point, *container, keys)?;
         }
-        items::met(conn, chain, point, &self.met)?;
+        for (walk, keys) in &self.met {
+            items::met(conn, chain, *walk, keys)?;
+        }
         if resolve_issues {
             let settled: Vec<ItemKey> = self.ops.keys().copied().collect();
             items::resolve_issues(conn, chain, &settled)?;
@@ -237,7 +249,16 @@ mod tests {
             time: chrono::DateTime::UNIX_EPOCH,
         };
         let key = ItemKey::of("item");
-        Draft { key, container, summary, bytes: 0, properties: place, content: None, refs: Vec::new() }
+        Draft {
+            key,
+            container,
+            full_walk: WalkNumber::FIRST,
+            summary,
+            bytes: 0,
+            properties: place,
+            content: None,
+            refs: Vec::new(),
+        }
     }
 
     #[test]
