@@ -125,7 +125,7 @@ async fn refusal(response: reqwest::Response) -> CliError {
         )),
         StatusCode::FORBIDDEN => CliError::Refused(detail),
         // It answers, and cannot do anything: whoever waits goes on waiting.
-        StatusCode::SERVICE_UNAVAILABLE => CliError::Unreachable(detail),
+        StatusCode::SERVICE_UNAVAILABLE => CliError::Unavailable(detail),
         _ => CliError::Failed(detail),
     }
 }

@@ -23,8 +23,7 @@ Exit codes:
   1  failed: the message says what and why
   2  the command line is wrong, or a needed answer was not given
   3  finished, but incomplete: some items or tasks failed
-  4  the server or what it stands on cannot be reached now, or the token is missing or does not
-     allow this
+  4  the server cannot be reached, or the token is missing or does not allow this
   5  the configuration is wrong
   6  cannot start: the database, the port, the certificate, the state directory or its instance
      key is missing, in use, or not fit for this version of kodo";
@@ -48,6 +47,9 @@ pub enum CliError {
     /// No answer from the server.
     #[error("{0}")]
     Unreachable(String),
+    /// An answer that says: not now.
+    #[error("{0}")]
+    Unavailable(String),
     /// An answer that says: not you.
     #[error("{0}")]
     Refused(String),
@@ -75,7 +77,7 @@ impl From<Failure> for CliError {
 impl CliError {
     pub fn exit(&self) -> Exit {
         match self {
-            Self::Failed(_) | Self::Other(_) => Exit::Failed,
+            Self::Failed(_) | Self::Unavailable(_) | Self::Other(_) => Exit::Failed,
             Self::Usage(_) => Exit::Usage,
             Self::Incomplete(_) => Exit::Incomplete,
             Self::Unreachable(_) | Self::Refused(_) => Exit::Refused,

@@ -124,7 +124,9 @@ async fn until<T, F: Future<Output = Result<T, CliError>>>(
                     return Ok(view);
                 }
             }
-            Err(CliError::Unreachable(why)) if answered.elapsed() < UNREACHABLE_MAX => display.note(&why)?,
+            Err(CliError::Unreachable(why) | CliError::Unavailable(why)) if answered.elapsed() < UNREACHABLE_MAX => {
+                display.note(&why)?;
+            }
             Err(err) => return Err(err),
         }
         tokio::time::sleep(pause).await;

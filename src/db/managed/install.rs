@@ -42,6 +42,7 @@ pub async fn initialise(place: &Place) -> anyhow::Result<()> {
         .arg(format!("--datadir={}", fresh.display()))
         .arg(format!("--auth-root-socket-user={user}"))
         .args(["--auth-root-authentication-method=socket", "--skip-test-db", "--skip-name-resolve"])
+        .env("TMPDIR", place.temporary())
         .stdin(Stdio::null())
         .output()
         .await

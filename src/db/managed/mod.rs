@@ -64,6 +64,11 @@ impl Place {
         self.dir.join("data")
     }
 
+    /// A directory for temporary tables that no other MariaDB of the machine uses: each clears its own at its start.
+    fn temporary(&self) -> PathBuf {
+        self.dir.join("tmp")
+    }
+
     fn pid_file(&self) -> PathBuf {
         self.dir.join("mariadbd.pid")
     }
@@ -85,8 +90,10 @@ impl Managed {
     /// Starts the server, creating its data directory first if there is none, or takes over one that still runs.
     /// Leaves no server behind when it fails or `stop` is cancelled meanwhile.
     pub async fn start(place: Place, buffer_pool_mb: u32, stop: &CancellationToken) -> anyhow::Result<Self> {
-        std::fs::create_dir_all(&place.dir)
-            .with_context(|| format!("cannot create the database directory {}", place.dir.display()))?;
+        for dir in [place.dir.clone(), place.temporary()] {
+            std::fs::create_dir_all(&dir)
+                .with_context(|| format!("cannot create the database directory {}", dir.display()))?;
+        }
         let owner = own(&place.dir)?;
         let server = Server::new(place.clone(), buffer_pool_mb)?;
         let running = server.begin(stop).await?;

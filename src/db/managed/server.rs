@@ -129,6 +129,7 @@ impl Server {
             .arg(format!("--user={}", user_name()?))
             .arg(data_argument(&place.data()))
             .arg(format!("--socket={}", place.socket.display()))
+            .arg(format!("--tmpdir={}", place.temporary().display()))
             .arg(format!("--pid-file={}", place.pid_file().display()))
             .arg(format!("--innodb-buffer-pool-size={}M", self.buffer_pool_mb))
             .args(["--skip-networking", "--skip-name-resolve", "--skip-log-bin", "--performance-schema=OFF"])

@@ -62,6 +62,8 @@ impl MariaDb {
             .arg(format!("--user={}", user()?))
             .arg(format!("--datadir={}", data.display()))
             .arg(format!("--socket={}", socket.display()))
+            // At its start a server clears its temporary tables, and with a shared directory those of others.
+            .arg(format!("--tmpdir={}", directory.path().display()))
             .arg(format!("--pid-file={}", directory.path().join("pid").display()))
             .arg(format!("--log-error={}", directory.path().join("log").display()))
             .arg(format!("--innodb-buffer-pool-size={mib}M"))
