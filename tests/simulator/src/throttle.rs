@@ -10,7 +10,7 @@ const BUCKET_MS: i64 = 5_000;
 const REQUEST_WINDOW_MS: i64 = 600_000;
 const UPLOAD_WINDOW_MS: i64 = 300_000;
 /// Requests already on their way when the 429 left are not the client's fault.
-const GRACE_MS: i64 = 1_000;
+const GRACE_MS: i64 = 500;
 
 #[derive(Debug, Default)]
 pub struct Gates {
