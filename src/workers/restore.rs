@@ -19,7 +19,7 @@ use crate::catalog::items::After;
 use crate::catalog::{self, Container, Outcome, OutcomeRow, VersionRow, containers, items, outcomes};
 use crate::features::{self, Existing, Feature, PathStep, RestoreError, Restored, StoredItem};
 use crate::ids::{ContainerId, ItemKey};
-use crate::queue::work::{RestoreSelection, RestoreWork};
+use crate::queue::work::RestoreWork;
 use crate::queue::{self, Progress};
 use crate::repository::{Reader, StoreError};
 
@@ -81,9 +81,14 @@ fn reader(workshop: &Workshop, storage: &OpenStorage) -> Reader {
 impl Restoration<'_> {
     async fn drive(mut self, tree: &[Container]) -> Result<Done, TaskError> {
         let by_id: HashMap<ContainerId, &Container> = tree.iter().map(|container| (container.id, container)).collect();
-        self.items_total = self.count(tree).await?;
+        let picked = self.picked().await?;
+        self.items_total = self.count(tree).await? + picked.values().map(|keys| keys.len() as u64).sum::<u64>();
         for container in tree {
-            self.container(container, &by_id).await?;
+            if self.takes_all_of(container.id) {
+                self.whole(container, &by_id).await?;
+            } else if let Some(keys) = picked.get(&container.id) {
+                self.some(container, &by_id, keys).await?;
+            }
         }
         self.report("done").await?;
         let restore = self.work.restore;
@@ -97,12 +102,21 @@ impl Restoration<'_> {
         Ok(Done::new(result, counts.failed))
     }
 
-    async fn count(&self, tree: &[Container]) -> Result<u64, TaskError> {
-        if let Some(RestoreSelection { containers, items }) = &self.work.selection
-            && containers.is_empty()
-        {
-            return Ok(items.len() as u64);
+    /// Items that were asked for one by one, by the container that held them: no other item of it is looked at.
+    async fn picked(&self) -> Result<HashMap<ContainerId, Vec<ItemKey>>, TaskError> {
+        let mut picked: HashMap<ContainerId, Vec<ItemKey>> = HashMap::new();
+        let wanted: &[ItemKey] = self.work.selection.as_ref().map_or(&[], |selection| &selection.items);
+        for keys in wanted.chunks(PAGE_ITEMS as usize) {
+            for row in self.versions(keys).await? {
+                if !self.takes_all_of(row.version.container) {
+                    picked.entry(row.version.container).or_default().push(row.version.key);
+                }
+            }
         }
+        Ok(picked)
+    }
+
+    async fn count(&self, tree: &[Container]) -> Result<u64, TaskError> {
         let point = self.work.point;
         let wanted: Vec<ContainerId> =
             tree.iter().map(|container| container.id).filter(|id| self.takes_all_of(*id)).collect();
@@ -115,31 +129,43 @@ impl Restoration<'_> {
         self.work.selection.as_ref().is_none_or(|selection| selection.containers.contains(&container))
     }
 
-    async fn container(
+    /// Everything that a container held. An empty one comes back too.
+    async fn whole(
         &mut self,
         container: &Container,
         by_id: &HashMap<ContainerId, &Container>,
     ) -> Result<(), TaskError> {
+        let place = self.open(container, by_id).await?;
         let mut after = None;
-        let mut place: Option<Place> = None;
         loop {
             let page = self.page(container.id, after).await?;
             let full = page.len() == PAGE_ITEMS as usize;
             after = page.last().map(|row| After { time: row.version.time, key: row.version.key });
-            let page = self.wanted(container.id, page);
-            // An empty folder comes back too, unless nobody asked for the whole folder.
-            let worth_creating = !page.is_empty() || self.takes_all_of(container.id);
-            if place.is_none() && worth_creating {
-                place = Some(self.open(container, by_id).await?);
-            }
-            match &place {
-                None => {}
-                Some(Place::Open { target, existing }) => self.restore_page(target, existing, page).await?,
-                Some(Place::Closed(why)) => self.refuse_page(why, page).await?,
-            }
+            self.put(&place, page).await?;
             if !full {
                 return Ok(());
             }
+        }
+    }
+
+    async fn some(
+        &mut self,
+        container: &Container,
+        by_id: &HashMap<ContainerId, &Container>,
+        keys: &[ItemKey],
+    ) -> Result<(), TaskError> {
+        let place = self.open(container, by_id).await?;
+        for keys in keys.chunks(PAGE_ITEMS as usize) {
+            let page = self.versions(keys).await?;
+            self.put(&place, page).await?;
+        }
+        Ok(())
+    }
+
+    async fn put(&mut self, place: &Place, page: Vec<VersionRow>) -> Result<(), TaskError> {
+        match place {
+            Place::Open { target, existing } => self.restore_page(target, existing, page).await,
+            Place::Closed(why) => self.refuse_page(why, page).await,
         }
     }
 
@@ -152,13 +178,10 @@ impl Restoration<'_> {
         Ok(rows.await?)
     }
 
-    fn wanted(&self, container: ContainerId, page: Vec<VersionRow>) -> Vec<VersionRow> {
-        match &self.work.selection {
-            Some(selection) if !selection.containers.contains(&container) => {
-                page.into_iter().filter(|row| selection.items.contains(&row.version.key)).collect()
-            }
-            _ => page,
-        }
+    async fn versions(&self, keys: &[ItemKey]) -> Result<Vec<VersionRow>, TaskError> {
+        let (chain, point, keys) = (self.work.chain, self.work.point, keys.to_vec());
+        let db = &self.workshop.db;
+        Ok(db.run("read chosen items", move |conn| items::at(conn, chain, point, &keys)).await?)
     }
 
     async fn open(&self, container: &Container, by_id: &HashMap<ContainerId, &Container>) -> Result<Place, TaskError> {

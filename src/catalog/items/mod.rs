@@ -205,6 +205,16 @@ pub fn get(conn: &mut Conn, chain: ChainId, point: PointNumber, key: ItemKey) ->
     sql::version_at(conn, chain, point, key)
 }
 
+/// These items as of a point; one that was not there then is left out.
+pub fn at(conn: &mut Conn, chain: ChainId, point: PointNumber, keys: &[ItemKey]) -> QueryResult<Vec<VersionRow>> {
+    let mut found = Vec::with_capacity(keys.len());
+    for batch in keys.chunks(super::BATCH_ROWS) {
+        let versions = sql::versions_of(conn, chain, batch)?;
+        found.extend(versions.into_iter().filter(|row| row.from <= point && point < row.to));
+    }
+    Ok(found)
+}
+
 /// Records items that failed in this point; a known one gets one more attempt.
 pub fn put_issues(conn: &mut Conn, chain: ChainId, point: PointNumber, issues: &[ItemIssue]) -> QueryResult<()> {
     for issue in issues {
