@@ -55,13 +55,16 @@ impl Server {
         let dir = tempfile::tempdir().unwrap();
         let data = dir.path().join("data");
         let data_flag = format!("--datadir={}", data.display());
-        let mut common = vec!["--no-defaults".to_owned(), data_flag];
+        // Its own, because a server that starts clears the temporary tables of whoever shares its folder.
+        let temporary_flag = format!("--tmpdir={}", dir.path().display());
+        let mut common = vec!["--no-defaults".to_owned(), data_flag, temporary_flag];
         if rustix::process::geteuid().is_root() {
             common.push("--user=root".to_owned());
         }
         let installed = Command::new("mariadb-install-db")
             .args(&common)
             .args(["--auth-root-authentication-method=normal", "--skip-test-db"])
+            .env("TMPDIR", dir.path())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .status()
