@@ -228,9 +228,8 @@ impl<'a> Ledger<'a> {
         drop(large);
         let mut drafts = Vec::with_capacity(stored.len());
         for ((container, id, summary, known), stored) in facts.into_iter().zip(stored) {
-            let Stored { properties, content, bytes_stored } = stored;
+            let Stored { properties, content, .. } = stored;
             self.items_seen += 1;
-            self.gathered.counts.bytes_stored += bytes_stored;
             self.gathered.counts.bytes_read += content.as_ref().map_or(0, |content| content.bytes);
             let key = ItemKey::of(&id);
             let place = (container, self.walk(container));
@@ -307,7 +306,7 @@ impl<'a> Ledger<'a> {
     /// Makes content durable, then commits everything gathered in one transaction.
     pub async fn flush(&mut self) -> Result<(), TaskError> {
         self.committed_at = Instant::now();
-        let gathered = std::mem::take(&mut self.gathered);
+        let mut gathered = std::mem::take(&mut self.gathered);
         if gathered.is_empty() && !self.recorder.has_news() {
             return Ok(());
         }
@@ -316,6 +315,7 @@ impl<'a> Ledger<'a> {
             self.recorder.write_to(&mut self.packer);
         }
         let flushed = self.packer.flush().await?;
+        gathered.counts.bytes_stored = flushed.bytes_stored();
         let (lease, chain, point) = (self.backup.control.lease(), self.backup.chain, self.backup.point);
         let (storage, writer) = (self.storage.id, self.storage.writer);
         let resolve = self.had_issues;
