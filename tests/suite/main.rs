@@ -12,6 +12,7 @@ mod support;
 mod api_authorization;
 mod api_requests;
 mod catalog;
+mod chosen;
 mod cli_exit_codes;
 mod cli_tenant;
 mod graph_client;
