@@ -13,6 +13,7 @@ mod api_authorization;
 mod api_requests;
 mod cancelled;
 mod catalog;
+mod chosen;
 mod cli_exit_codes;
 mod cli_tenant;
 mod configuration;

@@ -1,6 +1,7 @@
 //! Tables `item_versions` and `issues`.
 
 use chrono::{DateTime, NaiveDateTime, Utc};
+use diesel::mysql::Mysql;
 use diesel::prelude::*;
 
 use super::{After, ContentRef, ItemIssue, NewVersion, OpenIssue, VersionRow};
@@ -193,7 +194,34 @@ pub(super) fn open_of(
     Ok(open.into_iter().map(|(container, bytes)| (ContainerId::new(container), bytes)).collect())
 }
 
-/// Open versions in a container, newest first; with `unmet_by`, only those that this full walk has not met.
+/// Versions in a container, newest first, behind `after`.
+///
+/// Chain and container are given as ranges of one: for equalities MariaDB looks up just these two columns of the index
+/// and walks it from the newest item down to the page, so that the pages of a large folder get slower and slower. With
+/// ranges it begins at the page. The order names both, because only then is it that of the index.
+fn newest_first(
+    chain: ChainId,
+    container: ContainerId,
+    after: Option<After>,
+) -> item_versions::BoxedQuery<'static, Mysql> {
+    let query = item_versions::table
+        .filter(item_versions::chain_id.ge(chain.get()).and(item_versions::chain_id.le(chain.get())))
+        .filter(item_versions::container_id.ge(container.get()).and(item_versions::container_id.le(container.get())))
+        .order((
+            item_versions::chain_id.desc(),
+            item_versions::container_id.desc(),
+            item_versions::item_time.desc(),
+            item_versions::item_key.desc(),
+        ))
+        .into_boxed();
+    let Some(After { time, key }) = after else { return query };
+    let (time, key) = (time.naive_utc(), key.as_bytes().to_vec());
+    query.filter(
+        item_versions::item_time.lt(time).or(item_versions::item_time.eq(time).and(item_versions::item_key.lt(key))),
+    )
+}
+
+/// Open versions in a container; with `unmet_by`, only those that this full walk has not met.
 pub(super) fn open_in(
     conn: &mut Conn,
     chain: ChainId,
@@ -202,27 +230,12 @@ pub(super) fn open_in(
     after: Option<After>,
     limit: u32,
 ) -> QueryResult<Vec<After>> {
-    let mut query = item_versions::table
-        .filter(item_versions::chain_id.eq(chain.get()))
-        .filter(item_versions::container_id.eq(container.get()))
-        .filter(item_versions::to_point.eq(PointNumber::OPEN.get()))
-        .into_boxed();
+    let mut query = newest_first(chain, container, after).filter(item_versions::to_point.eq(PointNumber::OPEN.get()));
     if let Some(walk) = unmet_by {
         query = query.filter(item_versions::full_walk.ne(walk.get()));
     }
-    if let Some(After { time, key }) = after {
-        let (time, key) = (time.naive_utc(), key.as_bytes().to_vec());
-        query = query.filter(
-            item_versions::item_time
-                .lt(time)
-                .or(item_versions::item_time.eq(time).and(item_versions::item_key.lt(key))),
-        );
-    }
-    let found: Vec<(NaiveDateTime, Vec<u8>)> = query
-        .order((item_versions::item_time.desc(), item_versions::item_key.desc()))
-        .limit(limit.into())
-        .select((item_versions::item_time, item_versions::item_key))
-        .load(conn)?;
+    let found: Vec<(NaiveDateTime, Vec<u8>)> =
+        query.limit(limit.into()).select((item_versions::item_time, item_versions::item_key)).load(conn)?;
     found.into_iter().map(|(time, key)| Ok(After { time: time.and_utc(), key: item_key(&key)? })).collect()
 }
 
@@ -234,22 +247,9 @@ pub(super) fn browse(
     after: Option<After>,
     limit: u32,
 ) -> QueryResult<Vec<VersionRow>> {
-    let mut query = item_versions::table
-        .filter(item_versions::chain_id.eq(chain.get()))
-        .filter(item_versions::container_id.eq(container.get()))
+    let records: Vec<VersionRecord> = newest_first(chain, container, after)
         .filter(item_versions::from_point.le(point.get()))
         .filter(item_versions::to_point.gt(point.get()))
-        .into_boxed();
-    if let Some(After { time, key }) = after {
-        let (time, key) = (time.naive_utc(), key.as_bytes().to_vec());
-        query = query.filter(
-            item_versions::item_time
-                .lt(time)
-                .or(item_versions::item_time.eq(time).and(item_versions::item_key.lt(key))),
-        );
-    }
-    let records: Vec<VersionRecord> = query
-        .order((item_versions::item_time.desc(), item_versions::item_key.desc()))
         .limit(limit.into())
         .select(VersionRecord::as_select())
         .load(conn)?;
