@@ -1,7 +1,6 @@
 //! The composition root: which parts a command needs, in which order they start, and in which they stop.
 
 use std::fs::File;
-use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, ensure};
@@ -270,9 +269,4 @@ fn stop_on_signal() -> anyhow::Result<CancellationToken> {
         token.cancel();
     });
     Ok(stop)
-}
-
-/// Whether a path can be the state directory of an installation that was initialised.
-pub fn is_initialised(state_dir: &Path) -> bool {
-    state_dir.join("instance.key").exists()
 }
