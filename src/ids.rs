@@ -51,6 +51,11 @@ id!(ContainerId, u32);
 id!(RunId, u64);
 id!(TaskId, u64);
 id!(RestoreId, u64);
+impl OrganizationId {
+    /// Owns the tasks that belong to no organization, such as those that keep a storage in order.
+    pub const INSTALLATION: Self = Self(0);
+}
+
 id!(
     /// The number of a restore point in its chain: 1, 2, 3 …
     PointNumber, u32

@@ -36,6 +36,7 @@ pub mod storages;
 pub mod tasks;
 pub mod tenants;
 mod tls;
+pub mod upkeep;
 
 use std::sync::Arc;
 

@@ -8,7 +8,7 @@ use actix_web::{HttpRequest, Route, web};
 use super::error::ApiError;
 use super::{
     agents, auth, backups, browse, health, issues, items, organizations, points, policies, resources, restores, runs,
-    schedules, status, storages, tasks, tenants,
+    schedules, status, storages, tasks, tenants, upkeep,
 };
 use crate::access::Permission;
 
@@ -44,6 +44,9 @@ pub const ROUTES: &[RouteRow] = &[
     get("/resources", Read, || web::to(resources::list)),
     get("/storages", Read, || web::to(storages::list)),
     post("/storages", Configure, || web::to(storages::add)),
+    post("/storages/{storage}/prune", Configure, || web::to(upkeep::prune)),
+    post("/storages/{storage}/collect", Configure, || web::to(upkeep::collect)),
+    post("/storages/{storage}/verify", StartRuns, || web::to(upkeep::verify)),
     get("/policies", Read, || web::to(policies::list)),
     post("/policies", Configure, || web::to(policies::add)),
     get("/schedules", Read, || web::to(schedules::list)),

@@ -3,11 +3,17 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
+use serde::Serialize;
+use serde_json::json;
 
+use super::client::segment;
 use super::exit::CliError;
 use super::output::{bytes, count, remark};
-use super::{Limit, Session};
+use super::{Limit, Session, progress};
+use crate::api::Ref;
 use crate::api::storages::{NewStorageBody, StorageCreated, StorageView};
+use crate::api::tenants::TaskStarted;
+use crate::api::upkeep::VerifyBody;
 use crate::repository::{BackendKind, Layout};
 
 #[derive(Debug, Subcommand)]
@@ -16,6 +22,27 @@ pub enum Command {
     Add(Add),
     /// List storages
     List(Limit),
+    /// Give up the restore points that retention no longer keeps
+    Prune(Upkeep),
+    /// Free the space that no restore point needs
+    Collect(Upkeep),
+    /// Prove that the storage holds what was stored in it
+    Verify {
+        #[command(flatten)]
+        upkeep: Upkeep,
+        /// How deep to look: 1 which packs there are, 2 every stored byte, 3 every content, 4 a sample put together
+        #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=4))]
+        level: u8,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct Upkeep {
+    /// The storage, by id or name
+    storage: Ref,
+    /// Wait until it is done
+    #[arg(long)]
+    wait: bool,
 }
 
 #[derive(Debug, Args)]
@@ -72,6 +99,11 @@ impl From<LayoutArg> for Layout {
 pub async fn run(session: &Session, command: Command) -> Result<(), CliError> {
     match command {
         Command::Add(add) => self::add(session, add).await,
+        Command::Prune(upkeep) => start(session, &upkeep, "prune", &json!({})).await,
+        Command::Collect(upkeep) => start(session, &upkeep, "collect", &json!({})).await,
+        Command::Verify { upkeep, level } => {
+            start(session, &upkeep, "verify", &VerifyBody { level: Some(level), bytes_max: None }).await
+        }
         Command::List(Limit { limit }) => {
             let page = session.client.list::<StorageView>("storages", &[], limit).await?;
             session.out.list(&page, &HEADERS, row)
@@ -103,6 +135,15 @@ async fn add(session: &Session, add: Add) -> Result<(), CliError> {
         )),
         _ => Ok(()),
     }
+}
+
+async fn start(session: &Session, upkeep: &Upkeep, what: &str, body: &impl Serialize) -> Result<(), CliError> {
+    let path = format!("storages/{}/{what}", segment(&upkeep.storage.to_path()));
+    let started: TaskStarted = session.client.post(&path, body).await?;
+    if upkeep.wait {
+        return progress::wait_for_task(session, started.task_id).await;
+    }
+    session.out.done(&started, &format!("task {} queued", started.task_id))
 }
 
 pub const HEADERS: [&str; 7] = ["id", "name", "backend", "path", "packs", "size", "encrypted"];

@@ -70,6 +70,7 @@ diesel::table! {
         layout -> Text,
         key_sealed -> Nullable<Binary>,
         created_at -> Datetime,
+        next_upkeep_at -> Datetime,
     }
 }
 

@@ -58,6 +58,13 @@ pub(super) fn in_state(ids: &[u64], state: TaskState) -> Condition {
     Box::new(tasks::id.eq_any(ids.to_vec()).and(tasks::state.eq(state.as_str())).nullable())
 }
 
+/// The unfinished task that has an open key.
+pub fn open_task(conn: &mut Conn, open_key: &str) -> QueryResult<Option<TaskId>> {
+    let found: Option<u64> =
+        tasks::table.filter(tasks::open_key.eq(open_key)).select(tasks::id).first(conn).optional()?;
+    Ok(found.map(TaskId::new))
+}
+
 /// Queues tasks in the caller's transaction, in batches. Returns how many were added: a task whose open key belongs to
 /// an unfinished one is left out.
 pub fn enqueue(conn: &mut Conn, new: &[NewTask]) -> QueryResult<u64> {

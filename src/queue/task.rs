@@ -13,16 +13,26 @@ pub enum TaskKind {
     Restore,
     /// The users of one tenant: [`super::work::SyncWork`].
     SyncResources,
+    /// What retention gives up in one storage: [`super::work::PruneWork`].
+    Prune,
+    /// The space that nothing needs any more in one storage: [`super::work::CollectWork`].
+    Collect,
+    /// Whether one storage still holds what was stored: [`super::work::VerifyWork`].
+    Verify,
 }
 
 impl TaskKind {
-    pub const ALL: [Self; 3] = [Self::Backup, Self::Restore, Self::SyncResources];
+    pub const ALL: [Self; 6] =
+        [Self::Backup, Self::Restore, Self::SyncResources, Self::Prune, Self::Collect, Self::Verify];
 
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Backup => "backup",
             Self::Restore => "restore",
             Self::SyncResources => "sync_resources",
+            Self::Prune => "prune",
+            Self::Collect => "collect",
+            Self::Verify => "verify",
         }
     }
 

@@ -60,6 +60,51 @@ impl SyncWork {
     }
 }
 
+/// Gives up the restore points of one storage that retention no longer keeps.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PruneWork {
+    pub storage: StorageId,
+}
+
+impl PruneWork {
+    pub fn open_key(&self) -> String {
+        format!("prune:{}", self.storage)
+    }
+}
+
+/// Frees the space of one storage that no restore point needs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CollectWork {
+    pub storage: StorageId,
+}
+
+impl CollectWork {
+    /// One collection of a storage at a time.
+    pub fn open_key(&self) -> String {
+        format!("collect:{}", self.storage)
+    }
+}
+
+/// Proves that one storage holds what was stored in it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VerifyWork {
+    pub storage: StorageId,
+    /// How deep to look, 1 to 4: see docs/OPERATIONS.md.
+    pub level: u8,
+    /// Stored bytes to read at most, the packs first that were not looked at for the longest time; `None`: all.
+    #[serde(default)]
+    pub bytes_max: Option<u64>,
+}
+
+impl VerifyWork {
+    pub fn open_key(&self) -> String {
+        format!("verify:{}", self.storage)
+    }
+}
+
 /// The JSON text of a work struct.
 pub fn to_json(work: &impl Serialize) -> String {
     serde_json::to_string(work).expect("work structs hold only numbers and text, which JSON can always say")

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::{sql, writers};
+use super::{blobs, packs, writers};
 use crate::db::{Conn, TxError};
 use crate::ids::{BlobId, PackId, PackUid, StorageId, WriterId};
 
@@ -96,11 +96,11 @@ pub fn commit(
         return Ok(PackIds { ids, committed_before: true });
     }
     validate_reused(conn, storage, reused)?;
-    if !sql::insert_packs(conn, storage, packs)? {
+    if !packs::sql::insert_packs(conn, storage, packs)? {
         return Err(TxError::Refused(CommitRefused::PackDiscarded(uids)));
     }
     let ids: HashMap<PackUid, PackId> =
-        sql::find_packs(conn, storage, &uids)?.into_iter().map(|row| (row.uid, row.id)).collect();
+        packs::sql::find_packs(conn, storage, &uids)?.into_iter().map(|row| (row.uid, row.id)).collect();
     let mut blobs: Vec<(BlobId, PackId, u32)> = Vec::new();
     for pack in packs {
         let id = *ids.get(&pack.uid).expect("the pack was inserted above, in this transaction");
@@ -108,7 +108,7 @@ pub fn commit(
     }
     // One order everywhere, so that two commits wait for each other and never lock each other out.
     blobs.sort_unstable();
-    sql::put_blobs(conn, storage, &blobs)?;
+    blobs::sql::put_blobs(conn, storage, &blobs)?;
     Ok(PackIds { ids, committed_before: false })
 }
 
@@ -118,11 +118,11 @@ fn find_committed(
     storage: StorageId,
     uids: &[PackUid],
 ) -> Result<Option<HashMap<PackUid, PackId>>, TxError<CommitRefused>> {
-    let found = sql::find_packs(conn, storage, uids)?;
+    let found = packs::sql::find_packs(conn, storage, uids)?;
     if found.is_empty() {
         return Ok(None);
     }
-    let ours = found.len() == uids.len() && found.iter().all(|row| row.state != sql::PackState::Discarded);
+    let ours = found.len() == uids.len() && found.iter().all(|row| row.state != packs::sql::PackState::Discarded);
     if ours {
         return Ok(Some(found.into_iter().map(|row| (row.uid, row.id)).collect()));
     }
@@ -133,21 +133,22 @@ fn find_committed(
 fn validate_reused(conn: &mut Conn, storage: StorageId, reused: &[BlobId]) -> Result<(), TxError<CommitRefused>> {
     let mut condemned = Vec::new();
     let mut gone = Vec::new();
-    for page in reused.chunks(sql::PAGE_ROWS) {
-        let found: HashMap<BlobId, sql::BlobState> = sql::lock_blobs(conn, storage, page)?.into_iter().collect();
+    for page in reused.chunks(blobs::sql::PAGE_ROWS) {
+        let found: HashMap<BlobId, blobs::sql::BlobState> =
+            blobs::sql::lock_blobs(conn, storage, page)?.into_iter().collect();
         for id in page {
             match found.get(id) {
-                Some(sql::BlobState::Live) => {}
-                Some(sql::BlobState::Condemned) => condemned.push(*id),
-                Some(sql::BlobState::Deleting) | None => gone.push(*id),
+                Some(blobs::sql::BlobState::Live) => {}
+                Some(blobs::sql::BlobState::Condemned) => condemned.push(*id),
+                Some(blobs::sql::BlobState::Deleting) | None => gone.push(*id),
             }
         }
     }
     if !gone.is_empty() {
         return Err(TxError::Refused(CommitRefused::ReusedBlobGone(gone)));
     }
-    for page in condemned.chunks(sql::PAGE_ROWS) {
-        sql::resurrect_blobs(conn, storage, page)?;
+    for page in condemned.chunks(blobs::sql::PAGE_ROWS) {
+        blobs::sql::resurrect_blobs(conn, storage, page)?;
     }
     Ok(())
 }

@@ -9,6 +9,7 @@
 //! runs behind one bounded door; records in the packs are enough to rebuild the catalog.
 
 mod assemble;
+mod blobs;
 mod cbor;
 mod chunking;
 mod commit;
@@ -25,7 +26,6 @@ mod recipe;
 pub mod record;
 mod records;
 mod spooled;
-mod sql;
 pub mod storages;
 mod store;
 #[cfg(test)]
@@ -38,11 +38,11 @@ pub use error::StoreError;
 pub use format::{Damage, Layout};
 pub use keys::{MasterKey, RecoveryKey};
 pub use packer::{Ingest, IngestContent, Packer, Stored, StoredContent};
+pub use packs::sql::StoreTotals;
 pub use packs::{Depth, PackContents, PackFile};
 pub use reader::{Pieces, Reader};
 pub use record::{ChainIdentity, Location, Record};
 pub use records::Records;
-pub use sql::StoreTotals;
 pub use storages::{
     AddedStorage, BackendKind, Storage, StorageConfig, StorageSettings, add_storage, attach_storage, list_storages,
     open_storage, storage_totals,

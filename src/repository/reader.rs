@@ -11,7 +11,7 @@ use super::door::blocking;
 use super::format::{BlobEntry, Damage, FrameKind, PackCipher, PackIndex, TRAILER_BYTES, Trailer};
 use super::recipe::{Ingredient, Recipe};
 use super::store::pack_key;
-use super::{Store, StoreError, sql};
+use super::{Store, StoreError, blobs, packs};
 use crate::backends::BackendError;
 use crate::db::Db;
 use crate::ids::{BlobId, PackId, PackUid};
@@ -36,7 +36,7 @@ pub struct Reader {
 }
 
 struct Cache {
-    rows: HashMap<PackId, sql::PackRow>,
+    rows: HashMap<PackId, packs::sql::PackRow>,
     indexes: Lru<PackUid, Arc<PackIndex>>,
     groups: Lru<(PackUid, u32), Bytes>,
 }
@@ -142,12 +142,13 @@ impl Reader {
 
     async fn places(&self, blobs: Vec<BlobId>) -> Result<HashMap<BlobId, PackId>, StoreError> {
         let storage = self.store.storage();
-        let found = self.db.run("look blobs up", move |conn| sql::find_blob_packs(conn, storage, &blobs)).await?;
+        let found =
+            self.db.run("look blobs up", move |conn| blobs::sql::find_blob_packs(conn, storage, &blobs)).await?;
         Ok(found.into_iter().collect())
     }
 
     /// The row of the pack where the content of `pack` lies now.
-    async fn pack_row(&self, pack: PackId) -> Result<sql::PackRow, StoreError> {
+    async fn pack_row(&self, pack: PackId) -> Result<packs::sql::PackRow, StoreError> {
         let mut next = pack;
         for _ in 0..MOVES_MAX {
             let known = self.cache().rows.get(&next).copied();
@@ -156,17 +157,19 @@ impl Reader {
                 None => self.load_row(next).await?,
             };
             match (row.state, row.moved_to) {
-                (sql::PackState::Dead, Some(moved_to)) => next = moved_to,
-                (sql::PackState::Bad, _) => return Err(StoreError::PackBad(row.uid)),
-                (sql::PackState::Live | sql::PackState::Dead | sql::PackState::Discarded, _) => return Ok(row),
+                (packs::sql::PackState::Dead, Some(moved_to)) => next = moved_to,
+                (packs::sql::PackState::Bad, _) => return Err(StoreError::PackBad(row.uid)),
+                (packs::sql::PackState::Live | packs::sql::PackState::Dead | packs::sql::PackState::Discarded, _) => {
+                    return Ok(row);
+                }
             }
         }
         Err(StoreError::PackMissing(pack))
     }
 
-    async fn load_row(&self, pack: PackId) -> Result<sql::PackRow, StoreError> {
+    async fn load_row(&self, pack: PackId) -> Result<packs::sql::PackRow, StoreError> {
         let storage = self.store.storage();
-        let found = self.db.run("find a pack", move |conn| sql::find_pack(conn, storage, pack)).await?;
+        let found = self.db.run("find a pack", move |conn| packs::sql::find_pack(conn, storage, pack)).await?;
         let row = found.ok_or(StoreError::PackMissing(pack))?;
         let mut cache = self.cache();
         if cache.rows.len() >= PACK_ROWS_MAX {
@@ -303,7 +306,7 @@ impl Pieces {
             let (step_at, part_at) = self.at;
             let here = self.recipe.steps.get(step_at).map_or(&[][..], |step| &step.ingredients()[part_at..]);
             let later = self.recipe.steps.iter().skip(step_at + 1).flat_map(|step| step.ingredients());
-            let window = here.iter().chain(later).map(|part| part.blob).take(sql::PAGE_ROWS).collect();
+            let window = here.iter().chain(later).map(|part| part.blob).take(blobs::sql::PAGE_ROWS).collect();
             self.places = self.reader.places(window).await?;
         }
         let plain = self.reader.read_shared(part.blob, self.places.get(&part.blob).copied()).await?;

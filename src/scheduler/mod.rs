@@ -14,6 +14,7 @@ mod schedule;
 mod selection;
 mod sql;
 mod timing;
+mod upkeep;
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -30,6 +31,7 @@ pub use runs::{RunFilter, RunReason, RunState, RunView};
 pub use schedule::{Enabled, NewSchedule, PolicyView, ScheduleView, Unacceptable};
 pub use selection::{Selection, Who};
 pub use timing::{BadTiming, Timing};
+pub use upkeep::Upkeep;
 
 /// Schedules that one tick fires at most; the next tick takes the rest.
 const DUE_MAX: i64 = 100;
@@ -58,6 +60,7 @@ pub struct Tick {
     pub runs_started: u64,
     pub runs_settled: u64,
     pub syncs_queued: u64,
+    pub upkeep_queued: u64,
     pub tasks_forgotten: u64,
 }
 
@@ -69,7 +72,11 @@ impl Scheduler {
     /// Everything that time alone brings about: due schedules, directory syncs, runs that have ended. To be called
     /// every few seconds by any number of processes. A schedule that cannot be planned does not stop the others.
     pub async fn tick(&self) -> Result<Tick, DbError> {
-        let mut tick = Tick { syncs_queued: self.queue_syncs().await?, ..Tick::default() };
+        let mut tick = Tick {
+            syncs_queued: self.queue_syncs().await?,
+            upkeep_queued: self.queue_upkeep().await?,
+            ..Tick::default()
+        };
         for id in self.db.run("list due schedules", |conn| sql::due_schedules(conn, DUE_MAX)).await? {
             match self.fire(ScheduleId::new(id)).await {
                 Ok(Some(run)) => {
@@ -83,7 +90,7 @@ impl Scheduler {
         tick.runs_settled = self.settle_runs().await?;
         let running = self.running().await?;
         tick.tasks_forgotten = self.queue.forget_ended(TASKS_KEPT, running).await?;
-        if tick.runs_started + tick.syncs_queued > 0 {
+        if tick.runs_started + tick.syncs_queued + tick.upkeep_queued > 0 {
             self.queue.notify();
         }
         Ok(tick)

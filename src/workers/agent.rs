@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::task::{Control, Done, TaskError};
 use super::workshop::Workshop;
-use super::{backup, restore, sync};
+use super::{backup, collect, prune, restore, sync, verify};
 use crate::ids::{AgentId, TaskId};
 use crate::queue::{HeartbeatAnswer, Held, Lease, LeasedTask, Outcome, Queue, Reaped, TaskKind, retry_delay};
 
@@ -173,6 +173,9 @@ async fn perform(workshop: &Workshop, control: &Control) -> Result<Done, TaskErr
         TaskKind::Backup => Box::pin(backup::run(workshop, control)).await,
         TaskKind::Restore => Box::pin(restore::run(workshop, control)).await,
         TaskKind::SyncResources => Box::pin(sync::run(workshop, control)).await,
+        TaskKind::Prune => Box::pin(prune::run(workshop, control)).await,
+        TaskKind::Collect => Box::pin(collect::run(workshop, control)).await,
+        TaskKind::Verify => Box::pin(verify::run(workshop, control)).await,
     }
 }
 

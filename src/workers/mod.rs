@@ -9,11 +9,14 @@
 
 mod agent;
 mod backup;
+mod collect;
 mod connection;
 mod name;
+mod prune;
 mod restore;
 mod sync;
 mod task;
+mod verify;
 mod workshop;
 
 use std::time::Duration;

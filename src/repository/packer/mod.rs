@@ -18,7 +18,7 @@ use super::format::BLOB_BYTES_MAX;
 use super::ingest::{Parts, take_apart_mime, take_apart_raw};
 use super::record::{ChainIdentity, Entry, Location, Record};
 use super::spooled::Spool;
-use super::{Store, StoreError, sql};
+use super::{Store, StoreError, blobs, packs};
 use crate::db::Db;
 use crate::ids::{BlobId, PointNumber, WriterId};
 use work::Work;
@@ -135,7 +135,7 @@ impl Packer {
             // Microseconds are finer than any packer records, so a later packer of the chain counts on from above.
             let first = match self.next_seq {
                 Some(seq) => seq,
-                None => self.db.run("read the clock", sql::read_clock_us).await?,
+                None => self.db.run("read the clock", packs::sql::read_clock_us).await?,
             };
             for (seq, entry) in (first..).zip(&mut self.records) {
                 entry.seq = seq;
@@ -232,9 +232,10 @@ impl Packer {
         }
         let unknown: Vec<BlobId> = unknown.into_iter().collect();
         let storage = self.store.storage();
-        for page in unknown.chunks(sql::PAGE_ROWS) {
+        for page in unknown.chunks(blobs::sql::PAGE_ROWS) {
             let page = page.to_vec();
-            let found = self.db.run("look blobs up", move |conn| sql::find_live_blobs(conn, storage, &page)).await?;
+            let found =
+                self.db.run("look blobs up", move |conn| blobs::sql::find_live_blobs(conn, storage, &page)).await?;
             for id in found {
                 live.insert(id);
                 self.recent.insert(id);

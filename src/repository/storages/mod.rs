@@ -6,6 +6,8 @@
 
 pub mod sql;
 
+pub use sql::take_upkeep_due;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -16,7 +18,7 @@ use super::StoreError;
 use super::door::blocking;
 use super::format::Layout;
 use super::keys::{MasterKey, RecoveryKey};
-use super::sql::{StoreTotals, read_totals};
+use super::packs::sql::{StoreTotals, read_totals};
 use super::store::{Crypto, Store};
 use crate::backends::{Backend, BackendError, Filesystem, Profile};
 use crate::db::{Db, DbError};

@@ -1,5 +1,7 @@
 //! The table `storages`.
 
+use std::time::Duration;
+
 use diesel::dsl::sql;
 use diesel::prelude::*;
 use diesel::result::Error as DieselError;
@@ -83,6 +85,23 @@ pub fn find_name(conn: &mut Conn, name: &str) -> QueryResult<Option<StorageId>> 
     Ok(id.map(StorageId::new))
 }
 
+/// Takes the storages whose upkeep is due and says when it is due again. Two schedulers never take the same one.
+pub fn take_upkeep_due(conn: &mut Conn, every: Duration, limit: u32) -> QueryResult<Vec<StorageId>> {
+    let due: Vec<u32> = storages::table
+        .filter(storages::next_upkeep_at.le(sql::<Datetime>("NOW(3)")))
+        .order(storages::next_upkeep_at)
+        .limit(limit.into())
+        .select(storages::id)
+        .for_update()
+        .skip_locked()
+        .load(conn)?;
+    let next = sql::<Datetime>(&format!("NOW(3) + INTERVAL {} SECOND", every.as_secs()));
+    diesel::update(storages::table.filter(storages::id.eq_any(&due)))
+        .set(storages::next_upkeep_at.eq(next))
+        .execute(conn)?;
+    Ok(due.into_iter().map(StorageId::new).collect())
+}
+
 pub fn insert(conn: &mut Conn, new: &NewStorage) -> QueryResult<StorageId> {
     diesel::insert_into(storages::table)
         .values((
@@ -93,6 +112,8 @@ pub fn insert(conn: &mut Conn, new: &NewStorage) -> QueryResult<StorageId> {
             storages::layout.eq(new.layout),
             storages::key_sealed.eq(&new.key_sealed),
             storages::created_at.eq(sql::<Datetime>("NOW(3)")),
+            // Nothing can be due before there is a first restore point.
+            storages::next_upkeep_at.eq(sql::<Datetime>("NOW(3) + INTERVAL 1 HOUR")),
         ))
         .execute(conn)?;
     storages::table

@@ -5,7 +5,8 @@ use std::time::Duration;
 use super::*;
 use crate::db::TxError;
 use crate::ids::BlobId;
-use crate::repository::sql::{BlobState, steps};
+use crate::repository::blobs::sql::{BlobState, steps};
+use crate::repository::packs;
 use crate::repository::{CommitRefused, heartbeat_writer, mark_dead_writers, retire_writer, storage_totals};
 
 const ATTACHMENT: usize = 50_000;
@@ -93,7 +94,7 @@ async fn a_pack_that_collection_discarded_cannot_be_committed() {
     let stored = packer.store(vec![first_mail()]).await.unwrap();
     let flushed = packer.flush().await.unwrap();
     let (storage, uid) = (bench.store.storage(), stored[0].properties.pack);
-    bench.db.run("tombstone", move |conn| steps::add_tombstone(conn, storage, uid)).await.unwrap();
+    bench.db.run("tombstone", move |conn| packs::sql::steps::add_tombstone(conn, storage, uid)).await.unwrap();
 
     assert_eq!(refused(bench.try_commit(&flushed).await), CommitRefused::PackDiscarded(vec![uid]));
 }
@@ -146,7 +147,7 @@ async fn a_reader_follows_a_pack_that_was_compacted_under_it() {
     // The same item stored again stands for what compaction copies.
     let new = packer.store(vec![first_mail()]).await.unwrap().remove(0);
     let new_id = id(&bench.commit(&mut packer).await, new.properties.pack);
-    bench.db.run("move", move |conn| steps::move_pack(conn, old_id, new_id)).await.unwrap();
+    bench.db.run("move", move |conn| packs::sql::steps::move_pack(conn, old_id, new_id)).await.unwrap();
     let key = crate::repository::store::pack_key(old.properties.pack);
     bench.store.backend().delete(&key).unwrap();
     let fresh = bench.store.reader(bench.db.clone());

@@ -1,6 +1,8 @@
 //! Packs as a whole: which there are, what one says by itself, whether it is sound. What a rebuild, a verification
 //! and the search for orphans are made of.
 
+pub(super) mod sql;
+
 use bytes::Bytes;
 
 use super::door::blocking;

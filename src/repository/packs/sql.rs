@@ -1,0 +1,159 @@
+//! The table `packs`.
+
+use diesel::dsl::sql;
+use diesel::prelude::*;
+use diesel::result::{DatabaseErrorKind, Error as DieselError};
+use diesel::sql_types::{BigInt, Datetime, Unsigned};
+
+use crate::db::Conn;
+use crate::db::schema::packs;
+use crate::ids::{PackId, PackUid, StorageId};
+use crate::repository::commit::PublishedPack;
+
+/// Ids in one `IN (…)`.
+const PAGE_ROWS: usize = 500;
+/// Rows in one INSERT.
+const INSERT_ROWS: usize = 1000;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PackState {
+    Live,
+    /// What was alive in it lies in another pack; the file goes away.
+    Dead,
+    /// A tombstone: the file was an orphan, and whoever wrote it must not commit it any more.
+    Discarded,
+    /// Damaged and set aside.
+    Bad,
+}
+
+impl PackState {
+    fn of(text: &str) -> QueryResult<Self> {
+        match text {
+            "live" => Ok(Self::Live),
+            "dead" => Ok(Self::Dead),
+            "discarded" => Ok(Self::Discarded),
+            "bad" => Ok(Self::Bad),
+            other => Err(unreadable(format!("pack state {other}"))),
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PackRow {
+    pub id: PackId,
+    pub uid: PackUid,
+    pub state: PackState,
+    pub moved_to: Option<PackId>,
+}
+
+/// What a storage holds, for a status view.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct StoreTotals {
+    pub n_packs: u64,
+    pub bytes: u64,
+    pub n_blobs: u64,
+    pub n_records: u64,
+}
+
+fn unreadable(what: String) -> DieselError {
+    DieselError::DeserializationError(format!("{what} is not known to this version of kodo").into())
+}
+
+/// Microseconds by the database's clock, which all writers share.
+pub fn read_clock_us(conn: &mut Conn) -> QueryResult<u64> {
+    diesel::select(sql::<Unsigned<BigInt>>("CAST(UNIX_TIMESTAMP(NOW(6)) * 1000000 AS UNSIGNED)")).get_result(conn)
+}
+
+/// The rows of those of the packs that have one.
+pub fn find_packs(conn: &mut Conn, storage: StorageId, uids: &[PackUid]) -> QueryResult<Vec<PackRow>> {
+    let mut rows = Vec::with_capacity(uids.len());
+    for page in uids.chunks(PAGE_ROWS) {
+        let wanted: Vec<&[u8]> = page.iter().map(|uid| uid.as_bytes().as_slice()).collect();
+        let found: Vec<(u32, Vec<u8>, String, Option<u32>)> = packs::table
+            .filter(packs::storage_id.eq(storage.get()).and(packs::uid.eq_any(wanted)))
+            .select((packs::id, packs::uid, packs::state, packs::moved_to))
+            .load(conn)?;
+        for row in found {
+            rows.push(pack_row(row)?);
+        }
+    }
+    Ok(rows)
+}
+
+/// The row of one pack.
+pub fn find_pack(conn: &mut Conn, storage: StorageId, id: PackId) -> QueryResult<Option<PackRow>> {
+    let found: Option<(u32, Vec<u8>, String, Option<u32>)> = packs::table
+        .filter(packs::storage_id.eq(storage.get()).and(packs::id.eq(id.get())))
+        .select((packs::id, packs::uid, packs::state, packs::moved_to))
+        .first(conn)
+        .optional()?;
+    found.map(pack_row).transpose()
+}
+
+fn pack_row((id, uid, state, moved_to): (u32, Vec<u8>, String, Option<u32>)) -> QueryResult<PackRow> {
+    Ok(PackRow {
+        id: PackId::new(id),
+        uid: PackUid::from_slice(&uid).ok_or_else(|| unreadable("a pack uid of another length than 16".to_owned()))?,
+        state: PackState::of(&state)?,
+        moved_to: moved_to.map(PackId::new),
+    })
+}
+
+/// Adds packs. `false`: one of them has a row already, and nothing of this statement happened.
+pub(in crate::repository) fn insert_packs(
+    conn: &mut Conn,
+    storage: StorageId,
+    new: &[PublishedPack],
+) -> QueryResult<bool> {
+    for page in new.chunks(INSERT_ROWS) {
+        let rows: Vec<_> = page
+            .iter()
+            .map(|pack| {
+                (
+                    packs::storage_id.eq(storage.get()),
+                    packs::uid.eq(pack.uid.as_bytes().as_slice()),
+                    packs::state.eq("live"),
+                    packs::bytes.eq(pack.bytes),
+                    packs::n_blobs.eq(pack.n_blobs),
+                    packs::n_records.eq(pack.n_records),
+                    packs::created_at.eq(sql::<Datetime>("NOW(3)")),
+                )
+            })
+            .collect();
+        match diesel::insert_into(packs::table).values(rows).execute(conn) {
+            Ok(_) => {}
+            Err(DieselError::DatabaseError(DatabaseErrorKind::UniqueViolation, _)) => return Ok(false),
+            Err(err) => return Err(err),
+        }
+    }
+    Ok(true)
+}
+
+/// What a storage holds by the catalog's count: live packs only.
+pub fn read_totals(conn: &mut Conn, storage: StorageId) -> QueryResult<StoreTotals> {
+    let total = |column: &str| sql::<Unsigned<BigInt>>(&format!("CAST(COALESCE(SUM({column}), 0) AS UNSIGNED)"));
+    let (n_packs, bytes, n_blobs, n_records): (i64, u64, u64, u64) = packs::table
+        .filter(packs::storage_id.eq(storage.get()).and(packs::state.eq("live")))
+        .select((sql::<BigInt>("COUNT(*)"), total("bytes"), total("n_blobs"), total("n_records")))
+        .first(conn)?;
+    Ok(StoreTotals { n_packs: n_packs.unsigned_abs(), bytes, n_blobs, n_records })
+}
+
+/// Steps of collection, as a test needs them one at a time.
+#[cfg(test)]
+pub mod steps {
+    use super::*;
+
+    pub fn add_tombstone(conn: &mut Conn, storage: StorageId, uid: PackUid) -> QueryResult<bool> {
+        let pack = PublishedPack { uid, bytes: 0, n_blobs: 0, n_records: 0, shared: Vec::new() };
+        insert_packs(conn, storage, &[pack])?;
+        let row = packs::table.filter(packs::uid.eq(uid.as_bytes().as_slice()));
+        diesel::update(row).set(packs::state.eq("discarded")).execute(conn).map(|n| n == 1)
+    }
+
+    pub fn move_pack(conn: &mut Conn, from: PackId, to: PackId) -> QueryResult<usize> {
+        diesel::update(packs::table.find(from.get()))
+            .set((packs::state.eq("dead"), packs::moved_to.eq(to.get())))
+            .execute(conn)
+    }
+}
