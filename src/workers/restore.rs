@@ -331,6 +331,7 @@ fn is_damage(err: &StoreError) -> bool {
         | StoreError::BlobMissing(_)
         | StoreError::PackMissing(_)
         | StoreError::PackBad(_)
+        | StoreError::BlobLost { .. }
         | StoreError::TooLarge { .. }
         | StoreError::Item(_) => true,
         StoreError::Backend(BackendError::NotFound(_)) => true,
