@@ -64,7 +64,9 @@ impl Reader {
                     self.cache().indexes.remove(&row.uid);
                 }
                 Err(StoreError::BlobMissing(blob)) => {
-                    return Err(damaged.map_or(StoreError::BlobMissing(blob), |pack| StoreError::BlobLost { blob, pack }));
+                    return Err(
+                        damaged.map_or(StoreError::BlobMissing(blob), |pack| StoreError::BlobLost { blob, pack })
+                    );
                 }
                 outcome => return outcome,
             }

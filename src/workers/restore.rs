@@ -324,7 +324,7 @@ enum Place {
 }
 
 /// Whether this item alone is affected; anything else ends the attempt.
-fn is_damage(err: &StoreError) -> bool {
+pub(super) fn is_damage(err: &StoreError) -> bool {
     match err {
         StoreError::Damaged(_)
         | StoreError::Unreadable { .. }

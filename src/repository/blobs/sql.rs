@@ -132,13 +132,7 @@ pub fn put_blobs(conn: &mut Conn, storage: StorageId, new: &[(BlobId, PackId, u3
 }
 
 /// Points blobs that lie in one pack at another that has them too, but not those that are being removed.
-pub fn repoint_blobs(
-    conn: &mut Conn,
-    storage: StorageId,
-    from: PackId,
-    to: PackId,
-    ids: &[BlobId],
-) -> QueryResult<()> {
+pub fn repoint_blobs(conn: &mut Conn, storage: StorageId, from: PackId, to: PackId, ids: &[BlobId]) -> QueryResult<()> {
     for page in ids.chunks(PAGE_ROWS) {
         let here = blobs::table
             .filter(blobs::storage_id.eq(storage.get()).and(blobs::id.eq_any(raw(page))))

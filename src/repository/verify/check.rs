@@ -52,8 +52,7 @@ impl Store {
     pub async fn check_pack(&self, pack: PackUid, depth: Depth) -> Result<(), StoreError> {
         let store = self.clone();
         blocking(move || {
-            let sight =
-                Sight { backend: store.backend(), store: store.description().store, keys: Some(store.keys()) };
+            let sight = Sight { backend: store.backend(), store: store.description().store, keys: Some(store.keys()) };
             check(&sight, pack, depth).map(drop)
         })
         .await

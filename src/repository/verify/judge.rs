@@ -72,9 +72,8 @@ impl Store {
         let mut after = None;
         loop {
             let storage = self.storage();
-            let page = db
-                .run("list packs", move |conn| packs_in_folder(conn, storage, folder, after, PAGE_ROWS))
-                .await?;
+            let page =
+                db.run("list packs", move |conn| packs_in_folder(conn, storage, folder, after, PAGE_ROWS)).await?;
             let Some((last, _)) = page.last() else { return Ok(found) };
             after = Some(last.uid);
             for (pack, state) in page {

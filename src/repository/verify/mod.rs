@@ -17,11 +17,11 @@ pub(super) mod sql;
 use chrono::{DateTime, Utc};
 
 use super::{StoreError, packs};
-use crate::db::Db;
+use crate::db::{Conn, Db, QueryResult};
 use crate::ids::{PackId, PackUid, StorageId, TaskId};
 
-pub(super) use check::read_header;
 pub use check::Depth;
+pub(super) use check::read_header;
 pub use judge::{Folder, Verdict};
 pub use place::Place;
 pub use quarantine::{Damaged, Lost, Quarantine, quarantine};
@@ -32,6 +32,11 @@ pub use sql::{
 };
 
 pub use super::packs::sql::{packs_to_verify, set_verified};
+
+/// What a pack is called on the storage.
+pub fn pack_uid(conn: &mut Conn, storage: StorageId, pack: PackId) -> QueryResult<Option<PackUid>> {
+    Ok(packs::sql::find_pack(conn, storage, pack)?.map(|row| row.uid))
+}
 
 /// When a storage was last verified in full: since then, every pack was looked at. `None`: never, or it is empty.
 pub async fn verified_at(db: &Db, storage: StorageId) -> Result<Option<DateTime<Utc>>, StoreError> {

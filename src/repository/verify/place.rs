@@ -61,11 +61,8 @@ impl Place {
     pub async fn check_pack(&self, pack: PackUid, depth: Depth) -> Result<u64, StoreError> {
         let place = self.clone();
         blocking(move || {
-            let sight = Sight {
-                backend: place.backend.as_ref(),
-                store: place.description.store,
-                keys: place.keys.as_ref(),
-            };
+            let sight =
+                Sight { backend: place.backend.as_ref(), store: place.description.store, keys: place.keys.as_ref() };
             check(&sight, pack, depth)
         })
         .await

@@ -54,7 +54,8 @@ fn salvage(store: &Store, writer: WriterId, pack: PackUid, seq: u64) -> Result<S
     let mut own_lost = Vec::new();
     for (number, blobs) in by_frame(&index) {
         let stored = or_damaged(read_frame(store, &index, number))?;
-        let plain = stored.as_ref().and_then(|stored| index.open_frame_with(&cipher, &mut scratch, number, stored).ok());
+        let plain =
+            stored.as_ref().and_then(|stored| index.open_frame_with(&cipher, &mut scratch, number, stored).ok());
         for blob in blobs {
             match plain.and_then(|plain| index.cut(blob, plain, store.keys().id_key.expose()).ok()) {
                 Some(plain) => {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chrono::NaiveDateTime;
+use chrono::{DateTime, NaiveDateTime, Utc};
 use diesel::dsl::sql;
 use diesel::prelude::*;
 use diesel::result::Error as DieselError;
@@ -28,6 +28,16 @@ pub struct Counted {
     pub n_unknown: u64,
     pub n_unreadable: u64,
     pub n_sampled: u64,
+}
+
+impl Counted {
+    pub fn add(&mut self, more: &Self) {
+        self.n_packs += more.n_packs;
+        self.bytes += more.bytes;
+        self.n_unknown += more.n_unknown;
+        self.n_unreadable += more.n_unreadable;
+        self.n_sampled += more.n_sampled;
+    }
 }
 
 pub(super) struct NewDamaged<'a> {
@@ -241,12 +251,19 @@ pub fn find_damaged(conn: &mut Conn, packs: &[PackId]) -> QueryResult<Vec<Damage
 }
 
 /// Damaged packs of a storage for which the items were not searched yet, or only within `settling` of their discovery,
-/// when a backup may still have built on what it had read before.
-pub fn unscanned(conn: &mut Conn, storage: StorageId, settling: Duration, limit: u32) -> QueryResult<Vec<DamagedRow>> {
-    let early = format!("scanned_at < found_at + INTERVAL {} SECOND", settling.as_secs());
+/// when a backup may still have built on what it had read before. One search after `since` is enough.
+pub fn unscanned(
+    conn: &mut Conn,
+    storage: StorageId,
+    settling: Duration,
+    since: DateTime<Utc>,
+    limit: u32,
+) -> QueryResult<Vec<DamagedRow>> {
+    let early = sql::<Bool>(&format!("scanned_at < found_at + INTERVAL {} SECOND", settling.as_secs()));
+    let before = damaged_packs::scanned_at.lt(since.naive_utc()).assume_not_null();
     let records: Vec<DamagedRecord> = damaged_packs::table
         .filter(damaged_packs::storage_id.eq(storage.get()))
-        .filter(damaged_packs::scanned_at.is_null().or(sql::<Bool>(&early)))
+        .filter(damaged_packs::scanned_at.is_null().or(before.and(early)))
         .order(damaged_packs::pack_id)
         .limit(limit.into())
         .select(DamagedRecord::as_select())
