@@ -30,7 +30,7 @@ impl IssueView {
     fn new(chain_id: ChainId, open: OpenIssue) -> Self {
         Self {
             chain_id,
-            key: key(&open).to_string(),
+            key: open.key.to_string(),
             container_id: open.issue.container,
             name: open.issue.name,
             reason: open.issue.reason,
@@ -40,10 +40,6 @@ impl IssueView {
             last_at: open.last_at,
         }
     }
-}
-
-fn key(open: &OpenIssue) -> ItemKey {
-    ItemKey::of(&open.issue.graph_id)
 }
 
 #[derive(Debug, Deserialize)]
@@ -65,7 +61,7 @@ pub async fn list(app: Data<Shared>, query: Query<IssuesQuery>) -> ApiResult<Jso
     let chain = resolve::chain(&app, wanted).await?.id;
     let read = move |conn: &mut crate::db::Conn| catalog::items::issues(conn, chain, after, rows + 1);
     let read = app.db.run("list issues", read).await?;
-    Ok(Json(Page::cut(read, rows, |open| key(open).to_string(), |open| IssueView::new(chain, open))))
+    Ok(Json(Page::cut(read, rows, |open| open.key.to_string(), |open| IssueView::new(chain, open))))
 }
 
 /// The key of an item as requests and cursors write it.

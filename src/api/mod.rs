@@ -14,6 +14,7 @@ pub mod backups;
 pub mod browse;
 mod config;
 mod error;
+pub mod findings;
 mod health;
 pub mod issues;
 pub mod items;

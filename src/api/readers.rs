@@ -44,7 +44,8 @@ pub fn storage_error(err: StoreError) -> ApiError {
         | StoreError::Unreadable { .. }
         | StoreError::BlobMissing(_)
         | StoreError::PackMissing(_)
-        | StoreError::PackBad(_) => {
+        | StoreError::PackBad(_)
+        | StoreError::BlobLost { .. } => {
             tracing::error!(error = %err, "stored content cannot be read");
             ApiError::Unprocessable(format!("the stored content cannot be read: {err}"))
         }

@@ -7,8 +7,8 @@ use actix_web::{HttpRequest, Route, web};
 
 use super::error::ApiError;
 use super::{
-    agents, auth, backups, browse, health, issues, items, organizations, points, policies, resources, restores, runs,
-    schedules, status, storages, tasks, tenants, upkeep,
+    agents, auth, backups, browse, findings, health, issues, items, organizations, points, policies, resources,
+    restores, runs, schedules, status, storages, tasks, tenants, upkeep,
 };
 use crate::access::Permission;
 
@@ -47,6 +47,8 @@ pub const ROUTES: &[RouteRow] = &[
     post("/storages/{storage}/prune", Configure, || web::to(upkeep::prune)),
     post("/storages/{storage}/collect", Configure, || web::to(upkeep::collect)),
     post("/storages/{storage}/verify", StartRuns, || web::to(upkeep::verify)),
+    get("/storages/{storage}/verifications", Read, || web::to(findings::verifications)),
+    get("/storages/{storage}/findings", Browse, || web::to(findings::list)),
     get("/policies", Read, || web::to(policies::list)),
     post("/policies", Configure, || web::to(policies::add)),
     get("/schedules", Read, || web::to(schedules::list)),

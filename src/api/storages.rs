@@ -1,6 +1,7 @@
 //! `/storages`: where the backups lie.
 
 use actix_web::web::{Data, Json, Query};
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::Shared;
@@ -25,6 +26,9 @@ pub struct StorageView {
     /// What all packs take.
     pub bytes: u64,
     pub packs: u64,
+    /// Every pack was verified since then. `null`: not yet, or there is none.
+    #[serde(default)]
+    pub verified_at: Option<DateTime<Utc>>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -79,6 +83,7 @@ pub async fn add(app: Data<Shared>, body: Json<NewStorageBody>) -> ApiResult<Cre
 
 pub async fn view(app: &Shared, storage: Storage) -> ApiResult<StorageView> {
     let totals = repository::storage_totals(&app.db, storage.id).await.map_err(storage_error)?;
+    let verified_at = repository::verify::verified_at(&app.db, storage.id).await.map_err(storage_error)?;
     Ok(StorageView {
         id: storage.id,
         name: storage.name,
@@ -89,5 +94,6 @@ pub async fn view(app: &Shared, storage: Storage) -> ApiResult<StorageView> {
         store_uuid: storage.store,
         bytes: totals.bytes,
         packs: totals.n_packs,
+        verified_at,
     })
 }

@@ -13,6 +13,7 @@ pub fn conforms(backend: &Arc<dyn Backend>) {
     ranges_and_tails(backend.as_ref());
     names(backend.as_ref());
     never_replaces(backend.as_ref());
+    sets_aside(backend.as_ref());
     one_of_many_wins(backend);
 }
 
@@ -68,6 +69,21 @@ fn never_replaces(backend: &dyn Backend) {
 
     assert_eq!(again, Err(BackendError::AlreadyExists("kept".to_owned())));
     assert_eq!(backend.get_tail("kept", 10).unwrap().bytes, "first");
+}
+
+fn sets_aside(backend: &dyn Backend) {
+    backend.put("aside/a", &[Bytes::from_static(b"bad bytes")]).unwrap();
+
+    backend.set_aside("aside/a").unwrap();
+
+    let found = backend.get_tail("aside/a", 1);
+    assert_eq!(found, Err(BackendError::NotFound("aside/a".to_owned())));
+    assert_eq!(backend.get_tail("aside/a.bad", 20).unwrap().bytes, "bad bytes");
+    assert_eq!(backend.set_aside("aside/a"), Err(BackendError::NotFound("aside/a".to_owned())));
+    backend.put("aside/a", &[Bytes::from_static(b"other")]).unwrap();
+    assert_eq!(backend.set_aside("aside/a"), Err(BackendError::AlreadyExists("aside/a.bad".to_owned())));
+    assert_eq!(backend.get_tail("aside/a.bad", 20).unwrap().bytes, "bad bytes");
+    assert_eq!(backend.get_tail("aside/a", 20).unwrap().bytes, "other");
 }
 
 fn one_of_many_wins(backend: &Arc<dyn Backend>) {

@@ -90,6 +90,10 @@ impl<B: Backend> Backend for Faulty<B> {
         self.inner.delete(key)
     }
 
+    fn set_aside(&self, key: &str) -> Result<(), BackendError> {
+        self.inner.set_aside(key)
+    }
+
     fn free_space(&self) -> Result<Option<Space>, BackendError> {
         self.inner.free_space()
     }

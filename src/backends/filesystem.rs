@@ -14,7 +14,7 @@ use rustix::fs::{CWD, RenameFlags};
 use rustix::io::Errno;
 
 use super::retry::{Step, patiently};
-use super::{Backend, BackendError, Entry, Space, Tail, check_key, check_prefix, total_bytes};
+use super::{Backend, BackendError, Entry, Space, Tail, aside, check_key, check_prefix, total_bytes};
 
 const TMP: &str = "tmp";
 /// How much of a new object is read back where a server stands between us and the disk.
@@ -220,6 +220,16 @@ impl Backend for Filesystem {
         patiently(self.profile, Step::Name, || std::fs::remove_file(&path))
             .map_err(|err| BackendError::of(&err, "delete", &path).about(key))?;
         self.sync_folder(path.parent().unwrap_or(&self.root))
+    }
+
+    fn set_aside(&self, key: &str) -> Result<(), BackendError> {
+        let (path, aside) = (self.path(key)?, aside(key)?);
+        self.check_still_mounted()?;
+        match patiently(self.profile, Step::Name, || rename_new(&path, &self.root.join(&aside))) {
+            Ok(()) => self.sync_folder(path.parent().unwrap_or(&self.root)),
+            Err(err) if err.kind() == ErrorKind::AlreadyExists => Err(BackendError::AlreadyExists(aside)),
+            Err(err) => Err(BackendError::of(&err, "set aside", &path).about(key)),
+        }
     }
 
     fn free_space(&self) -> Result<Option<Space>, BackendError> {

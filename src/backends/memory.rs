@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::{Bytes, BytesMut};
 
-use super::{Backend, BackendError, Entry, Space, Tail, check_key, check_prefix, total_bytes};
+use super::{Backend, BackendError, Entry, Space, Tail, aside, check_key, check_prefix, total_bytes};
 
 /// A backend whose objects vanish with it.
 #[derive(Debug, Default)]
@@ -84,6 +84,18 @@ impl Backend for Memory {
     fn delete(&self, key: &str) -> Result<(), BackendError> {
         check_key(key)?;
         self.objects().remove(key).map(drop).ok_or_else(|| BackendError::NotFound(key.to_owned()))
+    }
+
+    fn set_aside(&self, key: &str) -> Result<(), BackendError> {
+        let aside = aside(key)?;
+        let mut objects = self.objects();
+        let object = objects.get(key).cloned().ok_or_else(|| BackendError::NotFound(key.to_owned()))?;
+        if objects.contains_key(&aside) {
+            return Err(BackendError::AlreadyExists(aside));
+        }
+        objects.remove(key);
+        objects.insert(aside, object);
+        Ok(())
     }
 
     fn free_space(&self) -> Result<Option<Space>, BackendError> {

@@ -46,6 +46,10 @@ pub trait Backend: Send + Sync + std::fmt::Debug {
     /// Deletes an object. [`BackendError::NotFound`] when there is none.
     fn delete(&self, key: &str) -> Result<(), BackendError>;
 
+    /// Renames an object that is damaged to `<key>.bad`, where nothing looks for it and everything of it is left.
+    /// [`BackendError::NotFound`] when there is none, [`BackendError::AlreadyExists`] when one was set aside before.
+    fn set_aside(&self, key: &str) -> Result<(), BackendError>;
+
     /// How much room is left, if the place can tell.
     fn free_space(&self) -> Result<Option<Space>, BackendError>;
 
@@ -80,6 +84,13 @@ fn check_key(key: &str) -> Result<(), BackendError> {
     let segment = |s: &str| !s.is_empty() && !s.starts_with('.') && s.bytes().all(plain);
     let well_formed = key.len() <= KEY_BYTES_MAX && key.split('/').all(segment) && !key.starts_with("tmp/");
     if well_formed { Ok(()) } else { Err(BackendError::BadKey(key.to_owned())) }
+}
+
+/// Where [`Backend::set_aside`] puts an object.
+fn aside(key: &str) -> Result<String, BackendError> {
+    check_key(key)?;
+    let aside = format!("{key}.bad");
+    check_key(&aside).map(|()| aside)
 }
 
 /// A folder to list: empty or keys' first segments with a slash behind.

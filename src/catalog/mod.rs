@@ -13,6 +13,7 @@
 //! `queue`.
 
 pub mod containers;
+pub mod damage;
 pub mod items;
 pub mod outcomes;
 pub mod points;

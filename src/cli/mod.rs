@@ -12,6 +12,7 @@ mod browse;
 mod check_config;
 mod client;
 mod exit;
+mod findings;
 mod issue;
 mod organization;
 mod output;
@@ -28,6 +29,7 @@ mod status;
 mod storage;
 mod task;
 mod tenant;
+mod verify_storage;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -80,6 +82,8 @@ enum Command {
     Migrate,
     /// Read the configuration, say what was read and whether it is valid
     CheckConfig,
+    /// Prove that a storage is what was written, without server, database and key
+    VerifyStorage(verify_storage::VerifyStorage),
     /// Organizations: administrative homes of tenants
     #[command(subcommand)]
     Organization(organization::Command),
@@ -154,6 +158,7 @@ fn run(cli: Cli) -> Result<(), CliError> {
         Command::Worker => process::worker(&global),
         Command::Migrate => process::migrate(&global, out),
         Command::CheckConfig => check_config::run(&global, out),
+        Command::VerifyStorage(verify) => process::block_on(verify_storage::run(out, verify))?,
         other => process::block_on(client_command(global, out, other))?,
     }
 }
@@ -161,7 +166,12 @@ fn run(cli: Cli) -> Result<(), CliError> {
 async fn client_command(global: Global, out: Output, command: Command) -> Result<(), CliError> {
     let session = Session { client: reach::connect(&global)?, out };
     match command {
-        Command::Init | Command::Serve | Command::Worker | Command::Migrate | Command::CheckConfig => {
+        Command::Init
+        | Command::Serve
+        | Command::Worker
+        | Command::Migrate
+        | Command::CheckConfig
+        | Command::VerifyStorage(_) => {
             unreachable!("run by the caller, without a server")
         }
         Command::Organization(command) => organization::run(&session, command).await,

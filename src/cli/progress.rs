@@ -58,7 +58,11 @@ pub async fn wait_for_task(session: &Session, task: TaskId) -> Result<(), CliErr
     let poll = || session.client.get::<TaskView>(&path, &[]);
     let view = until(poll, |view| (is_ended(&view.state), progress_of(view))).await?;
     super::task::show(session, &view)?;
-    verdict(&format!("task {task}"), &view.state, &view.last_error.unwrap_or_default())
+    let summary = view.result.as_ref().and_then(|result| result["summary"].as_str()).unwrap_or_default();
+    match view.state.as_str() {
+        "succeeded" if view.issues > 0 => verdict(&format!("task {task}"), "incomplete", summary),
+        state => verdict(&format!("task {task}"), state, &view.last_error.unwrap_or_default()),
+    }
 }
 
 fn is_ended(state: &str) -> bool {

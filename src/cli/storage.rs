@@ -8,8 +8,8 @@ use serde_json::json;
 
 use super::client::segment;
 use super::exit::CliError;
-use super::output::{bytes, count, remark};
-use super::{Limit, Session, progress};
+use super::output::{bytes, count, remark, time_or_dash};
+use super::{Limit, Session, findings, progress};
 use crate::api::Ref;
 use crate::api::storages::{NewStorageBody, StorageCreated, StorageView};
 use crate::api::tenants::TaskStarted;
@@ -33,7 +33,14 @@ pub enum Command {
         /// How deep to look: 1 which packs there are, 2 every stored byte, 3 every content, 4 a sample put together
         #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=4))]
         level: u8,
+        /// Read so many stored bytes at most, those first that were not read for the longest time
+        #[arg(long, value_name = "BYTES")]
+        bytes_max: Option<u64>,
     },
+    /// List verifications of a storage, and the packs that they found damaged
+    Verifications(findings::Of),
+    /// List the items that have lost something, and whose they are
+    Findings(findings::Of),
 }
 
 #[derive(Debug, Args)]
@@ -101,9 +108,11 @@ pub async fn run(session: &Session, command: Command) -> Result<(), CliError> {
         Command::Add(add) => self::add(session, add).await,
         Command::Prune(upkeep) => start(session, &upkeep, "prune", &json!({})).await,
         Command::Collect(upkeep) => start(session, &upkeep, "collect", &json!({})).await,
-        Command::Verify { upkeep, level } => {
-            start(session, &upkeep, "verify", &VerifyBody { level: Some(level), bytes_max: None }).await
+        Command::Verify { upkeep, level, bytes_max } => {
+            start(session, &upkeep, "verify", &VerifyBody { level: Some(level), bytes_max }).await
         }
+        Command::Verifications(of) => findings::verifications(session, &of).await,
+        Command::Findings(of) => findings::findings(session, &of).await,
         Command::List(Limit { limit }) => {
             let page = session.client.list::<StorageView>("storages", &[], limit).await?;
             session.out.list(&page, &HEADERS, row)
@@ -146,7 +155,8 @@ async fn start(session: &Session, upkeep: &Upkeep, what: &str, body: &impl Seria
     session.out.done(&started, &format!("task {} queued", started.task_id))
 }
 
-pub const HEADERS: [&str; 7] = ["id", "name", "backend", "path", "packs", "size", "encrypted"];
+pub const HEADERS: [&str; 8] =
+    ["id", "name", "backend", "path", "packs", "size", "encrypted", "all verified since (UTC)"];
 
 pub fn row(view: &StorageView) -> Vec<String> {
     vec![
@@ -157,5 +167,6 @@ pub fn row(view: &StorageView) -> Vec<String> {
         count(view.packs),
         bytes(view.bytes),
         if view.encrypted { "yes" } else { "no" }.to_owned(),
+        time_or_dash(view.verified_at),
     ]
 }

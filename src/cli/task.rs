@@ -89,6 +89,13 @@ pub fn show(session: &Session, view: &TaskView) -> Result<(), CliError> {
             ("items", format!("{} of {}", count(view.items_done), or_dash(view.items_total.map(count)))),
             ("size", bytes(view.bytes_done)),
             ("issues", count(view.issues)),
+            (
+                "summary",
+                view.result
+                    .as_ref()
+                    .and_then(|result| Some(result["summary"].as_str()?.to_owned()))
+                    .unwrap_or_default(),
+            ),
             ("created (UTC)", time(view.created_at)),
             ("started (UTC)", time_or_dash(view.started_at)),
             ("finished (UTC)", time_or_dash(view.finished_at)),

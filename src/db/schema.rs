@@ -97,6 +97,7 @@ diesel::table! {
         moved_to -> Nullable<Unsigned<Integer>>,
         created_at -> Datetime,
         verified_at -> Nullable<Datetime>,
+        verified_level -> Unsigned<TinyInt>,
     }
 }
 
@@ -107,6 +108,55 @@ diesel::table! {
         pack_id -> Unsigned<Integer>,
         bytes -> Unsigned<Integer>,
         state -> Unsigned<TinyInt>,
+    }
+}
+
+diesel::table! {
+    verifications (task_id) {
+        task_id -> Unsigned<BigInt>,
+        storage_id -> Unsigned<Integer>,
+        level -> Unsigned<TinyInt>,
+        started_at -> Datetime,
+        finished_at -> Nullable<Datetime>,
+        n_packs -> Unsigned<BigInt>,
+        bytes -> Unsigned<BigInt>,
+        n_unknown -> Unsigned<BigInt>,
+        n_unreadable -> Unsigned<BigInt>,
+        n_sampled -> Unsigned<BigInt>,
+    }
+}
+
+diesel::table! {
+    damaged_packs (pack_id) {
+        pack_id -> Unsigned<Integer>,
+        storage_id -> Unsigned<Integer>,
+        task_id -> Unsigned<BigInt>,
+        what -> Text,
+        all_lost -> Bool,
+        n_lost -> Unsigned<Integer>,
+        n_saved -> Unsigned<Integer>,
+        found_at -> Datetime,
+        scanned_at -> Nullable<Datetime>,
+    }
+}
+
+diesel::table! {
+    lost_blobs (storage_id, blob_id, pack_id) {
+        storage_id -> Unsigned<Integer>,
+        blob_id -> Binary,
+        pack_id -> Unsigned<Integer>,
+    }
+}
+
+diesel::table! {
+    damaged_versions (chain_id, item_key, from_point) {
+        chain_id -> Unsigned<Integer>,
+        item_key -> Binary,
+        from_point -> Unsigned<Integer>,
+        storage_id -> Unsigned<Integer>,
+        properties_pack -> Unsigned<Integer>,
+        pack_id -> Unsigned<Integer>,
+        found_at -> Datetime,
     }
 }
 

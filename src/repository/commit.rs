@@ -10,7 +10,7 @@ use crate::ids::{BlobId, PackId, PackUid, StorageId, WriterId};
 /// Packs that are durable on the storage and not yet known to the database, and the blobs that they build on.
 ///
 /// Clones share the content, so a transaction that is tried again can keep its own.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Flushed {
     pub(super) inner: Arc<FlushedPacks>,
 }

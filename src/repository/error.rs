@@ -23,8 +23,11 @@ pub enum StoreError {
     BlobMissing(BlobId),
     #[error("pack row {0} is not in the database")]
     PackMissing(PackId),
-    #[error("pack {0} is set aside as damaged")]
+    #[error("pack {0}, where it lay, is damaged and set aside")]
     PackBad(PackUid),
+    /// It could not be saved when its pack was set aside.
+    #[error("blob {blob} was lost when pack {pack} was damaged")]
+    BlobLost { blob: BlobId, pack: PackUid },
     /// The caller's bound, not the store's.
     #[error("the content has {bytes} bytes, more than the {bytes_max} that were asked for at most")]
     TooLarge { bytes: u64, bytes_max: u64 },

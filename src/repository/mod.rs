@@ -1,7 +1,7 @@
 //! The content-addressed store on one storage: what is in it, how it gets in and out.
 //!
-//! Owns: the format (`docs/FORMAT.md`), keys, packs, blobs and records; the tables `storages`, `writers`, `packs` and
-//! `blobs`; how a commit makes packs part of the store. Does not own: items, points and cursors in the database (the
+//! Owns: the format (`docs/FORMAT.md`), keys, packs, blobs and records; the tables `storages`, `writers`, `packs`,
+//! `blobs` and those of `verify`; how a commit makes packs part of the store. Does not own: items, points and cursors in the database (the
 //! catalog does, and commits in the same transaction), when to collect, what is worth keeping.
 //!
 //! Invariants: a pack is durable before anything in the database names it; a commit validates, under locks, every
@@ -19,6 +19,7 @@ mod format;
 mod ingest;
 mod keys;
 mod mime;
+mod pack_end;
 mod packer;
 mod packs;
 mod reader;
@@ -30,6 +31,7 @@ pub mod storages;
 mod store;
 #[cfg(test)]
 mod tests;
+pub mod verify;
 pub mod writers;
 
 pub use chunking::ChunkSizes;
@@ -39,7 +41,7 @@ pub use format::{Damage, Layout};
 pub use keys::{MasterKey, RecoveryKey};
 pub use packer::{Ingest, IngestContent, Packer, Stored, StoredContent};
 pub use packs::sql::StoreTotals;
-pub use packs::{Depth, PackContents, PackFile};
+pub use packs::{PackContents, PackFile};
 pub use reader::{Pieces, Reader};
 pub use record::{ChainIdentity, Location, Record};
 pub use records::Records;
@@ -48,4 +50,5 @@ pub use storages::{
     open_storage, storage_totals,
 };
 pub use store::{CreatedSecrets, CreatedStore, Crypto, Description, Store};
+pub use verify::Depth;
 pub use writers::{heartbeat_writer, mark_dead_writers, register_writer, retire_writer};

@@ -8,16 +8,15 @@ use bytes::Bytes;
 
 use super::assemble::Assembly;
 use super::door::blocking;
-use super::format::{BlobEntry, Damage, FrameKind, PackCipher, PackIndex, TRAILER_BYTES, Trailer};
+use super::format::{BlobEntry, FrameKind, PackIndex};
+pub(super) use super::pack_end::read_end;
 use super::recipe::{Ingredient, Recipe};
 use super::store::pack_key;
-use super::{Store, StoreError, blobs, packs};
+use super::{Store, StoreError, blobs, packs, verify};
 use crate::backends::BackendError;
 use crate::db::Db;
 use crate::ids::{BlobId, PackId, PackUid};
 
-/// How much of a pack's end is read at first: enough for the index of most packs.
-const TAIL_BYTES: usize = 128 << 10;
 /// Memory of one reader: indexes of packs, and opened groups of small blobs.
 const INDEXES_BYTES_MAX: usize = 32 << 20;
 const GROUPS_BYTES_MAX: usize = 8 << 20;
@@ -54,7 +53,7 @@ impl Reader {
     pub async fn read(&self, pack: PackId, blob: BlobId) -> Result<Bytes, StoreError> {
         let mut tries = 1;
         loop {
-            let row = self.pack_row(pack).await?;
+            let (row, damaged) = self.pack_row(pack).await?;
             match self.read_in(row.uid, blob).await {
                 // Compacted since its row was read: the row now says where to.
                 Err(StoreError::BlobMissing(_) | StoreError::Backend(BackendError::NotFound(_)))
@@ -64,6 +63,11 @@ impl Reader {
                     self.cache().rows.clear();
                     self.cache().indexes.remove(&row.uid);
                 }
+                Err(StoreError::BlobMissing(blob)) => {
+                    return Err(
+                        damaged.map_or(StoreError::BlobMissing(blob), |pack| StoreError::BlobLost { blob, pack })
+                    );
+                }
                 outcome => return outcome,
             }
         }
@@ -71,7 +75,7 @@ impl Reader {
 
     /// The name on disk of a pack that the catalog knows, as records need it.
     pub async fn pack_uid(&self, pack: PackId) -> Result<PackUid, StoreError> {
-        Ok(self.pack_row(pack).await?.uid)
+        Ok(self.pack_row(pack).await?.0.uid)
     }
 
     /// Reads content whole, exactly as it was stored. Refuses more than `bytes_max`.
@@ -124,12 +128,17 @@ impl Reader {
         loop {
             let pack = match place {
                 Some(pack) => pack,
-                None => *self.places(vec![blob]).await?.get(&blob).ok_or(StoreError::BlobMissing(blob))?,
+                None => match self.places(vec![blob]).await?.get(&blob) {
+                    Some(pack) => *pack,
+                    None => return Err(self.why_missing(blob).await?),
+                },
             };
             match self.read(pack, blob).await {
                 Err(
                     StoreError::BlobMissing(_)
+                    | StoreError::BlobLost { .. }
                     | StoreError::PackMissing(_)
+                    | StoreError::PackBad(_)
                     | StoreError::Backend(BackendError::NotFound(_)),
                 ) if tries < LOOKUPS_MAX => {
                     tries += 1;
@@ -140,6 +149,17 @@ impl Reader {
         }
     }
 
+    /// A shared blob without a row was lost with a pack, or never was.
+    async fn why_missing(&self, blob: BlobId) -> Result<StoreError, StoreError> {
+        let storage = self.store.storage();
+        let lost = self.db.run("find a lost blob", move |conn| match verify::sql::find_lost(conn, storage, blob)? {
+            Some(pack) => packs::sql::find_pack(conn, storage, pack),
+            None => Ok(None),
+        });
+        let lost = lost.await?;
+        Ok(lost.map_or(StoreError::BlobMissing(blob), |row| StoreError::BlobLost { blob, pack: row.uid }))
+    }
+
     async fn places(&self, blobs: Vec<BlobId>) -> Result<HashMap<BlobId, PackId>, StoreError> {
         let storage = self.store.storage();
         let found =
@@ -147,9 +167,10 @@ impl Reader {
         Ok(found.into_iter().collect())
     }
 
-    /// The row of the pack where the content of `pack` lies now.
-    async fn pack_row(&self, pack: PackId) -> Result<packs::sql::PackRow, StoreError> {
+    /// The row of the pack where the content of `pack` lies now, and the damaged one that it was saved from, if it was.
+    async fn pack_row(&self, pack: PackId) -> Result<(packs::sql::PackRow, Option<PackUid>), StoreError> {
         let mut next = pack;
+        let mut damaged = None;
         for _ in 0..MOVES_MAX {
             let known = self.cache().rows.get(&next).copied();
             let row = match known {
@@ -158,9 +179,13 @@ impl Reader {
             };
             match (row.state, row.moved_to) {
                 (packs::sql::PackState::Dead, Some(moved_to)) => next = moved_to,
-                (packs::sql::PackState::Bad, _) => return Err(StoreError::PackBad(row.uid)),
+                (packs::sql::PackState::Bad, Some(moved_to)) => {
+                    damaged = Some(row.uid);
+                    next = moved_to;
+                }
+                (packs::sql::PackState::Bad, None) => return Err(StoreError::PackBad(row.uid)),
                 (packs::sql::PackState::Live | packs::sql::PackState::Dead | packs::sql::PackState::Discarded, _) => {
-                    return Ok(row);
+                    return Ok((row, damaged));
                 }
             }
         }
@@ -219,38 +244,6 @@ impl Reader {
     fn cache(&self) -> MutexGuard<'_, Cache> {
         self.cache.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// The end of a pack: all that is needed to find what is in it.
-pub(super) struct PackEnd {
-    pub index: PackIndex,
-    pub trailer: Trailer,
-    pub cipher: PackCipher,
-    stored_records: Bytes,
-}
-
-impl PackEnd {
-    /// The plain records section.
-    pub fn records(&self) -> Result<Vec<u8>, Damage> {
-        PackIndex::open_records(&self.cipher, &self.trailer, &self.stored_records)
-    }
-}
-
-/// Reads the end of a pack; usually one read. Blocks.
-pub(super) fn read_end(store: &Store, pack: PackUid) -> Result<PackEnd, StoreError> {
-    let key = pack_key(pack);
-    let tail = store.backend().get_tail(&key, TAIL_BYTES)?;
-    let trailer = Trailer::decode(pack, &tail.bytes, tail.object_bytes)?;
-    let sections_bytes = usize::try_from(trailer.sections_bytes(tail.object_bytes)).unwrap_or(usize::MAX);
-    let sections = match (tail.bytes.len() - TRAILER_BYTES).checked_sub(sections_bytes) {
-        Some(before) => tail.bytes.slice(before..before + sections_bytes),
-        None => store.backend().get_range(&key, trailer.index_offset, sections_bytes)?,
-    };
-    let (stored_index, stored_records) = trailer.split(pack, &sections)?;
-    let cipher = store.keys().packs.of(pack);
-    let index = PackIndex::open(&cipher, pack, &trailer, stored_index)?;
-    let stored_records = sections.slice_ref(stored_records);
-    Ok(PackEnd { index, trailer, cipher, stored_records })
 }
 
 /// Content on its way out.

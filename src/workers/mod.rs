@@ -27,6 +27,7 @@ use serde::Deserialize;
 pub use agent::run_agent;
 pub use connection::{CheckError, TenantFindings};
 pub use name::{AgentName, claim_name};
+pub use verify::{Finding, findings};
 pub use workshop::Workshop;
 
 /// `[agent]`: how much this process works at once, and how carefully.

@@ -324,13 +324,14 @@ enum Place {
 }
 
 /// Whether this item alone is affected; anything else ends the attempt.
-fn is_damage(err: &StoreError) -> bool {
+pub(super) fn is_damage(err: &StoreError) -> bool {
     match err {
         StoreError::Damaged(_)
         | StoreError::Unreadable { .. }
         | StoreError::BlobMissing(_)
         | StoreError::PackMissing(_)
         | StoreError::PackBad(_)
+        | StoreError::BlobLost { .. }
         | StoreError::TooLarge { .. }
         | StoreError::Item(_) => true,
         StoreError::Backend(BackendError::NotFound(_)) => true,

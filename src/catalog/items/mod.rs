@@ -58,6 +58,8 @@ pub struct ItemIssue {
 
 #[derive(Clone, Debug)]
 pub struct OpenIssue {
+    pub key: ItemKey,
+    /// Its Graph id is empty while it is known by its key only: a damaged item whose properties are lost.
     pub issue: ItemIssue,
     pub attempts: u32,
     pub first_at: DateTime<Utc>,
@@ -218,9 +220,44 @@ pub fn at(conn: &mut Conn, chain: ChainId, point: PointNumber, keys: &[ItemKey])
 /// Records items that failed in this point; a known one gets one more attempt.
 pub fn put_issues(conn: &mut Conn, chain: ChainId, point: PointNumber, issues: &[ItemIssue]) -> QueryResult<()> {
     for issue in issues {
-        sql::put_issue(conn, chain, point, issue, clock::now())?;
+        sql::put_issue(conn, chain, point, ItemKey::of(&issue.graph_id), issue, clock::now())?;
     }
     Ok(())
+}
+
+/// Records an item that was captured and is damaged now; one that has an issue is retried anyway. Returns whether its
+/// Graph id is known, so that the next run can ask for it: if not, only a full walk of its container meets it.
+pub fn put_damaged(
+    conn: &mut Conn,
+    chain: ChainId,
+    point: PointNumber,
+    key: ItemKey,
+    issue: &ItemIssue,
+) -> QueryResult<bool> {
+    if sql::issue_is_named(conn, chain, key)? == Some(true) {
+        return Ok(true);
+    }
+    sql::put_issue(conn, chain, point, key, issue, clock::now())?;
+    Ok(!issue.graph_id.is_empty())
+}
+
+/// Versions of a chain in the order of their keys and points, behind `after`.
+pub fn scan(
+    conn: &mut Conn,
+    chain: ChainId,
+    after: Option<(ItemKey, PointNumber)>,
+    limit: u32,
+) -> QueryResult<Vec<VersionRow>> {
+    sql::scan(conn, chain, after, limit)
+}
+
+/// All versions of these items, in no order.
+pub fn versions(conn: &mut Conn, chain: ChainId, keys: &[ItemKey]) -> QueryResult<Vec<VersionRow>> {
+    let mut found = Vec::with_capacity(keys.len());
+    for batch in keys.chunks(super::BATCH_ROWS) {
+        found.extend(sql::versions_of(conn, chain, batch)?);
+    }
+    Ok(found)
 }
 
 /// Forgets the issues of items that were captured after all, or are gone.

@@ -1,8 +1,10 @@
 //! Tables `item_versions` and `issues`.
 
 use chrono::{DateTime, NaiveDateTime, Utc};
+use diesel::dsl::sql;
 use diesel::mysql::Mysql;
 use diesel::prelude::*;
+use diesel::sql_types::Text;
 
 use super::{After, ContentRef, ItemIssue, NewVersion, OpenIssue, VersionRow};
 use crate::catalog::fit;
@@ -276,6 +278,7 @@ pub(super) fn version_at(
 #[derive(Queryable, Selectable)]
 #[diesel(table_name = issues)]
 struct IssueRecord {
+    item_key: Vec<u8>,
     container_id: u32,
     graph_id: String,
     name: String,
@@ -290,14 +293,15 @@ pub(super) fn put_issue(
     conn: &mut Conn,
     chain: ChainId,
     point: PointNumber,
+    key: ItemKey,
     issue: &ItemIssue,
     now: DateTime<Utc>,
 ) -> QueryResult<()> {
-    let key = ItemKey::of(&issue.graph_id);
     let (reason, message) = (fit(&issue.reason, 64), fit(&issue.message, 1000));
     let again = diesel::update(issues::table.find((chain.get(), key.as_bytes().to_vec())))
         .set((
             issues::container_id.eq(issue.container.get()),
+            issues::graph_id.eq(sql::<Text>("IF(graph_id = '', ").bind::<Text, _>(&issue.graph_id).sql(", graph_id)")),
             issues::reason.eq(&reason),
             issues::message.eq(&message),
             issues::attempts.eq(issues::attempts + 1),
@@ -343,19 +347,22 @@ pub(super) fn issues(
     }
     let records: Vec<IssueRecord> =
         query.order(issues::item_key).limit(limit.into()).select(IssueRecord::as_select()).load(conn)?;
-    let open = |record: IssueRecord| OpenIssue {
-        issue: ItemIssue {
-            graph_id: record.graph_id,
-            container: ContainerId::new(record.container_id),
-            name: record.name,
-            reason: record.reason,
-            message: record.message,
-        },
-        attempts: record.attempts,
-        first_at: record.first_at.and_utc(),
-        last_at: record.last_at.and_utc(),
+    let open = |record: IssueRecord| {
+        Ok(OpenIssue {
+            key: item_key(&record.item_key)?,
+            issue: ItemIssue {
+                graph_id: record.graph_id,
+                container: ContainerId::new(record.container_id),
+                name: record.name,
+                reason: record.reason,
+                message: record.message,
+            },
+            attempts: record.attempts,
+            first_at: record.first_at.and_utc(),
+            last_at: record.last_at.and_utc(),
+        })
     };
-    Ok(records.into_iter().map(open).collect())
+    records.into_iter().map(open).collect()
 }
 
 pub(super) fn issue_count(conn: &mut Conn, chain: ChainId) -> QueryResult<u64> {
@@ -366,4 +373,30 @@ pub(super) fn issue_count(conn: &mut Conn, chain: ChainId) -> QueryResult<u64> {
 pub(super) fn issue_total(conn: &mut Conn) -> QueryResult<u64> {
     let count: i64 = issues::table.count().get_result(conn)?;
     Ok(count.unsigned_abs())
+}
+
+/// Whether the issue of an item knows its Graph id; `None`: the item has no issue.
+pub(super) fn issue_is_named(conn: &mut Conn, chain: ChainId, key: ItemKey) -> QueryResult<Option<bool>> {
+    issues::table.find((chain.get(), key.as_bytes().to_vec())).select(issues::graph_id.ne("")).first(conn).optional()
+}
+
+/// Versions of a chain in primary-key order, behind `after`.
+pub(super) fn scan(
+    conn: &mut Conn,
+    chain: ChainId,
+    after: Option<(ItemKey, PointNumber)>,
+    limit: u32,
+) -> QueryResult<Vec<VersionRow>> {
+    let mut query = item_versions::table.filter(item_versions::chain_id.eq(chain.get())).into_boxed();
+    if let Some((key, from)) = after {
+        let key = key.as_bytes().to_vec();
+        let later_point = item_versions::item_key.eq(key.clone()).and(item_versions::from_point.gt(from.get()));
+        query = query.filter(item_versions::item_key.gt(key).or(later_point));
+    }
+    let records: Vec<VersionRecord> = query
+        .order((item_versions::item_key, item_versions::from_point))
+        .limit(limit.into())
+        .select(VersionRecord::as_select())
+        .load(conn)?;
+    records.into_iter().map(VersionRecord::into_row).collect()
 }

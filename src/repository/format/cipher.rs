@@ -4,6 +4,7 @@
 //! is a nonce that no other message under that key ever uses.
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use zstd::bulk::Decompressor;
 
 use super::{Codec, Damage, FrameKind};
 use crate::ids::PackUid;
@@ -13,6 +14,8 @@ use crate::secret::Secret;
 const INDEX_NUMBER: u32 = u32::MAX - 1;
 const RECORDS_NUMBER: u32 = u32::MAX;
 const ZSTD_LEVEL: i32 = 3;
+/// What AES-GCM appends.
+pub(super) const TAG_BYTES: usize = 16;
 const PACK_KEY_CONTEXT: &str = "kodo format 1: pack key";
 
 /// Where the keys of packs come from.
@@ -115,16 +118,45 @@ impl PackCipher {
         codec: Codec,
         plain_bytes: usize,
     ) -> Result<Vec<u8>, Damage> {
+        let mut scratch = Scratch::new();
+        self.open_with(&mut scratch, piece, stored, codec, plain_bytes)?;
+        Ok(match (codec, &self.key) {
+            (Codec::Zstd, _) => scratch.plain,
+            (Codec::Raw, Some(_)) => scratch.opened,
+            (Codec::Raw, None) => stored.to_vec(),
+        })
+    }
+
+    /// As [`Self::open`], into buffers that are used again: nothing is copied that need not be.
+    pub(super) fn open_with<'a>(
+        &self,
+        scratch: &'a mut Scratch,
+        piece: Piece,
+        stored: &'a [u8],
+        codec: Codec,
+        plain_bytes: usize,
+    ) -> Result<&'a [u8], Damage> {
         let damage = |what: &str| Damage::new(self.pack, piece.name(), what);
-        let mut body = stored.to_vec();
-        if let Some(key) = &self.key {
-            let opened = key.open_in_place(nonce(piece), Aad::from(self.associated(piece)), &mut body);
-            let plain = opened.map_err(|_| damage("it does not decrypt"))?.len();
-            body.truncate(plain);
-        }
-        let plain = match codec {
+        let Scratch { opened, plain, zstd } = scratch;
+        let body: &[u8] = match &self.key {
+            None => stored,
+            Some(key) => {
+                let parts = stored.split_last_chunk::<TAG_BYTES>();
+                let (sealed, tag) = parts.ok_or_else(|| damage("it is too short to be encrypted"))?;
+                opened.resize(sealed.len(), 0);
+                key.open_separate_gather(nonce(piece), Aad::from(self.associated(piece)), sealed, tag, opened)
+                    .map_err(|_| damage("it does not decrypt"))?;
+                opened
+            }
+        };
+        let plain: &[u8] = match codec {
             Codec::Raw => body,
-            Codec::Zstd => zstd::bulk::decompress(&body, plain_bytes).map_err(|_| damage("it does not decompress"))?,
+            Codec::Zstd => {
+                plain.clear();
+                plain.reserve(plain_bytes);
+                zstd.decompress_to_buffer(body, plain).map_err(|_| damage("it does not decompress"))?;
+                plain
+            }
         };
         if plain.len() != plain_bytes {
             return Err(damage(&format!("it has {} bytes instead of {plain_bytes}", plain.len())));
@@ -138,6 +170,20 @@ impl PackCipher {
         out[16..20].copy_from_slice(&piece.number().to_le_bytes());
         out[20] = piece.letter();
         out
+    }
+}
+
+/// What opening one piece after the other works in; as large as the largest of them.
+pub struct Scratch {
+    opened: Vec<u8>,
+    plain: Vec<u8>,
+    zstd: Decompressor<'static>,
+}
+
+impl Scratch {
+    pub fn new() -> Self {
+        let zstd = Decompressor::new().expect("a context without a dictionary needs memory only");
+        Self { opened: Vec::new(), plain: Vec::new(), zstd }
     }
 }
 

@@ -1,6 +1,6 @@
 //! What a pack holds: its frames and, ordered by id, the blobs in them.
 
-use super::cipher::Piece;
+use super::cipher::{Piece, Scratch, TAG_BYTES};
 use super::{BLOB_BYTES_MAX, BlobHash, Damage, Fields, HEADER_BYTES, PackCipher, Trailer, narrow};
 use crate::ids::{BlobId, PackUid};
 
@@ -153,6 +153,9 @@ impl PackIndex {
             if frame.plain as usize > BLOB_BYTES_MAX {
                 return Err(format!("frame {number} is larger than the format allows"));
             }
+            if frame.stored as usize > frame.plain as usize + TAG_BYTES {
+                return Err(format!("frame {number} is longer than what is in it"));
+            }
             end = frame_end.unwrap_or(end);
         }
         let mut before: Option<&BlobHash> = None;
@@ -189,12 +192,29 @@ impl PackIndex {
 
     /// Checks, decrypts and decompresses one stored frame.
     pub fn open_frame(&self, cipher: &PackCipher, number: u32, stored: &[u8]) -> Result<Vec<u8>, Damage> {
-        let damage = |what: &str| Damage::new(self.pack, format!("frame {number}"), what);
+        let frame = self.check_frame(number, stored)?;
+        cipher.open(Piece::Frame(number, frame.kind), stored, frame.codec, frame.plain as usize)
+    }
+
+    /// As [`Self::open_frame`], into buffers that are used again.
+    pub fn open_frame_with<'a>(
+        &self,
+        cipher: &PackCipher,
+        scratch: &'a mut Scratch,
+        number: u32,
+        stored: &'a [u8],
+    ) -> Result<&'a [u8], Damage> {
+        let frame = self.check_frame(number, stored)?;
+        cipher.open_with(scratch, Piece::Frame(number, frame.kind), stored, frame.codec, frame.plain as usize)
+    }
+
+    /// Compares the stored bytes of a frame with their checksum, which needs no key.
+    pub fn check_frame(&self, number: u32, stored: &[u8]) -> Result<&FrameEntry, Damage> {
         let frame = self.frame(number)?;
         if stored.len() != frame.stored as usize || crc32c::crc32c(stored) != frame.crc {
-            return Err(damage("its checksum is wrong"));
+            return Err(Damage::new(self.pack, format!("frame {number}"), "its checksum is wrong"));
         }
-        cipher.open(Piece::Frame(number, frame.kind), stored, frame.codec, frame.plain as usize)
+        Ok(frame)
     }
 
     /// Cuts a blob out of the plain bytes of its frame and proves that it is the right one.

@@ -17,7 +17,7 @@ mod trailer;
 use crate::ids::{BlobId, PackUid};
 
 pub use build::{FinishedPack, PackBuilder};
-pub use cipher::{PackCipher, PackKeys};
+pub use cipher::{PackCipher, PackKeys, Scratch};
 pub use header::{HEADER_BYTES, Header};
 pub use index::{BlobEntry, BlobKind, Codec, FrameEntry, FrameKind, PackIndex};
 pub use trailer::{TRAILER_BYTES, Trailer};

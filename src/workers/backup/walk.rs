@@ -206,8 +206,12 @@ impl<'a> Walker<'a> {
         if keys.is_empty() {
             return Ok(HashMap::new());
         }
-        let found =
-            self.backup.workshop.db.run("look up items", move |conn| catalog::items::newest(conn, chain, &keys));
+        let found = self.backup.workshop.db.run("look up items", move |conn| {
+            let mut newest = catalog::items::newest(conn, chain, &keys)?;
+            // What lost its bytes on the storage counts as unknown: it is read anew, changed or not.
+            catalog::damage::withhold(conn, chain, &mut newest)?;
+            Ok(newest)
+        });
         Ok(found.await?)
     }
 
@@ -216,10 +220,10 @@ impl<'a> Walker<'a> {
         let chain = self.backup.chain;
         let db = &self.backup.workshop.db;
         let open = db.run("read issues", move |conn| catalog::items::issues(conn, chain, after, ISSUES_PAGE)).await?;
-        let last = (open.len() == ISSUES_PAGE as usize)
-            .then(|| open.last().map(|issue| ItemKey::of(&issue.issue.graph_id)))
-            .flatten();
-        let steps = open.into_iter().map(|open| Step::Capture {
+        let last = (open.len() == ISSUES_PAGE as usize).then(|| open.last().map(|issue| issue.key)).flatten();
+        // One without a Graph id is met by the full walk of its container.
+        let nameable = open.into_iter().filter(|open| !open.issue.graph_id.is_empty());
+        let steps = nameable.map(|open| Step::Capture {
             container: open.issue.container,
             item: RemoteItem { id: open.issue.graph_id, properties: None },
             need: Need::Everything,
