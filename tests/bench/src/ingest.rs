@@ -1,0 +1,376 @@
+//! Stores a corpus as backups would: a chain for each user and kind of data, items through packers, commits with
+//! catalog rows and records, and a sealed point at the end. Can be repeated, also after it was killed.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use bytes::Bytes;
+use chrono::DateTime;
+use kodo::catalog::{self, ChainKey, ContainerState, ContentRef, CursorUpdate, NewVersion, PointCounts};
+use kodo::db::TxError;
+use kodo::ids::{ChainId, ContainerId, ItemKey, PointNumber, ResourceId, TaskId, WalkNumber, WriterId};
+use kodo::repository::{
+    self, ChainIdentity, CommitRefused, Ingest, IngestContent, PackIds, Packer, Record, Stored, record,
+};
+use serde_json::{Value, json};
+
+use crate::ground::{Ground, rss_mb_max};
+
+/// Items and bytes that are stored together, at most; the backup's limits.
+const TOGETHER: usize = 32;
+const TOGETHER_BYTES: u64 = 4 << 20;
+/// The time of the first item of a folder, in seconds since 1970; each later item is a minute younger.
+const FIRST_TIME_S: i64 = 1_672_531_200;
+
+/// What one chain gets: the files of one user, of one kind.
+struct Share {
+    /// `mail`, `items` or `onedrive`.
+    kind: String,
+    user: String,
+    /// By folder, relative to the corpus.
+    folders: BTreeMap<String, Vec<PathBuf>>,
+    bytes: u64,
+}
+
+/// What was stored, of one share or of all.
+#[derive(Clone, Copy, Default)]
+struct Sum {
+    items: u64,
+    bytes: u64,
+    stored: u64,
+    packs: u64,
+    commits: u64,
+}
+
+pub async fn run(ground: Ground, dir: &Path, workers: usize) -> anyhow::Result<Value> {
+    let shares = Arc::new(Mutex::new(VecDeque::from(shares(dir)?)));
+    let writer = ground.register().await?;
+    let from = Instant::now();
+    let mut running = tokio::task::JoinSet::new();
+    for _ in 0..workers {
+        let (ground, shares) = (ground.clone(), Arc::clone(&shares));
+        running.spawn(async move {
+            let mut sum = Sum::default();
+            loop {
+                let next = shares.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+                let Some((number, share)) = next else { return anyhow::Ok(sum) };
+                sum.add(back_up(&ground, writer, number, share).await?);
+            }
+        });
+    }
+    let mut sum = Sum::default();
+    while let Some(ended) = running.join_next().await {
+        sum.add(ended??);
+    }
+    Ok(json!({
+        "items": sum.items, "bytes": sum.bytes, "stored": sum.stored, "packs": sum.packs, "commits": sum.commits,
+        "wall_s": from.elapsed().as_secs_f64(), "rss_mb_max": rss_mb_max()?,
+    }))
+}
+
+/// The corpus, by user and kind; the largest first, so that no worker is left with a large one at the end.
+fn shares(dir: &Path) -> anyhow::Result<Vec<(u32, Share)>> {
+    let mut shares = Vec::new();
+    for kind in children(dir)? {
+        for user in children(&kind)? {
+            let mut share =
+                Share { kind: name(&kind)?, user: name(&user)?, folders: BTreeMap::new(), bytes: 0 };
+            gather(dir, &user, &mut share)?;
+            shares.push(share);
+        }
+    }
+    // The number of a share names its resource, so it must not depend on sizes.
+    let mut numbered: Vec<(u32, Share)> = (1..).zip(shares).collect();
+    numbered.sort_by_key(|(_, share)| std::cmp::Reverse(share.bytes));
+    Ok(numbered)
+}
+
+fn gather(corpus: &Path, folder: &Path, share: &mut Share) -> anyhow::Result<()> {
+    let key = folder.strip_prefix(corpus).context("a folder of the corpus lies below it")?;
+    let key = key.to_str().context("the corpus has plain names")?.to_owned();
+    for path in children(folder)? {
+        let found = std::fs::metadata(&path)?;
+        if found.is_dir() {
+            gather(corpus, &path, share)?;
+        } else {
+            share.bytes += found.len();
+            share.folders.entry(key.clone()).or_default().push(path);
+        }
+    }
+    Ok(())
+}
+
+fn children(dir: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let entries = std::fs::read_dir(dir).with_context(|| format!("cannot list {}", dir.display()))?;
+    let mut paths = entries.map(|entry| Ok(entry?.path())).collect::<std::io::Result<Vec<_>>>()?;
+    paths.sort();
+    Ok(paths)
+}
+
+fn name(path: &Path) -> anyhow::Result<String> {
+    let name = path.file_name().and_then(|name| name.to_str());
+    Ok(name.with_context(|| format!("{} has no plain name", path.display()))?.to_owned())
+}
+
+/// A version that waits for the commit of its packs.
+struct Waiting {
+    container: ContainerId,
+    name: String,
+    key: ItemKey,
+    time_s: i64,
+    stored: Stored,
+}
+
+/// The backup of one share.
+struct Backup {
+    ground: Ground,
+    writer: WriterId,
+    packer: Packer,
+    identity: Arc<ChainIdentity>,
+    chain: ChainId,
+    point: PointNumber,
+    waiting: Vec<Waiting>,
+    committed_at: Instant,
+    sum: Sum,
+}
+
+async fn back_up(ground: &Ground, writer: WriterId, number: u32, share: Share) -> anyhow::Result<Sum> {
+    let mut backup = Backup::open(ground, writer, number, &share).await?;
+    backup.tell(Record::PointBegin(record::PointBegin { started_ms: FIRST_TIME_S * 1000 }));
+    for (folder, files) in share.folders {
+        backup.folder(&folder, &share.kind, files).await?;
+    }
+    backup.seal().await
+}
+
+impl Backup {
+    async fn open(ground: &Ground, writer: WriterId, number: u32, share: &Share) -> anyhow::Result<Self> {
+        let feature = match share.kind.as_str() {
+            "mail" => "mailbox",
+            "items" => "calendar",
+            _ => "onedrive",
+        };
+        let key = ChainKey {
+            resource: ResourceId::new(number),
+            feature: feature.parse().context("the features of the corpus have plain names")?,
+            storage: ground.storage(),
+        };
+        let (chain, point) = ground
+            .db
+            .run("open a restore point", move |conn| {
+                let chain = catalog::points::open_chain(conn, &key)?.id;
+                Ok((chain, catalog::points::open_point(conn, chain, None, TaskId::new(1))?))
+            })
+            .await?;
+        let identity = ChainIdentity {
+            entra_tenant_id: "00000000-0000-4000-8000-000000000001".to_owned(),
+            resource_graph_id: share.user.clone(),
+            resource_kind: "user".to_owned(),
+            resource_name: share.user.clone(),
+            address: format!("{}@contoso.example", share.user),
+            feature: feature.to_owned(),
+        };
+        Ok(Self {
+            packer: ground.store.packer(ground.db.clone(), writer),
+            ground: ground.clone(),
+            writer,
+            identity: Arc::new(identity),
+            chain,
+            point,
+            waiting: Vec::new(),
+            committed_at: Instant::now(),
+            sum: Sum::default(),
+        })
+    }
+
+    fn tell(&mut self, record: Record) {
+        self.packer.add_record(&self.identity, self.point, record);
+    }
+
+    async fn folder(&mut self, folder: &str, kind: &str, files: Vec<PathBuf>) -> anyhow::Result<()> {
+        let container = self.container(folder).await?;
+        let mut batch = Vec::new();
+        let mut batch_bytes = 0;
+        for (number, path) in files.into_iter().enumerate() {
+            let bytes = std::fs::metadata(&path)?.len();
+            let content = read(&path, kind, bytes, &self.ground)?;
+            if matches!(content, IngestContent::Spooled { .. }) || batch_bytes + bytes > TOGETHER_BYTES {
+                self.store(container, folder, std::mem::take(&mut batch)).await?;
+                batch_bytes = 0;
+            }
+            batch_bytes += bytes;
+            batch.push((name(&path)?, FIRST_TIME_S + 60 * number as i64, content));
+            if batch.len() == TOGETHER || batch_bytes > TOGETHER_BYTES {
+                self.store(container, folder, std::mem::take(&mut batch)).await?;
+                batch_bytes = 0;
+            }
+        }
+        self.store(container, folder, batch).await?;
+        self.commit(Some(container), folder).await
+    }
+
+    async fn container(&mut self, folder: &str) -> anyhow::Result<ContainerId> {
+        let state = ContainerState {
+            graph_id: folder.to_owned(),
+            parent: None,
+            name: folder.to_owned(),
+            hidden: false,
+            well_known: None,
+            n_items: None,
+        };
+        let (chain, point, graph_id) = (self.chain, self.point, folder.to_owned());
+        let make = move |conn: &mut kodo::db::Conn| {
+            let id = catalog::containers::identify(conn, chain, &graph_id)?;
+            catalog::containers::put(conn, chain, point, id, &state)?;
+            Ok(id)
+        };
+        let id = self.ground.db.run("make a container", make).await?;
+        self.tell(Record::Container(record::Container {
+            graph_id: folder.to_owned(),
+            parent: None,
+            name: folder.to_owned(),
+            hidden: false,
+            well_known: None,
+        }));
+        Ok(id)
+    }
+
+    async fn store(
+        &mut self,
+        container: ContainerId,
+        folder: &str,
+        files: Vec<(String, i64, IngestContent)>,
+    ) -> anyhow::Result<()> {
+        let (mut batch, mut facts) = (Vec::with_capacity(files.len()), Vec::with_capacity(files.len()));
+        for (name, time_s, content) in files {
+            let properties = json!({ "name": name, "folder": folder, "time": time_s }).to_string();
+            batch.push(Ingest { properties: properties.into(), content: Some(content) });
+            facts.push((name, time_s));
+        }
+        let stored = self.packer.store(batch).await?;
+        for ((name, time_s), stored) in facts.into_iter().zip(stored) {
+            let content = stored.content.as_ref().context("a file has content")?;
+            let graph_id = format!("{folder}/{name}");
+            let item = record::Item {
+                container: folder.to_owned(),
+                graph_id: graph_id.clone(),
+                kind: 1,
+                flags: 0,
+                change_tag: 0,
+                name: name.clone(),
+                party: String::new(),
+                time_s,
+                bytes: content.bytes,
+                properties: stored.properties,
+                content: Some(content.location),
+                refs: content.refs.clone(),
+            };
+            self.sum.bytes += content.bytes;
+            self.tell(Record::Item(item));
+            self.waiting.push(Waiting { container, name, key: ItemKey::of(&graph_id), time_s, stored });
+        }
+        let agent = &self.ground.config.agent;
+        let due = self.waiting.len() >= agent.commit_items
+            || self.committed_at.elapsed() >= Duration::from_secs(agent.commit_s);
+        if due { self.commit(None, folder).await } else { Ok(()) }
+    }
+
+    /// Commits what waits; with the end of a container also its cursor.
+    async fn commit(&mut self, ended: Option<ContainerId>, folder: &str) -> anyhow::Result<()> {
+        self.committed_at = Instant::now();
+        if ended.is_some() {
+            let state = record::CursorState::Since(format!("delta of {folder}"));
+            self.tell(Record::Cursor(record::Cursor { container: folder.to_owned(), state, full_walk_point: None }));
+        }
+        let flushed = self.packer.flush().await?;
+        let waiting = std::mem::take(&mut self.waiting);
+        self.sum.items += waiting.len() as u64;
+        self.sum.stored += flushed.bytes_stored();
+        self.sum.packs += flushed.n_packs() as u64;
+        self.sum.commits += 1;
+        let (storage, writer) = (self.ground.storage(), self.writer);
+        let (chain, point, token) = (self.chain, self.point, format!("delta of {folder}"));
+        let committed = self.ground.db.transaction::<_, CommitRefused, _>("commit a page", move |conn| {
+            let packs = repository::commit(conn, storage, writer, &flushed)?;
+            if packs.committed_before {
+                return Ok(());
+            }
+            let mut versions: Vec<NewVersion> = waiting.iter().map(|waiting| waiting.resolve(&packs)).collect();
+            versions.sort_unstable_by_key(|version| version.key);
+            let written = catalog::items::put(conn, chain, point, &versions)?;
+            let bytes_stored = flushed.bytes_stored();
+            let counts = PointCounts { added: written.added, bytes_stored, ..PointCounts::default() };
+            catalog::points::add_counts(conn, chain, point, &counts)?;
+            if let Some(container) = ended {
+                catalog::containers::move_cursor(conn, container, &CursorUpdate::Done(token.clone()))?;
+            }
+            Ok(())
+        });
+        committed.await.context("a page was not committed")
+    }
+
+    async fn seal(mut self) -> anyhow::Result<Sum> {
+        let n_items = self.sum.items;
+        self.tell(Record::PointSeal(record::PointSeal { n_items, n_added: n_items, ..Default::default() }));
+        let flushed = self.packer.flush().await?;
+        self.sum.stored += flushed.bytes_stored();
+        self.sum.packs += flushed.n_packs() as u64;
+        let (storage, writer, chain, point) = (self.ground.storage(), self.writer, self.chain, self.point);
+        let sealing = self.ground.db.transaction::<_, CommitRefused, _>("seal a restore point", move |conn| {
+            repository::commit(conn, storage, writer, &flushed)?;
+            catalog::points::seal(conn, chain, point, 0).map_err(TxError::from)
+        });
+        sealing.await.context("a point was not sealed")?;
+        Ok(self.sum)
+    }
+}
+
+/// A mail whole, a file whole or, when it is large, as it lies on the disk: as downloads arrive.
+fn read(path: &Path, kind: &str, bytes: u64, ground: &Ground) -> anyhow::Result<IngestContent> {
+    let unreadable = || format!("cannot read {}", path.display());
+    let mail = kind == "mail";
+    if !mail && bytes > ground.config.graph.spool_above_bytes {
+        return Ok(IngestContent::Spooled { file: File::open(path).with_context(unreadable)?, bytes });
+    }
+    let content = Bytes::from(std::fs::read(path).with_context(unreadable)?);
+    Ok(if mail { IngestContent::Mime(content) } else { IngestContent::Raw(content) })
+}
+
+impl Waiting {
+    fn resolve(&self, packs: &PackIds) -> NewVersion {
+        let place = |location: repository::Location| ContentRef {
+            pack: packs.get(location.pack).expect("a commit writes every pack that its rows name"),
+            blob: location.blob,
+        };
+        let content = self.stored.content.as_ref();
+        NewVersion {
+            key: self.key,
+            container: self.container,
+            full_walk: WalkNumber::FIRST,
+            kind: 1,
+            flags: 0,
+            change_tag: 0,
+            name: self.name.clone(),
+            party: String::new(),
+            time: DateTime::from_timestamp(self.time_s, 0).unwrap_or_default(),
+            bytes: content.map_or(0, |content| content.bytes),
+            properties: place(self.stored.properties),
+            content: content.map(|content| place(content.location)),
+            refs: content.map(|content| content.refs.clone()).unwrap_or_default(),
+        }
+    }
+}
+
+impl Sum {
+    fn add(&mut self, more: Self) {
+        self.items += more.items;
+        self.bytes += more.bytes;
+        self.stored += more.stored;
+        self.packs += more.packs;
+        self.commits += more.commits;
+    }
+}

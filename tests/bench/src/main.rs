@@ -1,0 +1,119 @@
+//! What `script/bench store` is made of: a corpus from a seed, and the steps of a measurement, each a process of its
+//! own so that its time, its CPU and its memory can be told from the others'.
+//!
+//! Every step works with the product's own code on a real MariaDB and a real directory. It prints one line of JSON.
+
+mod corpus;
+mod ground;
+mod ingest;
+mod read;
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+use clap::{Args, Parser, Subcommand};
+use serde_json::Value;
+
+use ground::Ground;
+
+#[derive(Parser)]
+#[command(about = "Steps of a measurement of KODO's repository")]
+struct Arguments {
+    #[command(subcommand)]
+    step: Step,
+}
+
+/// Which installation, and which of its storages.
+#[derive(Args)]
+struct At {
+    /// The configuration of a prepared installation ("kodo init")
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    /// The name of the storage
+    #[arg(long, default_value = "bench")]
+    storage: String,
+}
+
+#[derive(Subcommand)]
+enum Step {
+    /// Writes a corpus of mails, items and files
+    Corpus {
+        dir: PathBuf,
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+        /// About how much
+        #[arg(long, default_value_t = 1_000_000_000)]
+        bytes: u64,
+    },
+    /// Runs the managed MariaDB of the installation until it is told to stop
+    Database {
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+    },
+    /// Makes a directory a storage
+    AddStorage {
+        #[command(flatten)]
+        at: At,
+        /// An empty directory
+        path: PathBuf,
+    },
+    /// Stores a corpus as backups would
+    Ingest {
+        #[command(flatten)]
+        at: At,
+        dir: PathBuf,
+        /// Folders at once
+        #[arg(long, default_value_t = 4)]
+        workers: usize,
+    },
+    /// Reads random mails, one after the other
+    ReadOne {
+        #[command(flatten)]
+        at: At,
+        #[arg(long, default_value_t = 3000)]
+        reads: usize,
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+    },
+    /// Writes everything that is stored into files
+    Restore {
+        #[command(flatten)]
+        at: At,
+        dir: PathBuf,
+        /// Folders at once
+        #[arg(long, default_value_t = 4)]
+        workers: usize,
+    },
+    /// Proves every blob of every pack, one pack after the other
+    Verify3 {
+        #[command(flatten)]
+        at: At,
+    },
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let Some(found) = run(Arguments::parse().step).await? else { return Ok(()) };
+    println!("{found}");
+    Ok(())
+}
+
+async fn run(step: Step) -> anyhow::Result<Option<Value>> {
+    let found = match step {
+        Step::Corpus { dir, seed, bytes } => corpus::write(&dir, seed, bytes)?,
+        Step::Database { config } => {
+            ground::keep_database(&config).await?;
+            return Ok(None);
+        }
+        Step::AddStorage { at, path } => ground::add_storage(&at.config, &at.storage, &path).await?,
+        Step::Ingest { at, dir, workers } => ingest::run(open(&at).await?, &dir, workers).await?,
+        Step::ReadOne { at, reads, seed } => read::one_by_one(open(&at).await?, reads, seed).await?,
+        Step::Restore { at, dir, workers } => read::restore(open(&at).await?, &dir, workers).await?,
+        Step::Verify3 { at } => read::verify(&open(&at).await?).await?,
+    };
+    Ok(Some(found))
+}
+
+async fn open(at: &At) -> anyhow::Result<Ground> {
+    Ground::open(&at.config, &at.storage).await.with_context(|| format!("cannot open storage {}", at.storage))
+}
