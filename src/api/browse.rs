@@ -224,6 +224,7 @@ mod tests {
     fn container(id: u32, parent: Option<u32>, name: &str, well_known: Option<&str>) -> Container {
         Container {
             id: ContainerId::new(id),
+            from: PointNumber::new(1),
             graph_id: format!("g{id}"),
             well_known: well_known.map(str::to_owned),
             parent: parent.map(ContainerId::new),

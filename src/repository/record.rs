@@ -138,6 +138,10 @@ pub struct Item {
 pub struct ItemGone {
     #[cbor(n(0), with = "id")]
     pub item: ItemKey,
+    /// The Graph id of the container that it left; an item that lives in another meanwhile stays there. `None`: it is
+    /// nowhere any more.
+    #[n(1)]
+    pub container: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]

@@ -15,6 +15,8 @@ pub const LIST: &str = "";
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Container {
     pub id: ContainerId,
+    /// The point since which it is as it is.
+    pub from: PointNumber,
     pub graph_id: String,
     pub well_known: Option<String>,
     pub parent: Option<ContainerId>,
@@ -81,15 +83,14 @@ pub fn put(
     point: PointNumber,
     id: ContainerId,
     state: &ContainerState,
-) -> QueryResult<bool> {
+) -> QueryResult<()> {
     let name = super::fit(&state.name, 512);
     sql::set_facts(conn, id, state.well_known.as_deref(), state.n_items)?;
     if sql::is_current(conn, id, state.parent, &name, state.hidden)? {
-        return Ok(false);
+        return Ok(());
     }
     close(conn, point, id)?;
-    sql::insert_version(conn, chain, point, id, state.parent, &name, state.hidden)?;
-    Ok(true)
+    sql::insert_version(conn, chain, point, id, state.parent, &name, state.hidden)
 }
 
 /// Ends a container in the open point. Its items are ended by [`super::items::remove`].

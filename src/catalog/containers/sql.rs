@@ -22,6 +22,7 @@ struct ContainerRecord {
 #[derive(Queryable, Selectable)]
 #[diesel(table_name = container_versions)]
 struct VersionRecord {
+    from_point: u32,
     parent_id: Option<u32>,
     name: String,
     hidden: bool,
@@ -40,6 +41,7 @@ impl From<(ContainerRecord, VersionRecord)> for Container {
     fn from((container, version): (ContainerRecord, VersionRecord)) -> Self {
         Self {
             id: ContainerId::new(container.id),
+            from: PointNumber::new(version.from_point),
             graph_id: container.graph_id,
             well_known: container.well_known,
             parent: version.parent_id.map(ContainerId::new),

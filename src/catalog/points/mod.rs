@@ -8,6 +8,9 @@ use crate::clock;
 use crate::db::{Conn, QueryResult};
 use crate::ids::{ChainId, FeatureName, PointNumber, ResourceId, RunId, StorageId, TaskId};
 
+/// Points without news that one backup makes up for in its records.
+const UNTOLD_MAX: u32 = 1000;
+
 /// What a chain is about: this feature of this resource, kept in this storage.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChainKey {
@@ -105,6 +108,15 @@ pub fn set_not_applicable(conn: &mut Conn, chain: ChainId, reason: &str) -> Quer
 /// Points of a chain, newest first, older than `before`.
 pub fn list(conn: &mut Conn, chain: ChainId, before: PointNumber, limit: u32) -> QueryResult<Vec<PointRow>> {
     sql::points(conn, chain, before, limit)
+}
+
+/// The points right before this one that stored nothing, in ascending order: no pack tells of them yet.
+pub fn untold(conn: &mut Conn, chain: ChainId, before: PointNumber) -> QueryResult<Vec<PointRow>> {
+    let newest_first = sql::points(conn, chain, before, UNTOLD_MAX)?;
+    let mut untold: Vec<PointRow> =
+        newest_first.into_iter().take_while(|row| row.sealed && row.counts.bytes_stored == 0).collect();
+    untold.reverse();
+    Ok(untold)
 }
 
 pub fn get(conn: &mut Conn, chain: ChainId, number: PointNumber) -> QueryResult<Option<PointRow>> {

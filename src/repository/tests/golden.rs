@@ -61,7 +61,7 @@ fn golden_records(properties: Location, content: Location, refs: Vec<BlobId>) ->
             content: Some(content),
             refs,
         }),
-        Record::ItemGone(record::ItemGone { item: ItemKey::of("AAMkGone") }),
+        Record::ItemGone(record::ItemGone { item: ItemKey::of("AAMkGone"), container: None }),
         Record::Issue(record::Issue {
             container: inbox(),
             graph_id: "AAMkBad".into(),

@@ -1,6 +1,6 @@
 //! Brings the catalog's containers up to date before they are walked.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use super::ledger::Ledger;
 use super::{Backup, Counted, End};
@@ -29,11 +29,16 @@ pub async fn refresh(backup: &Backup<'_>, ledger: &mut Ledger<'_>) -> Result<Vec
         ledger.recorder().container_gone(container);
         ledger.close_container(container.id).await?;
     }
+    if !removed.is_empty() {
+        // The token that is written below will not report them again.
+        ledger.flush().await?;
+    }
     let counts: HashMap<String, u64> =
         changes.present.iter().filter_map(|remote| Some((remote.id.clone(), remote.n_items?))).collect();
-    let (present, changed) = write(backup, &changes, removed).await?;
+    let present = write(backup, &changes, removed).await?;
     ledger.know(&present);
-    for container in present.iter().filter(|container| changed.contains(&container.id)) {
+    // All that are new in this point: an attempt that was interrupted may have written rows and no record.
+    for container in present.iter().filter(|container| container.from == backup.point) {
         ledger.recorder().container(container);
     }
     if let Some(cursor) = &changes.cursor {
@@ -73,12 +78,12 @@ fn vanished(known: &[Container], changes: &ContainerChanges) -> Vec<Container> {
     known.iter().filter(gone).cloned().collect()
 }
 
-/// Writes the changes; returns all containers that exist now, and which of them are not as they were.
+/// Writes the changes; returns all containers that exist now.
 async fn write(
     backup: &Backup<'_>,
     changes: &ContainerChanges,
     removed: Vec<Container>,
-) -> Result<(Vec<Container>, HashSet<ContainerId>), End> {
+) -> Result<Vec<Container>, End> {
     let (lease, chain, point) = (backup.control.lease(), backup.chain, backup.point);
     let cursor = changes.cursor.clone().map(|cursor| cursor.0);
     let present = changes.present.clone();
@@ -92,7 +97,6 @@ async fn write(
         for remote in &present {
             ids.insert(&remote.id, containers::identify(conn, chain, &remote.id)?);
         }
-        let mut changed = HashSet::new();
         for remote in &present {
             let parent = match remote.parent.as_deref() {
                 None => None,
@@ -103,15 +107,13 @@ async fn write(
                 },
             };
             let id = ids[remote.id.as_str()];
-            if containers::put(conn, chain, point, id, &state(remote, parent))? {
-                changed.insert(id);
-            }
+            containers::put(conn, chain, point, id, &state(remote, parent))?;
         }
         if let Some(cursor) = &cursor {
             let list = containers::identify(conn, chain, containers::LIST)?;
             containers::move_cursor(conn, list, &crate::catalog::CursorUpdate::Done(cursor.clone()))?;
         }
-        Ok::<_, TxError<queue::LeaseLost>>((containers::present(conn, chain, CONTAINERS_MAX)?, changed))
+        Ok::<_, TxError<queue::LeaseLost>>(containers::present(conn, chain, CONTAINERS_MAX)?)
     });
     Ok(written.await.map_err(super::TaskError::from)?)
 }

@@ -59,15 +59,16 @@ impl<'a> Ledger<'a> {
     pub async fn open(backup: &'a Backup<'a>, storage: &'a OpenStorage, feature: &str) -> Result<Self, TaskError> {
         let (chain, point) = (backup.chain, backup.point);
         let before = backup.workshop.db.run("read the open point", move |conn| {
-            Ok((catalog::items::issue_count(conn, chain)?, catalog::points::get(conn, chain, point)?))
+            let untold = catalog::points::untold(conn, chain, point)?;
+            Ok((catalog::items::issue_count(conn, chain)?, catalog::points::get(conn, chain, point)?, untold))
         });
-        let (issues, row) = before.await?;
+        let (issues, row, untold) = before.await?;
         Ok(Self {
             backup,
             storage,
             packer: storage.store.packer(backup.workshop.db.clone(), storage.writer),
             reader: storage.store.reader(backup.workshop.db.clone()),
-            recorder: Recorder::new(backup.subject.identity(feature), backup.point),
+            recorder: Recorder::new(backup.subject.identity(feature), backup.point, untold),
             gathered: Gathered::default(),
             walks: HashMap::new(),
             had_issues: issues > 0,
@@ -130,14 +131,16 @@ impl<'a> Ledger<'a> {
             Event::FullWalk { container } => {
                 let number = WalkNumber::new(self.walk(container).get() + 1);
                 self.walks.insert(container, FullWalk { number, under_way: true });
-                self.gathered.cursor(container, CursorUpdate::FullWalk(number));
+                let begins = CursorUpdate::FullWalk(number);
+                self.recorder.cursor(container, &begins);
+                self.gathered.cursor(container, begins);
             }
             Event::Unchanged { container, id, known } => {
                 self.items_seen += 1;
                 self.unchanged(container, &id, &known).await?;
             }
             Event::Removed { container, key } => {
-                self.recorder.item_gone(key);
+                self.recorder.item_left(container, key);
                 self.gathered.remove_from(container, key);
             }
             Event::Gone { key } => {
@@ -297,7 +300,7 @@ impl<'a> Ledger<'a> {
 
     async fn end_items(&mut self, container: ContainerId, ended: Vec<After>) -> Result<(), TaskError> {
         for After { key, .. } in ended {
-            self.recorder.item_gone(key);
+            self.recorder.item_left(container, key);
             self.gathered.remove_from(container, key);
         }
         self.flush().await
@@ -340,7 +343,8 @@ impl<'a> Ledger<'a> {
         let (lease, chain, point) = (self.backup.control.lease(), self.backup.chain, self.backup.point);
         let db = self.backup.workshop.db.clone();
         let n_issues = db.run("count issues", move |conn| catalog::items::issue_count(conn, chain)).await?;
-        if self.recorder.wrote_something() {
+        // Also for what only an earlier attempt at this point had to tell.
+        if self.recorder.wrote_something() || self.total.bytes_stored > 0 {
             self.recorder.point_seal(&self.total, self.n_items, n_issues);
             self.recorder.write_to(&mut self.packer);
         }

@@ -1,12 +1,15 @@
 //! What a backup writes into its packs about itself, so that the catalog can be rebuilt from them.
 //!
-//! Records wait here until a commit has news: a run that found nothing new writes no pack.
+//! Records wait here until a commit has news: a run that found nothing new writes no pack. Its point is told of with the
+//! next one that has.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
+
 use super::ledger::{Draft, Place};
-use crate::catalog::{Container, CursorUpdate, ItemIssue, PointCounts};
+use crate::catalog::{Container, CursorUpdate, ItemIssue, PointCounts, PointRow};
 use crate::clock;
 use crate::ids::{ContainerId, ItemKey, PackId, PackUid, PointNumber};
 use crate::repository::{ChainIdentity, Location, Packer, Record, record};
@@ -15,6 +18,8 @@ pub struct Recorder {
     chain: Arc<ChainIdentity>,
     point: PointNumber,
     waiting: Vec<Record>,
+    /// Points before this one that found nothing new and so were not recorded; in ascending order.
+    untold: Vec<PointRow>,
     graph_ids: HashMap<ContainerId, String>,
     pack_uids: HashMap<PackId, PackUid>,
     /// Something waits that is worth a pack; cursors alone are not.
@@ -23,11 +28,12 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    pub fn new(chain: ChainIdentity, point: PointNumber) -> Self {
+    pub fn new(chain: ChainIdentity, point: PointNumber, untold: Vec<PointRow>) -> Self {
         Self {
             chain: Arc::new(chain),
             point,
             waiting: Vec::new(),
+            untold,
             graph_ids: HashMap::new(),
             pack_uids: HashMap::new(),
             news: false,
@@ -54,6 +60,7 @@ impl Recorder {
     }
 
     pub fn container_gone(&mut self, container: &Container) {
+        self.know(container);
         self.tell(Record::ContainerGone(record::ContainerGone { graph_id: container.graph_id.clone() }));
     }
 
@@ -84,8 +91,15 @@ impl Recorder {
         self.tell(Record::Item(item));
     }
 
+    /// An item left a container, and may live in another meanwhile.
+    pub fn item_left(&mut self, container: ContainerId, key: ItemKey) {
+        let container = Some(self.graph_id(container));
+        self.tell(Record::ItemGone(record::ItemGone { item: key, container }));
+    }
+
+    /// An item is nowhere any more.
     pub fn item_gone(&mut self, key: ItemKey) {
-        self.tell(Record::ItemGone(record::ItemGone { item: key }));
+        self.tell(Record::ItemGone(record::ItemGone { item: key, container: None }));
     }
 
     pub fn issue(&mut self, issue: &ItemIssue) {
@@ -117,16 +131,7 @@ impl Recorder {
     }
 
     pub fn point_seal(&mut self, counts: &PointCounts, n_items: u64, n_issues: u64) {
-        self.waiting.push(Record::PointSeal(record::PointSeal {
-            sealed_ms: clock::now().timestamp_millis(),
-            n_items,
-            n_added: counts.added,
-            n_changed: counts.changed,
-            n_removed: counts.removed,
-            n_issues,
-            bytes_read: counts.bytes_read,
-            bytes_stored: counts.bytes_stored,
-        }));
+        self.waiting.push(seal(clock::now(), counts, n_items, n_issues));
     }
 
     /// Whether what waits is worth a pack.
@@ -144,6 +149,12 @@ impl Recorder {
         self.news = false;
         if !self.wrote_something {
             self.wrote_something = true;
+            for row in std::mem::take(&mut self.untold) {
+                let begin = record::PointBegin { started_ms: row.started_at.timestamp_millis() };
+                packer.add_record(&self.chain, row.number, Record::PointBegin(begin));
+                let sealed_at = row.sealed_at.unwrap_or(row.started_at);
+                packer.add_record(&self.chain, row.number, seal(sealed_at, &row.counts, row.n_items, row.n_issues));
+            }
             let started_ms = clock::now().timestamp_millis();
             self.waiting.insert(0, Record::PointBegin(record::PointBegin { started_ms }));
         }
@@ -170,4 +181,17 @@ impl Recorder {
             },
         }
     }
+}
+
+fn seal(at: DateTime<Utc>, counts: &PointCounts, n_items: u64, n_issues: u64) -> Record {
+    Record::PointSeal(record::PointSeal {
+        sealed_ms: at.timestamp_millis(),
+        n_items,
+        n_added: counts.added,
+        n_changed: counts.changed,
+        n_removed: counts.removed,
+        n_issues,
+        bytes_read: counts.bytes_read,
+        bytes_stored: counts.bytes_stored,
+    })
 }
