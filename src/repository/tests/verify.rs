@@ -170,10 +170,9 @@ async fn a_damaged_index_or_trailer_loses_no_blob_that_can_still_be_proved() {
     let Verdict::Damaged(what) = three.judged(Depth::Stored).await else { panic!("not found") };
     assert!(what.starts_with("trailer"), "{what}");
 
-    let found = three.set_aside(&what).await;
+    three.set_aside(&what).await;
 
-    assert_eq!(found.salvage.n_saved(), 0, "nothing proves a trailer whose checksum is wrong");
-    assert!(matches!(three.read(2).await, Err(StoreError::PackBad(_))));
+    assert_eq!(three.read(2).await.unwrap(), content(2));
     let other = self::three(Crypto::Aes256Gcm).await;
     other.flip(20);
     let Verdict::Damaged(what) = other.judged(Depth::Stored).await else { panic!("not found") };
@@ -318,7 +317,7 @@ async fn verify_speed() {
 
 /// A blob as mail has them: half of the bytes text that compresses, half attachments that do not.
 fn plain(seed: u64) -> Vec<u8> {
-    if seed % 3 == 0 {
+    if seed.is_multiple_of(3) {
         return noise(seed, 200_000);
     }
     let words: Vec<String> =
