@@ -49,17 +49,24 @@ pub(super) fn read_end(store: &Store, pack: PackUid) -> Result<PackEnd, StoreErr
 
 /// Reads the end of a pack and proves that index and records are as they were written. Blocks.
 pub(super) fn read_stored_end(backend: &dyn Backend, pack: PackUid) -> Result<StoredEnd, StoreError> {
-    let (trailer, pack_bytes, sections) = read_sections(backend, pack)?;
+    let (trailer, pack_bytes, sections) = read_sections(backend, pack, Trailer::decode)?;
     let (index, records) = trailer.split(pack, &sections)?;
     let (index, records) = (sections.slice_ref(index), sections.slice_ref(records));
     Ok(StoredEnd { pack_bytes, trailer, index, records })
 }
 
+/// How the end of a file becomes a trailer.
+type Decode = fn(PackUid, &[u8], u64) -> Result<Trailer, Damage>;
+
 /// Reads trailer, length and sections of a pack, whose hash is not looked at yet. Blocks.
-pub(super) fn read_sections(backend: &dyn Backend, pack: PackUid) -> Result<(Trailer, u64, Bytes), StoreError> {
+pub(super) fn read_sections(
+    backend: &dyn Backend,
+    pack: PackUid,
+    decode: Decode,
+) -> Result<(Trailer, u64, Bytes), StoreError> {
     let key = pack_key(pack);
     let tail = backend.get_tail(&key, TAIL_BYTES)?;
-    let trailer = Trailer::decode(pack, &tail.bytes, tail.object_bytes)?;
+    let trailer = decode(pack, &tail.bytes, tail.object_bytes)?;
     let sections_bytes = usize::try_from(trailer.sections_bytes(tail.object_bytes)).unwrap_or(usize::MAX);
     let sections = match (tail.bytes.len() - TRAILER_BYTES).checked_sub(sections_bytes) {
         Some(before) => tail.bytes.slice(before..before + sections_bytes),

@@ -31,3 +31,4 @@ mod scheduled_backups;
 mod storage_trouble;
 mod tenants;
 mod tidy;
+mod verify;

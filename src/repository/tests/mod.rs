@@ -7,6 +7,7 @@ mod kill;
 mod places;
 mod server;
 mod storing;
+mod verify;
 
 use std::sync::Arc;
 

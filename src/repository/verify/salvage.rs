@@ -43,7 +43,9 @@ impl Store {
 }
 
 fn salvage(store: &Store, writer: WriterId, pack: PackUid, seq: u64) -> Result<Salvage, StoreError> {
-    let Some((trailer, _, sections)) = or_damaged(read_sections(store.backend(), pack))? else {
+    // A trailer whose checksum is wrong may still lead to the index, which proves itself or opens to nothing.
+    let unproved = |pack, tail: &[u8], bytes| Trailer::decode_unproved(pack, tail, bytes).map(|(trailer, _)| trailer);
+    let Some((trailer, _, sections)) = or_damaged(read_sections(store.backend(), pack, unproved))? else {
         return Ok(Salvage::default());
     };
     let Some(index) = open_index(store, pack, &trailer, &sections) else { return Ok(Salvage::default()) };

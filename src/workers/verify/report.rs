@@ -51,10 +51,12 @@ pub async fn findings(db: &Db, storage: StorageId, after: Option<After>, limit: 
     let mut resources: HashMap<ResourceId, ResourceView> = HashMap::new();
     for finding in &mut found {
         let Some(id) = finding.chain.as_ref().map(|chain| chain.key.resource) else { continue };
-        if !resources.contains_key(&id) {
-            resources.insert(id, tenants::get_resource(db, id).await?);
-        }
-        finding.resource = resources.get(&id).cloned();
+        let resource = match resources.get(&id) {
+            Some(known) => known.clone(),
+            None => tenants::get_resource(db, id).await?,
+        };
+        finding.resource = Some(resource.clone());
+        resources.insert(id, resource);
     }
     Ok(found)
 }
