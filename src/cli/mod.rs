@@ -20,6 +20,8 @@ mod policy;
 mod process;
 mod progress;
 mod reach;
+mod rebuild;
+mod rescue;
 mod resource;
 mod restore;
 mod run;
@@ -78,6 +80,11 @@ enum Command {
     Worker,
     /// Bring the database to this version's schema
     Migrate,
+    /// Rebuild the catalog from a storage: after the database was lost, or after an old dump of it was restored
+    RebuildCatalog(rebuild::RebuildCatalog),
+    /// Read what a storage holds, without a database: list it, or write it to files
+    #[command(subcommand)]
+    Rescue(rescue::Command),
     /// Read the configuration, say what was read and whether it is valid
     CheckConfig,
     /// Organizations: administrative homes of tenants
@@ -154,6 +161,8 @@ fn run(cli: Cli) -> Result<(), CliError> {
         Command::Worker => process::worker(&global),
         Command::Migrate => process::migrate(&global, out),
         Command::CheckConfig => check_config::run(&global, out),
+        Command::RebuildCatalog(rebuild) => rebuild::run(&global, out, rebuild),
+        Command::Rescue(command) => process::block_on(rescue::run(out, command))?,
         other => process::block_on(client_command(global, out, other))?,
     }
 }
@@ -161,9 +170,13 @@ fn run(cli: Cli) -> Result<(), CliError> {
 async fn client_command(global: Global, out: Output, command: Command) -> Result<(), CliError> {
     let session = Session { client: reach::connect(&global)?, out };
     match command {
-        Command::Init | Command::Serve | Command::Worker | Command::Migrate | Command::CheckConfig => {
-            unreachable!("run by the caller, without a server")
-        }
+        Command::Init
+        | Command::Serve
+        | Command::Worker
+        | Command::Migrate
+        | Command::RebuildCatalog(_)
+        | Command::Rescue(_)
+        | Command::CheckConfig => unreachable!("run by the caller, without a server"),
         Command::Organization(command) => organization::run(&session, command).await,
         Command::Tenant(command) => tenant::run(&session, command).await,
         Command::Resource(command) => resource::run(&session, command).await,
