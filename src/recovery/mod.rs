@@ -12,6 +12,8 @@ pub mod rebuild;
 pub mod rescue;
 mod story;
 mod survey;
+#[cfg(test)]
+mod tests;
 
 use crate::ids::PackUid;
 

@@ -31,7 +31,7 @@ mod spooled;
 pub mod storages;
 mod store;
 #[cfg(test)]
-mod tests;
+pub mod tests;
 pub mod writers;
 
 pub use chunking::ChunkSizes;
