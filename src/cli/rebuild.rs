@@ -88,7 +88,8 @@ fn summary(report: &Report) -> String {
     }
     if report.chains_rebuilt > 0 {
         lines.push(format!(
-            "rebuilt: {} of {} chains, with {} restore points, {} versions of items and {} issues",
+            "rebuilt in {:.1} s: {} of {} chains, with {} restore points, {} versions of items and {} issues",
+            report.seconds,
             count(report.chains_rebuilt),
             count(report.chains),
             count(report.points),

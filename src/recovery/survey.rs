@@ -22,6 +22,7 @@ pub struct Survey {
     pub unreadable: Vec<Unreadable>,
     pub chains: BTreeMap<ChainName, SurveyedChain>,
     places: HashMap<PackUid, u32>,
+    listed: HashSet<PackUid>,
     /// Where compaction moved what lived in a pack.
     moved: HashMap<PackUid, Vec<PackUid>>,
 }
@@ -79,7 +80,7 @@ impl Survey {
             files.extend(listed.into_iter().filter(|file| !skip.contains(&file.uid)));
         }
         let of = files.len() as u64;
-        let mut survey = Self::default();
+        let mut survey = Self { listed: files.iter().map(|file| file.uid).collect(), ..Self::default() };
         let mut read = futures_util::stream::iter(files)
             .map(|file| async move { (file, store.read_pack(file.uid).await) })
             .buffered(PACKS_AT_ONCE);
@@ -131,6 +132,11 @@ impl Survey {
             }
         }
         place
+    }
+
+    /// Whether there is a file of this name, readable or not.
+    pub fn is_listed(&self, pack: PackUid) -> bool {
+        self.listed.contains(&pack)
     }
 
     pub fn place(&self, pack: PackUid) -> Option<u32> {

@@ -33,6 +33,8 @@ pub struct KnownPack {
     pub discarded: bool,
     /// Blobs are looked for in its file.
     pub live: bool,
+    /// Its file was gone or damaged. If it can be read now, somebody brought it back.
+    pub bad: bool,
 }
 
 /// A page of the packs that have a row, in the order of their rows.
@@ -44,17 +46,24 @@ pub fn known_packs(conn: &mut Conn, storage: StorageId, after: PackId) -> QueryR
         moved_to: row.moved_to,
         discarded: row.state == PackState::Discarded,
         live: row.state == PackState::Live,
+        bad: row.state == PackState::Bad,
     };
     Ok(rows.into_iter().map(known).collect())
 }
 
 /// Gives packs a row and their blobs theirs, in one transaction of the caller: a pack with a row has its blobs. One that
-/// has a row already keeps it, and its blobs are added where they are missing.
+/// has a row already keeps it, is live again if it was bad, and its blobs are added where they are missing.
 pub fn adopt_packs(conn: &mut Conn, storage: StorageId, found: &[FoundPack]) -> QueryResult<()> {
     let uids: Vec<PackUid> = found.iter().map(|pack| pack.uid).collect();
-    let known: Vec<PackUid> = packs::sql::find_packs(conn, storage, &uids)?.into_iter().map(|row| row.uid).collect();
-    let unknown: Vec<&FoundPack> = found.iter().filter(|pack| !known.contains(&pack.uid)).collect();
+    let known: HashMap<PackUid, packs::sql::PackRow> =
+        packs::sql::find_packs(conn, storage, &uids)?.into_iter().map(|row| (row.uid, row)).collect();
+    let unknown: Vec<&FoundPack> = found.iter().filter(|pack| !known.contains_key(&pack.uid)).collect();
     packs::sql::insert_found(conn, storage, &unknown)?;
+    for pack in found {
+        if let Some(row) = known.get(&pack.uid).filter(|row| row.state == PackState::Bad) {
+            packs::sql::revive(conn, row.id, pack)?;
+        }
+    }
     let rows = packs::sql::find_packs(conn, storage, &uids)?;
     let ids: HashMap<PackUid, PackId> = rows.into_iter().map(|row| (row.uid, row.id)).collect();
     let mut all: Vec<(BlobId, PackId, u32)> = Vec::new();

@@ -23,7 +23,7 @@ pub struct ChainKey {
 pub struct Chain {
     pub id: ChainId,
     pub key: ChainKey,
-    /// `unprotected`, `protected` or `not_applicable`.
+    /// `unprotected`, `protected`, `not_applicable` or `rebuilding`.
     pub state: String,
     pub state_detail: Option<String>,
     /// The newest sealed point; 0 before the first.

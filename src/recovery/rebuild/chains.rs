@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use futures_util::{StreamExt, TryStreamExt};
 
-use super::packs::only_db;
+use super::packs::{Numbers, only_db};
 use super::{Incomplete, Report};
 use crate::catalog::items::VersionRow;
 use crate::catalog::rebuild::{
@@ -28,7 +28,7 @@ const WIPED_TOGETHER: u32 = 10_000;
 pub struct Loader<'a> {
     db: &'a Db,
     survey: &'a Survey,
-    lost: &'a BTreeSet<PackUid>,
+    numbers: &'a Numbers,
     /// Records may be missing, of whatever chain.
     pub distrust: bool,
     /// Item records gone through.
@@ -52,11 +52,13 @@ struct Chain {
     news: (u64, u64, u64),
     issues: Vec<RebuiltIssue>,
     n_versions: u64,
+    /// Packs that versions need and that are nowhere.
+    lost: BTreeSet<PackUid>,
 }
 
 impl<'a> Loader<'a> {
-    pub fn new(db: &'a Db, survey: &'a Survey, lost: &'a BTreeSet<PackUid>, distrust: bool) -> Self {
-        Self { db, survey, lost, distrust, n_items: 0, under_way: None }
+    pub fn new(db: &'a Db, survey: &'a Survey, numbers: &'a Numbers, distrust: bool) -> Self {
+        Self { db, survey, numbers, distrust, n_items: 0, under_way: None }
     }
 
     /// Takes one part of a chain; the last puts it into use again.
@@ -82,8 +84,10 @@ impl<'a> Loader<'a> {
         report.versions += chain.n_versions;
         report.issues += chain.issues.len() as u64;
         let doubts = chain.settle_points(&story);
-        let lost = self.survey.chains.get(name).is_some_and(|known| known.named.iter().any(|p| self.lost.contains(p)));
+        let lost =
+            self.survey.chains.get(name).is_some_and(|known| known.named.iter().any(|p| self.numbers.lost.contains(p)));
         let distrust = self.distrust || lost || !doubts.is_empty();
+        report.miss(&user, &name.feature, &chain.lost);
         let doubted = |why| Incomplete { user: user.clone(), feature: name.feature.clone(), why };
         report.incomplete.extend(doubts.into_iter().map(doubted));
         let finished = chain.finished(story, distrust);
@@ -127,6 +131,7 @@ impl<'a> Loader<'a> {
             news: (0, 0, 0),
             issues: Vec::new(),
             n_versions: 0,
+            lost: BTreeSet::new(),
         })
     }
 
@@ -139,7 +144,10 @@ impl<'a> Loader<'a> {
             }
             let line = ItemTold::replay(told, &story.ends);
             chain.count(&line);
-            rows.extend(chain.rows(line));
+            let needed = chain.rows(line);
+            let packs = needed.iter().flat_map(|row| [Some(row.version.properties), row.version.content]).flatten();
+            chain.lost.extend(packs.filter_map(|content| self.numbers.lost_rows.get(&content.pack)));
+            rows.extend(needed);
         }
         chain.issues_of(std::mem::take(&mut story.issues));
         chain.n_versions += rows.len() as u64;

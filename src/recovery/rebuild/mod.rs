@@ -25,6 +25,7 @@ use super::{Hear, Step, Unreadable, name_of};
 use crate::catalog::{ChainKey, points, rebuild};
 use crate::db::{Conn, Db, TxError};
 use crate::ids::{ChainId, FeatureName, PackUid};
+use crate::repository::adopt::KnownPack;
 use crate::repository::{Store, mark_dead_writers};
 use crate::tenants::{self, FoundResource};
 
@@ -44,9 +45,12 @@ pub struct Report {
     pub points: u64,
     pub versions: u64,
     pub issues: u64,
+    /// Records of items that were gone through, and how long all of it took.
+    pub item_records: u64,
+    pub seconds: f64,
     pub unreadable: Vec<Unreadable>,
     /// Packs that are named and are not on the storage.
-    pub lost: Vec<String>,
+    pub lost: BTreeSet<String>,
     /// What is missing, user by user.
     pub incomplete: Vec<Incomplete>,
 }
@@ -60,6 +64,17 @@ pub struct Incomplete {
 }
 
 impl Report {
+    /// Notes that items of a user lie in packs that are nowhere.
+    fn miss(&mut self, user: &str, feature: &str, packs: &BTreeSet<PackUid>) {
+        if packs.is_empty() {
+            return;
+        }
+        let names: Vec<String> = packs.iter().copied().map(name_of).collect();
+        let why = format!("items lie in packs that are gone or cannot be read: {}", names.join(", "));
+        self.lost.extend(names);
+        self.incomplete.push(Incomplete { user: user.to_owned(), feature: feature.to_owned(), why });
+    }
+
     pub fn is_complete(&self) -> bool {
         self.unreadable.is_empty() && self.lost.is_empty() && self.incomplete.is_empty()
     }
@@ -67,7 +82,7 @@ impl Report {
 
 /// Brings the catalog in line with a storage. Nothing else may work on the storage meanwhile: the caller sees to that.
 pub async fn run(db: &Db, store: &Store, items_at_once: u64, hear: Hear<'_>) -> anyhow::Result<Report> {
-    let storage = store.storage();
+    let (storage, began) = (store.storage(), tokio::time::Instant::now());
     // None of them lives, and what a sleeping one has under way must not come in between.
     db.run("end writers", move |conn| mark_dead_writers(conn, storage, Duration::ZERO)).await?;
     let known = packs::known(db, storage).await?;
@@ -76,7 +91,7 @@ pub async fn run(db: &Db, store: &Store, items_at_once: u64, hear: Hear<'_>) -> 
     tracing::info!(n_packs = survey.packs.len(), n_unreadable = survey.unreadable.len(), "the packs were read");
     let new: HashSet<u32> = (0u32..)
         .zip(&survey.packs)
-        .filter(|(_, pack)| !known.contains_key(&pack.uid))
+        .filter(|(_, pack)| known.get(&pack.uid).is_none_or(|row| row.bad))
         .map(|(place, _)| place)
         .collect();
     let mut report = Report {
@@ -90,9 +105,10 @@ pub async fn run(db: &Db, store: &Store, items_at_once: u64, hear: Hear<'_>) -> 
     tracing::info!(n_new = new.len(), n_chains = chains.len(), "chains are written anew");
     let survey = Arc::new(survey);
     let numbers = packs::bring_in_line(db, store, &survey, &known, &new, hear).await?;
-    note_losses(&survey, &numbers, &mut report);
+    note_losses(&survey, &known, &chains, &numbers, &mut report);
     let ground = Ground { db, store, survey, numbers: Arc::new(numbers) };
     ground.load(&chains, items_at_once, &mut report, hear).await?;
+    report.seconds = began.elapsed().as_secs_f64();
     tracing::info!(n_chains = report.chains_rebuilt, n_versions = report.versions, "the catalog is whole again");
     Ok(report)
 }
@@ -146,20 +162,21 @@ async fn begin(
     Ok(begun)
 }
 
-/// Which packs are lost, and who is affected, whether rebuilt now or not.
-fn note_losses(survey: &Survey, numbers: &Numbers, report: &mut Report) {
-    report.lost = numbers.lost.iter().map(|pack| name_of(*pack)).collect();
-    for chain in survey.chains.values() {
-        let lost: Vec<String> =
-            chain.named.iter().filter(|pack| numbers.lost.contains(pack)).map(|p| name_of(*p)).collect();
-        if !lost.is_empty() {
-            report.incomplete.push(Incomplete {
-                user: chain.identity.address.clone(),
-                feature: chain.identity.feature.clone(),
-                why: format!("items lie in packs that are gone or cannot be read: {}", lost.join(", ")),
-            });
-        }
+/// Which packs were lost since the database last knew them, and who of those that are not rebuilt now is affected.
+fn note_losses(
+    survey: &Survey,
+    known: &HashMap<PackUid, KnownPack>,
+    rebuilt: &HashMap<ChainName, ChainId>,
+    numbers: &Numbers,
+    report: &mut Report,
+) {
+    let was_there = |pack: &&PackUid| known.get(*pack).is_some_and(|row| row.live);
+    let lost: BTreeSet<PackUid> = numbers.lost.iter().filter(was_there).copied().collect();
+    for (_, chain) in survey.chains.iter().filter(|(name, _)| !rebuilt.contains_key(*name)) {
+        let named: BTreeSet<PackUid> = chain.named.iter().filter(|pack| lost.contains(*pack)).copied().collect();
+        report.miss(&chain.identity.address, &chain.identity.feature, &named);
     }
+    report.lost.extend(lost.into_iter().map(name_of));
 }
 
 /// What the chains are written from.
@@ -189,7 +206,7 @@ impl Ground<'_> {
         let names: Vec<ChainName> = chains.keys().cloned().collect();
         let of_items = names.iter().filter_map(|name| self.survey.chains.get(name)).map(|chain| chain.n_items).sum();
         let distrust = !self.survey.unreadable.is_empty();
-        let mut loader = Loader::new(self.db, &self.survey, &self.numbers.lost, distrust);
+        let mut loader = Loader::new(self.db, &self.survey, &self.numbers, distrust);
         let mut units = units(&self.survey, &names, items_at_once).into_iter();
         let mut reading = self.read(units.next());
         while let Some(now) = reading {
@@ -200,6 +217,7 @@ impl Ground<'_> {
             for (name, story) in stories {
                 let id = *chains.get(&name).context("a unit holds chains that were begun")?;
                 loader.load(id, &name, story, &unit, report).await?;
+                report.item_records = loader.n_items;
                 let (chains, items) = (report.chains_rebuilt, loader.n_items);
                 hear(Step::Loaded { chains, of: names.len() as u64, items, of_items });
             }

@@ -16,13 +16,16 @@ use crate::repository::adopt::{FoundPack, KnownPack, PAGE_ROWS, adopt_packs, kno
 /// Packs whose blobs are written in one transaction, and transactions at once.
 const PACKS_TOGETHER: usize = 16;
 const CONNECTIONS: usize = 2;
+/// Packs that are gone, in one transaction.
+const NOTED_TOGETHER: usize = 200;
 
 /// The rows of packs, by what they are called on disk.
 #[derive(Debug, Default)]
 pub struct Numbers {
     rows: HashMap<PackUid, PackId>,
-    /// Named by items, and nowhere.
+    /// Named, and nowhere.
     pub lost: BTreeSet<PackUid>,
+    pub lost_rows: HashMap<PackId, PackUid>,
 }
 
 impl PackNumbers for Numbers {
@@ -58,41 +61,58 @@ pub async fn bring_in_line(
     hear: Hear<'_>,
 ) -> anyhow::Result<Numbers> {
     let storage = store.storage();
-    let absent = |pack: &&KnownPack| !pack.discarded && survey.place(pack.uid).is_none();
+    // One that is there and cannot be read is for a verification to judge.
+    let absent = |pack: &&KnownPack| !pack.discarded && !survey.is_listed(pack.uid);
     let gone: Vec<KnownPack> = known.values().filter(absent).copied().collect();
+    let unexplained = gone.iter().filter(|pack| pack.moved_to.is_none()).map(|pack| (pack.uid, None)).collect();
     // First of all: a blob that was looked for in one of them is then taken from wherever else it lies.
-    for pack in gone.iter().filter(|pack| pack.live).map(|pack| pack.uid) {
-        db.transaction("note packs that are gone", move |conn| only_db(note_gone(conn, storage, pack, None))).await?;
-    }
-    let wanted: Vec<SurveyedPack> = (0u32..)
-        .zip(&survey.packs)
-        .filter(|(place, _)| !gone.is_empty() || new.contains(place))
-        .map(|(_, pack)| *pack)
-        .collect();
+    let n_unexplained = note(db, storage, unexplained).await?.len();
+    let wanted = (0u32..).zip(&survey.packs).filter(|(place, _)| n_unexplained > 0 || new.contains(place));
+    let wanted = wanted.map(|(_, pack)| *pack).collect();
     adopt(db, store, wanted, hear).await?;
-    let rows = self::known(db, storage).await?;
     let mut numbers = Numbers::default();
-    numbers.rows.extend(rows.values().filter(|pack| survey.place(pack.uid).is_some()).map(|pack| (pack.uid, pack.id)));
+    let rows = self::known(db, storage).await?;
+    numbers.rows.extend(rows.values().map(|pack| (pack.uid, pack.id)));
     let named = survey.chains.values().flat_map(|chain| &chain.named).copied();
-    let missing: BTreeSet<PackUid> =
-        gone.iter().map(|pack| pack.uid).chain(named.filter(|pack| survey.place(*pack).is_none())).collect();
-    let in_use: HashSet<PackUid> = survey.chains.values().flat_map(|chain| &chain.named).copied().collect();
+    let absent_names = named.filter(|pack| survey.place(*pack).is_none() && !rows.contains_key(pack));
+    let missing: BTreeSet<PackUid> = gone.iter().map(|pack| pack.uid).chain(absent_names).collect();
+    let mut noted = Vec::with_capacity(missing.len());
     for pack in missing {
         let target = survey.resolve(pack).and_then(|place| survey.packs.get(place as usize));
         let target = target.and_then(|target| numbers.rows.get(&target.uid)).copied();
-        let moved = rows.get(&pack).and_then(|row| row.moved_to).is_some();
-        let note = move |conn: &mut Conn| only_db(note_gone(conn, storage, pack, target));
-        let id = match (target, rows.get(&pack)) {
-            // The database knows better: the new pack has no record of the move that can be read.
-            (None, Some(row)) if moved => row.id,
-            _ => db.transaction("note packs that are gone", note).await?,
-        };
-        numbers.rows.insert(pack, target.unwrap_or(id));
-        if target.is_none() && !moved && (in_use.contains(&pack) || known.get(&pack).is_some_and(|pack| pack.live)) {
+        // A move that no record tells of is known to the database alone.
+        if target.is_some() || rows.get(&pack).is_none_or(|row| row.moved_to.is_none()) {
+            noted.push((pack, target));
+        }
+        if target.is_none() && rows.get(&pack).is_none_or(|row| row.moved_to.is_none()) {
             numbers.lost.insert(pack);
         }
     }
+    for (pack, target, id) in note(db, storage, noted).await? {
+        numbers.rows.insert(pack, target.unwrap_or(id));
+    }
+    numbers.lost_rows = numbers.lost.iter().filter_map(|pack| Some((*numbers.rows.get(pack)?, *pack))).collect();
     Ok(numbers)
+}
+
+/// Notes of packs that are gone where their content went. Returns them with their rows.
+async fn note(
+    db: &Db,
+    storage: StorageId,
+    gone: Vec<(PackUid, Option<PackId>)>,
+) -> anyhow::Result<Vec<(PackUid, Option<PackId>, PackId)>> {
+    let mut noted = Vec::with_capacity(gone.len());
+    for batch in gone.chunks(NOTED_TOGETHER) {
+        let batch = batch.to_vec();
+        let work = move |conn: &mut Conn| {
+            let note = |(pack, target): &(PackUid, Option<PackId>)| {
+                Ok((*pack, *target, note_gone(conn, storage, *pack, *target)?))
+            };
+            only_db(batch.iter().map(note).collect())
+        };
+        noted.extend(db.transaction("note packs that are gone", work).await?);
+    }
+    Ok(noted)
 }
 
 async fn adopt(db: &Db, store: &Store, wanted: Vec<SurveyedPack>, hear: Hear<'_>) -> anyhow::Result<()> {

@@ -160,6 +160,14 @@ pub fn insert_found(conn: &mut Conn, storage: StorageId, found: &[&FoundPack]) -
     Ok(())
 }
 
+/// Takes back that a pack is bad.
+pub fn revive(conn: &mut Conn, id: PackId, found: &FoundPack) -> QueryResult<usize> {
+    let counts = (packs::bytes.eq(found.bytes), packs::n_blobs.eq(found.n_blobs), packs::n_records.eq(found.n_records));
+    diesel::update(packs::table.find(id.get()).filter(packs::state.eq("bad")))
+        .set((packs::state.eq("live"), packs::moved_to.eq(None::<u32>), counts))
+        .execute(conn)
+}
+
 /// Says of a pack whose file is gone where its content went, or that it is lost.
 pub fn set_gone(conn: &mut Conn, storage: StorageId, uid: PackUid, moved_to: Option<PackId>) -> QueryResult<PackId> {
     let row = || packs::table.filter(packs::storage_id.eq(storage.get()).and(packs::uid.eq(uid.as_bytes().to_vec())));
