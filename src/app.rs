@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::sync::Arc;
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, anyhow, bail, ensure};
 use rustix::fs::{FlockOperation, flock};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -11,12 +11,14 @@ use tokio_util::sync::CancellationToken;
 use crate::config::Config;
 use crate::db::managed::{Managed, Place};
 use crate::db::{self, Db};
-use crate::ids::{FeatureName, ResourceId};
-use crate::queue::Queue;
+use crate::ids::{FeatureName, ResourceId, StorageId};
+use crate::queue::{Queue, agents};
+use crate::recovery::{Hear, ITEMS_AT_ONCE, rebuild};
+use crate::repository::StorageConfig;
 use crate::scheduler::Scheduler;
-use crate::secret::{Sealer, write_private};
+use crate::secret::{Sealer, Secret, write_private};
 use crate::workers::{AgentName, Workshop, claim_name, run_agent};
-use crate::{access, api, features};
+use crate::{access, api, features, repository};
 
 /// Why a command that runs here, without a server, did not do its work.
 #[derive(Debug, thiserror::Error)]
@@ -133,6 +135,73 @@ pub async fn migrate(config: &Config) -> Result<Vec<String>, Failure> {
     let applied = migrate_in(&database.db);
     database.close().await.map_err(Failure::Work)?;
     applied
+}
+
+/// Which storage a rebuild is about.
+#[derive(Debug)]
+pub enum RebuildFrom {
+    /// One that the database knows, by name; the only one when none is named.
+    Known(Option<String>),
+    /// A place, which becomes a storage of this name if the database does not know it.
+    Place { config: StorageConfig, recovery_key: Option<Secret<String>> },
+}
+
+/// Rebuilds the catalog from a storage. Refuses while anything else works with the database.
+pub async fn rebuild_catalog(config: &Config, from: RebuildFrom, hear: Hear<'_>) -> Result<rebuild::Report, Failure> {
+    let stop = stop_on_signal().map_err(Failure::Start)?;
+    // Held to the end: no server starts in between.
+    let ground = Ground::of(config).map_err(Failure::Start)?;
+    let database = Database::borrow(config, &stop).await.map_err(Failure::Start)?;
+    let rebuilt = rebuild_in(&database.db, &ground, from, hear);
+    let rebuilt = tokio::select! {
+        rebuilt = rebuilt => rebuilt,
+        () = stop.cancelled() => Err(Failure::Work(anyhow!("told to stop; run it again, and it goes on from here"))),
+    };
+    database.close().await.map_err(Failure::Work)?;
+    rebuilt
+}
+
+async fn rebuild_in(db: &Db, ground: &Ground, from: RebuildFrom, hear: Hear<'_>) -> Result<rebuild::Report, Failure> {
+    check_schema(db).map_err(Failure::Start)?;
+    if let Some(agent) = agents::alive(db).await.map_err(|err| Failure::Start(err.into()))? {
+        return Err(Failure::Start(anyhow!(
+            "agent {agent} is at work: stop \"kodo serve\" and every \"kodo worker\" of this installation first"
+        )));
+    }
+    let (sealer, agent) = (&ground.sealer, &ground.agent.name);
+    let storage = match from {
+        RebuildFrom::Known(name) => known_storage(db, name).await.map_err(Failure::Start)?,
+        RebuildFrom::Place { config, recovery_key } => {
+            let known = repository::find_place(db, config.backend, &config.settings, agent).await;
+            match known.map_err(|err| Failure::Start(err.into()))? {
+                Some(known) => known,
+                None => {
+                    let key = recovery_key.as_ref().map(|key| key.expose().as_str());
+                    let attached = repository::attach_storage(db, sealer, agent, config, key).await;
+                    attached.map_err(|err| Failure::Start(err.into()))?
+                }
+            }
+        }
+    };
+    let store = repository::open_storage(db, sealer, storage, agent).await;
+    let store = store.map_err(|err| Failure::Start(err.into()))?;
+    rebuild::run(db, &store, ITEMS_AT_ONCE, hear).await.map_err(Failure::Work)
+}
+
+async fn known_storage(db: &Db, name: Option<String>) -> anyhow::Result<StorageId> {
+    let storages = repository::list_storages(db).await?;
+    let names = || storages.iter().map(|storage| storage.name.as_str()).collect::<Vec<_>>().join(", ");
+    match (&name, storages.as_slice()) {
+        (None, [only]) => Ok(only.id),
+        (None, []) => bail!("the database knows no storage: name the place with --path"),
+        (None, _) => bail!("there are several storages: choose one with --storage ({})", names()),
+        (Some(name), _) => {
+            let found = storages.iter().find(|storage| storage.name == *name);
+            found
+                .map(|storage| storage.id)
+                .with_context(|| format!("there is no storage {name} (there is: {})", names()))
+        }
+    }
 }
 
 /// A schema that is newer than this version is a start that cannot be; a migration that breaks off is a defect.

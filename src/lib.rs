@@ -25,6 +25,7 @@ pub mod repository;
 pub mod tenants;
 
 // What the product does; these meet only in tables.
+pub mod recovery;
 pub mod restores;
 pub mod scheduler;
 pub mod workers;

@@ -18,7 +18,7 @@ pub struct ChainView {
     pub resource_id: ResourceId,
     pub feature: FeatureName,
     pub storage_id: StorageId,
-    /// `unprotected`, `protected` or `not_applicable`.
+    /// `unprotected`, `protected`, `not_applicable` or `rebuilding`.
     pub state: String,
     pub state_detail: Option<String>,
     /// The newest restore point.

@@ -60,6 +60,8 @@ pub struct CertificateBody {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CredentialBody {
+    /// Of another app registration, or of a tenant that was rebuilt from a storage; else as it was.
+    pub client_id: Option<String>,
     pub client_secret: Option<Secret<String>>,
     pub certificate: Option<CertificateBody>,
 }
@@ -137,17 +139,18 @@ pub async fn replace_credential(
     tenant: Path<String>,
     body: Json<CredentialBody>,
 ) -> ApiResult<Json<TenantView>> {
-    let CredentialBody { client_secret, certificate } = body.into_inner();
+    let CredentialBody { client_id, client_secret, certificate } = body.into_inner();
     let tenant = resolve::tenant(&app, &Ref::of(&tenant)).await?;
+    let client_id = directory_word("client_id", client_id.as_deref().unwrap_or(&tenant.client_id), 64)?;
     let (kind, credential) = credential(client_secret, certificate)?;
     let held = tenants::TenantCredentials {
         entra_tenant_id: tenant.entra_tenant_id,
-        client_id: tenant.client_id,
+        client_id: client_id.clone(),
         kind,
         credential: credential.clone(),
     };
     accepted(&app, held)?;
-    tenants::replace_credential(&app.db, &app.sealer, tenant.id, kind, credential)
+    tenants::replace_credential(&app.db, &app.sealer, tenant.id, client_id, kind, credential)
         .await
         .map_err(|err| ApiError::internal(&err))?;
     Ok(Json(tenants::get_tenant(&app.db, tenant.id).await?.into()))

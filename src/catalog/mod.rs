@@ -7,6 +7,7 @@
 //! - a version is valid over `[from_point, to_point)`; for one item these ranges never overlap;
 //! - at most one point of a chain is open, and only the holder of the chain's task lease writes to it;
 //! - a cursor is stored in the same transaction as the items that came before it: it is never ahead of them;
+//! - a chain in the state `rebuilding` is not whole, and nothing but `rebuild` works on it;
 //! - sealed points do not change: a row whose `from_point` is sealed only ever gets its `to_point` set.
 //!
 //! Functions take the connection of the caller's transaction, because a commit spans this module, `repository` and
@@ -17,6 +18,7 @@ pub mod damage;
 pub mod items;
 pub mod outcomes;
 pub mod points;
+pub mod rebuild;
 pub mod tallies;
 
 pub use containers::{Container, ContainerState, CursorUpdate};

@@ -21,6 +21,8 @@ mod policy;
 mod process;
 mod progress;
 mod reach;
+mod rebuild;
+mod rescue;
 mod resource;
 mod restore;
 mod run;
@@ -80,6 +82,11 @@ enum Command {
     Worker,
     /// Bring the database to this version's schema
     Migrate,
+    /// Rebuild the catalog from a storage: after the database was lost, or after an old dump of it was restored
+    RebuildCatalog(rebuild::RebuildCatalog),
+    /// Read what a storage holds, without a database: list it, or write it to files
+    #[command(subcommand)]
+    Rescue(rescue::Command),
     /// Read the configuration, say what was read and whether it is valid
     CheckConfig,
     /// Prove that a storage is what was written, without server, database and key
@@ -158,7 +165,12 @@ fn run(cli: Cli) -> Result<(), CliError> {
         Command::Worker => process::worker(&global),
         Command::Migrate => process::migrate(&global, out),
         Command::CheckConfig => check_config::run(&global, out),
+<<<<<<< HEAD
         Command::VerifyStorage(verify) => process::block_on(verify_storage::run(out, verify))?,
+=======
+        Command::RebuildCatalog(rebuild) => rebuild::run(&global, out, rebuild),
+        Command::Rescue(command) => process::block_on(rescue::run(out, command))?,
+>>>>>>> rebuild
         other => process::block_on(client_command(global, out, other))?,
     }
 }
@@ -170,10 +182,10 @@ async fn client_command(global: Global, out: Output, command: Command) -> Result
         | Command::Serve
         | Command::Worker
         | Command::Migrate
+        | Command::RebuildCatalog(_)
+        | Command::Rescue(_)
         | Command::CheckConfig
-        | Command::VerifyStorage(_) => {
-            unreachable!("run by the caller, without a server")
-        }
+        | Command::VerifyStorage(_) => unreachable!("run by the caller, without a server"),
         Command::Organization(command) => organization::run(&session, command).await,
         Command::Tenant(command) => tenant::run(&session, command).await,
         Command::Resource(command) => resource::run(&session, command).await,

@@ -72,7 +72,7 @@ pub fn block_on<T>(future: impl Future<Output = T>) -> Result<T, CliError> {
     Ok(runtime.block_on(future))
 }
 
-fn prepared(global: &Global) -> Result<Config, CliError> {
+pub fn prepared(global: &Global) -> Result<Config, CliError> {
     let config = config::load(global.config.as_deref()).map_err(CliError::Config)?;
     telemetry::install(&config.log).map_err(CliError::Config)?;
     Ok(config)

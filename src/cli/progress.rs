@@ -16,6 +16,7 @@ use crate::api::runs::{ProgressView, RunView};
 use crate::api::schedules::RunStarted;
 use crate::api::tasks::TaskView;
 use crate::ids::{RestoreId, RunId, TaskId};
+use crate::recovery::Step;
 
 const POLL_FIRST: Duration = Duration::from_millis(250);
 const POLL_LAST: Duration = Duration::from_secs(1);
@@ -248,6 +249,38 @@ fn active_lines(progress: &ProgressView) -> impl Iterator<Item = String> {
         let waits = task.waits_for.as_ref().map_or_else(String::new, |what| format!(", waits for {what}"));
         format!("{} {}: {phase}{waits}", task.kind, task.task_id)
     })
+}
+
+/// Shows how far a command is that does the work itself.
+pub struct Steps(ProgressBar);
+
+impl Steps {
+    pub fn new() -> Self {
+        // Hidden where there is no terminal: the log has a line a step.
+        let bar = if std::io::stderr().is_terminal() { ProgressBar::new(0) } else { ProgressBar::hidden() };
+        let style = ProgressStyle::with_template("{spinner} [{bar:32}] {percent:>3}%  {msg}");
+        bar.set_style(style.expect("a constant template").progress_chars("=> "));
+        Self(bar)
+    }
+
+    pub fn show(&self, step: Step) {
+        let (done, of, line) = match step {
+            Step::Surveyed { packs, of } => (packs, of, format!("reading packs: {}/{}", count(packs), count(of))),
+            Step::Adopted { packs, of } => (packs, of, format!("adding packs: {}/{}", count(packs), count(of))),
+            Step::Loaded { chains, of, items, of_items } => {
+                let line = format!("writing chains: {}/{}, {} item records", count(chains), count(of), count(items));
+                (items, of_items, line)
+            }
+            Step::Written { items, of } => (items, of, format!("writing files: {}/{} items", count(items), count(of))),
+        };
+        self.0.set_length(of);
+        self.0.set_position(done);
+        self.0.set_message(line);
+    }
+
+    pub fn clear(&self) {
+        self.0.finish_and_clear();
+    }
 }
 
 #[cfg(test)]

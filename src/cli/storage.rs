@@ -70,7 +70,7 @@ pub struct Add {
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum Backend {
+pub enum Backend {
     Filesystem,
     Nfs,
     Cifs,

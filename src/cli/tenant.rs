@@ -48,6 +48,9 @@ pub struct Add {
 #[derive(Debug, Args)]
 pub struct Renew {
     tenant: Ref,
+    /// Application (client) id, if it is another than before or the tenant was rebuilt from a storage
+    #[arg(long, value_name = "ID")]
+    client_id: Option<String>,
     #[command(flatten)]
     credential: CredentialFiles,
 }
@@ -72,9 +75,11 @@ pub async fn run(session: &Session, command: Command) -> Result<(), CliError> {
             let line = format!("tenant {} added: {}\nnext: kodo tenant check {}", added.id, added.name, added.id);
             session.out.done(&added, &line)
         }
-        Command::Renew(Renew { tenant, credential }) => {
+        Command::Renew(Renew { tenant, client_id, credential }) => {
             let path = format!("tenants/{}/credential", segment(&tenant.to_path()));
-            let renewed: TenantView = session.client.post(&path, &credential.body()?).await?;
+            let mut body = credential.body()?;
+            body["client_id"] = json!(client_id);
+            let renewed: TenantView = session.client.post(&path, &body).await?;
             let line = format!("tenant {} has a new credential\nnext: kodo tenant check {}", renewed.name, renewed.id);
             session.out.done(&renewed, &line)
         }

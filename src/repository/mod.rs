@@ -8,6 +8,7 @@
 //! blob that it builds on; packs never change; content that is read was proved to be what was stored; what blocks
 //! runs behind one bounded door; records in the packs are enough to rebuild the catalog.
 
+pub mod adopt;
 mod assemble;
 mod blobs;
 mod cbor;
@@ -26,11 +27,12 @@ mod reader;
 mod recipe;
 pub mod record;
 mod records;
+mod scanned;
 mod spooled;
 pub mod storages;
 mod store;
 #[cfg(test)]
-mod tests;
+pub mod tests;
 pub mod verify;
 pub mod writers;
 
@@ -45,9 +47,10 @@ pub use packs::{PackContents, PackFile};
 pub use reader::{Pieces, Reader};
 pub use record::{ChainIdentity, Location, Record};
 pub use records::Records;
+pub use scanned::Scanned;
 pub use storages::{
-    AddedStorage, BackendKind, Storage, StorageConfig, StorageSettings, add_storage, attach_storage, list_storages,
-    open_storage, storage_totals,
+    AddedStorage, BackendKind, Storage, StorageConfig, StorageSettings, add_storage, attach_storage, find_place,
+    list_storages, open_place, open_storage, storage_totals,
 };
 pub use store::{CreatedSecrets, CreatedStore, Crypto, Description, Store};
 pub use verify::Depth;

@@ -11,10 +11,11 @@ use super::door::blocking;
 use super::format::{BlobEntry, FrameKind, PackIndex};
 pub(super) use super::pack_end::read_end;
 use super::recipe::{Ingredient, Recipe};
+use super::scanned::Scanned;
 use super::store::pack_key;
 use super::{Store, StoreError, blobs, packs, verify};
 use crate::backends::BackendError;
-use crate::db::Db;
+use crate::db::{Conn, Db};
 use crate::ids::{BlobId, PackId, PackUid};
 
 /// Memory of one reader: indexes of packs, and opened groups of small blobs.
@@ -30,8 +31,15 @@ const LOOKUPS_MAX: u32 = 3;
 #[derive(Clone)]
 pub struct Reader {
     store: Store,
-    db: Db,
+    places: Places,
     cache: Arc<Mutex<Cache>>,
+}
+
+/// What knows where packs and blobs are.
+#[derive(Clone)]
+enum Places {
+    Catalog(Db),
+    Scanned(Arc<Scanned>),
 }
 
 struct Cache {
@@ -42,9 +50,18 @@ struct Cache {
 
 impl Store {
     pub fn reader(&self, db: Db) -> Reader {
+        self.reader_by(Places::Catalog(db))
+    }
+
+    /// A reader that needs no database.
+    pub fn reader_of(&self, scanned: Arc<Scanned>) -> Reader {
+        self.reader_by(Places::Scanned(scanned))
+    }
+
+    fn reader_by(&self, places: Places) -> Reader {
         let cache =
             Cache { rows: HashMap::new(), indexes: Lru::new(INDEXES_BYTES_MAX), groups: Lru::new(GROUPS_BYTES_MAX) };
-        Reader { store: self.clone(), db, cache: Arc::new(Mutex::new(cache)) }
+        Reader { store: self.clone(), places, cache: Arc::new(Mutex::new(cache)) }
     }
 }
 
@@ -162,9 +179,13 @@ impl Reader {
 
     async fn places(&self, blobs: Vec<BlobId>) -> Result<HashMap<BlobId, PackId>, StoreError> {
         let storage = self.store.storage();
-        let found =
-            self.db.run("look blobs up", move |conn| blobs::sql::find_blob_packs(conn, storage, &blobs)).await?;
-        Ok(found.into_iter().collect())
+        match &self.places {
+            Places::Catalog(db) => {
+                let look_up = move |conn: &mut Conn| blobs::sql::find_blob_packs(conn, storage, &blobs);
+                Ok(db.run("look blobs up", look_up).await?.into_iter().collect())
+            }
+            Places::Scanned(scanned) => Ok(blobs.into_iter().filter_map(|id| Some((id, scanned.place(id)?))).collect()),
+        }
     }
 
     /// The row of the pack where the content of `pack` lies now, and the damaged one that it was saved from, if it was.
@@ -194,7 +215,12 @@ impl Reader {
 
     async fn load_row(&self, pack: PackId) -> Result<packs::sql::PackRow, StoreError> {
         let storage = self.store.storage();
-        let found = self.db.run("find a pack", move |conn| packs::sql::find_pack(conn, storage, pack)).await?;
+        let found = match &self.places {
+            Places::Catalog(db) => {
+                db.run("find a pack", move |conn| packs::sql::find_pack(conn, storage, pack)).await?
+            }
+            Places::Scanned(scanned) => scanned.row(pack),
+        };
         let row = found.ok_or(StoreError::PackMissing(pack))?;
         let mut cache = self.cache();
         if cache.rows.len() >= PACK_ROWS_MAX {

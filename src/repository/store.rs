@@ -130,6 +130,15 @@ impl Store {
         blocking(move || read_description(backend.as_ref())).await
     }
 
+    /// Whether the place still holds this store: a share may go away while it is read.
+    pub async fn check_place(&self) -> Result<(), StoreError> {
+        let found = Self::describe(Arc::clone(&self.inner.backend)).await?.store;
+        if found == self.inner.description.store {
+            return Ok(());
+        }
+        Err(StoreError::Setup(format!("the place holds store {found} now: is the right share mounted?")))
+    }
+
     pub fn storage(&self) -> StorageId {
         self.inner.storage
     }

@@ -6,19 +6,21 @@
 //! Invariants: a credential is stored sealed and bound to its tenant and app; a resource row is never deleted, because
 //! backups hang on it, and a resource is marked as deleted only by a sync that saw the whole directory.
 
+mod found;
 mod resource;
 mod sql;
 
 use std::convert::Infallible;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use chrono::{DateTime, Utc};
 
 use crate::db::{Conn, Db, DbError, TxError};
 use crate::ids::{OrganizationId, TenantId};
 use crate::secret::{Sealer, Secret};
 
+pub use found::{FoundResource, ensure_found};
 pub use resource::{
     ResourceFilter, ResourceKind, ResourceState, ResourceView, SeenResource, SyncMark, begin_sync, find_resources,
     finish_sync, get_resource, list_resources, living_among, living_of_tenant, store_seen,
@@ -148,17 +150,19 @@ pub async fn add_tenant(db: &Db, sealer: &Sealer, tenant: NewTenant) -> anyhow::
     db.transaction("add a tenant", work).await.map_err(only_db).with_context(|| format!("cannot add tenant \"{name}\""))
 }
 
-/// Replaces the credential, for the secret that runs out. The tenant is unchecked again.
+/// Replaces the credential, for the secret that runs out, and the app that it belongs to. The tenant is unchecked again.
 pub async fn replace_credential(
     db: &Db,
     sealer: &Sealer,
     tenant: TenantId,
+    client_id: String,
     kind: CredentialKind,
     credential: Secret<Vec<u8>>,
 ) -> anyhow::Result<()> {
     let row = db.run("read a tenant", move |conn| sql::find_tenant(conn, tenant)).await?;
-    let sealed = sealer.seal(&credential_label(&row.entra_tenant_id, &row.client_id), credential.expose())?;
-    db.run("replace a credential", move |conn| sql::set_credential(conn, tenant, kind, &sealed)).await?;
+    let sealed = sealer.seal(&credential_label(&row.entra_tenant_id, &client_id), credential.expose())?;
+    let write = move |conn: &mut Conn| sql::set_credential(conn, tenant, &client_id, kind, &sealed);
+    db.run("replace a credential", write).await?;
     Ok(())
 }
 
@@ -179,6 +183,11 @@ pub async fn credentials(db: &Db, sealer: &Sealer, tenant: TenantId) -> anyhow::
         .run("read a tenant", move |conn| sql::find_tenant(conn, tenant))
         .await
         .with_context(|| format!("cannot read tenant {tenant}"))?;
+    ensure!(
+        !row.credential_sealed.is_empty(),
+        "tenant \"{0}\" has no credential yet: kodo tenant renew {0} --client-id ID",
+        row.name
+    );
     let kind = CredentialKind::parse(&row.credential_kind).with_context(|| {
         format!("tenant \"{}\" has a credential of the unknown kind \"{}\"", row.name, row.credential_kind)
     })?;

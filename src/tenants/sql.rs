@@ -30,6 +30,11 @@ pub(super) fn insert_organization(conn: &mut Conn, name: &str) -> QueryResult<Or
     id.first(conn).map(OrganizationId::new)
 }
 
+pub(super) fn organization_named(conn: &mut Conn, name: &str) -> QueryResult<Option<OrganizationId>> {
+    let named = organizations::table.filter(organizations::name.eq(name)).select(organizations::id);
+    Ok(named.first(conn).optional()?.map(OrganizationId::new))
+}
+
 #[derive(Queryable)]
 pub(super) struct OrganizationRow {
     pub id: u32,
@@ -60,6 +65,44 @@ pub(super) fn insert_tenant(conn: &mut Conn, tenant: &NewTenant, sealed: &[u8]) 
         ))
         .execute(conn)?;
     tenants::table.filter(tenants::name.eq(&tenant.name)).select(tenants::id).first(conn).map(TenantId::new)
+}
+
+/// Adds a tenant whose data was found and whose credential is not known.
+pub(super) fn insert_found_tenant(
+    conn: &mut Conn,
+    organization: OrganizationId,
+    entra_tenant_id: &str,
+    state: &TenantState,
+    detail: &str,
+) -> QueryResult<TenantId> {
+    diesel::insert_into(tenants::table)
+        .values((
+            tenants::organization_id.eq(organization.get()),
+            tenants::name.eq(entra_tenant_id),
+            tenants::entra_tenant_id.eq(entra_tenant_id),
+            tenants::client_id.eq(""),
+            tenants::credential_kind.eq(CredentialKind::Secret.as_str()),
+            tenants::credential_sealed.eq([].as_slice()),
+            (tenants::state.eq(state.as_str()), tenants::state_detail.eq(Some(detail))),
+            tenants::next_sync_at.eq(db_now::<Datetime>()),
+            tenants::created_at.eq(db_now::<Datetime>()),
+        ))
+        .execute(conn)?;
+    tenants::table.filter(tenants::name.eq(entra_tenant_id)).select(tenants::id).first(conn).map(TenantId::new)
+}
+
+pub(super) fn tenant_of_entra(conn: &mut Conn, entra_tenant_id: &str) -> QueryResult<Option<TenantId>> {
+    let named = tenants::table.filter(tenants::entra_tenant_id.eq(entra_tenant_id)).order(tenants::id);
+    Ok(named.select(tenants::id).first(conn).optional()?.map(TenantId::new))
+}
+
+pub(super) fn resource_of_graph_id(
+    conn: &mut Conn,
+    tenant: TenantId,
+    graph_id: &str,
+) -> QueryResult<Option<ResourceId>> {
+    let named = resources::table.filter(resources::tenant_id.eq(tenant.get()).and(resources::graph_id.eq(graph_id)));
+    Ok(named.select(resources::id).first(conn).optional()?.map(ResourceId::new))
 }
 
 #[derive(Queryable)]
@@ -94,9 +137,16 @@ pub(super) fn find_tenant(conn: &mut Conn, id: TenantId) -> QueryResult<TenantRo
     tenants::table.find(id.get()).first(conn)
 }
 
-pub(super) fn set_credential(conn: &mut Conn, id: TenantId, kind: CredentialKind, sealed: &[u8]) -> QueryResult<usize> {
+pub(super) fn set_credential(
+    conn: &mut Conn,
+    id: TenantId,
+    client_id: &str,
+    kind: CredentialKind,
+    sealed: &[u8],
+) -> QueryResult<usize> {
     diesel::update(tenants::table.find(id.get()))
         .set((
+            tenants::client_id.eq(client_id),
             tenants::credential_kind.eq(kind.as_str()),
             tenants::credential_sealed.eq(sealed),
             tenants::state.eq(TenantState::Unchecked.as_str()),

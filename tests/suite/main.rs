@@ -25,6 +25,7 @@ mod main_job;
 mod managed_database;
 mod queue;
 mod queue_property;
+mod rebuild;
 mod restores;
 mod schedule;
 mod scheduled_backups;

@@ -62,7 +62,7 @@ async fn a_credential_comes_back_only_with_the_instance_key() {
     assert_eq!((opened.kind, opened.credential.expose().as_slice()), (CredentialKind::Secret, &b"hunter2"[..]));
     assert!(elsewhere.unwrap_err().to_string().contains("another installation"));
     let new = Secret::new(b"correct horse".to_vec());
-    tenants::replace_credential(&db, &sealer, tenant, CredentialKind::Secret, new).await.unwrap();
+    tenants::replace_credential(&db, &sealer, tenant, "client".to_owned(), CredentialKind::Secret, new).await.unwrap();
     let opened = tenants::credentials(&db, &sealer, tenant).await.unwrap();
     assert_eq!(opened.credential.expose().as_slice(), b"correct horse");
 }

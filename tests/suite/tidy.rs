@@ -11,7 +11,7 @@ const TABLE_COLUMNS_MAX: usize = 32;
 const LAYERS: &[&[&str]] = &[
     &["main", "cli", "app", "config"],
     &["api"],
-    &["scheduler", "restores", "workers"],
+    &["scheduler", "restores", "workers", "recovery"],
     &["queue", "catalog", "repository", "tenants", "access", "features"],
     &["db", "graph", "backends"],
     &["ids", "clock", "secret", "telemetry"],

@@ -3,7 +3,7 @@
 //! The container with the empty Graph id stands for the list of containers itself: its cursor tells which of them
 //! changed.
 
-mod sql;
+pub(super) mod sql;
 
 use crate::db::{Conn, QueryResult};
 use crate::ids::{ChainId, ContainerId, PointNumber, WalkNumber};

@@ -210,3 +210,71 @@ pub(super) fn cursors(conn: &mut Conn, id: ContainerId) -> QueryResult<Cursors> 
         .first::<(Option<Vec<u8>>, Option<Vec<u8>>, u32, bool)>(conn)?;
     Ok(cursors_of(since, resume, full_walks, walking))
 }
+
+pub(in crate::catalog) fn insert_all(conn: &mut Conn, chain: ChainId, graph_ids: &[String]) -> QueryResult<()> {
+    let rows: Vec<_> =
+        graph_ids.iter().map(|id| (containers::chain_id.eq(chain.get()), containers::graph_id.eq(id))).collect();
+    diesel::insert_or_ignore_into(containers::table).values(rows).execute(conn).map(drop)
+}
+
+pub(in crate::catalog) fn ids_of(conn: &mut Conn, chain: ChainId) -> QueryResult<Vec<(String, ContainerId)>> {
+    let rows: Vec<(String, u32)> = containers::table
+        .filter(containers::chain_id.eq(chain.get()))
+        .select((containers::graph_id, containers::id))
+        .load(conn)?;
+    Ok(rows.into_iter().map(|(graph_id, id)| (graph_id, ContainerId::new(id))).collect())
+}
+
+/// Forgets names and cursors of all containers of a chain.
+pub(in crate::catalog) fn forget_chain(conn: &mut Conn, chain: ChainId) -> QueryResult<()> {
+    diesel::delete(container_versions::table.filter(container_versions::chain_id.eq(chain.get()))).execute(conn)?;
+    diesel::update(containers::table.filter(containers::chain_id.eq(chain.get())))
+        .set((
+            containers::cursor_since.eq(None::<Vec<u8>>),
+            containers::cursor_resume.eq(None::<Vec<u8>>),
+            containers::walking.eq(false),
+        ))
+        .execute(conn)
+        .map(drop)
+}
+
+pub(in crate::catalog) fn set_cursors(
+    conn: &mut Conn,
+    id: ContainerId,
+    well_known: Option<&str>,
+    cursors: &Cursors,
+) -> QueryResult<()> {
+    diesel::update(containers::table.find(id.get()))
+        .set((
+            containers::well_known.eq(well_known),
+            containers::cursor_since.eq(cursors.since.as_ref().map(|token| token.as_bytes())),
+            containers::cursor_resume.eq(cursors.resume.as_ref().map(|token| token.as_bytes())),
+            containers::full_walks.eq(cursors.full_walk.get()),
+            containers::walking.eq(cursors.walking),
+        ))
+        .execute(conn)
+        .map(drop)
+}
+
+/// A container with the span, parent, name and visibility of a version of it.
+type VersionColumns = (ContainerId, PointNumber, PointNumber, Option<ContainerId>, String, bool);
+
+pub(in crate::catalog) fn insert_versions(
+    conn: &mut Conn,
+    chain: ChainId,
+    versions: &[VersionColumns],
+) -> QueryResult<()> {
+    let row = |(id, from, to, parent, name, hidden): &VersionColumns| {
+        (
+            container_versions::container_id.eq(id.get()),
+            container_versions::from_point.eq(from.get()),
+            container_versions::to_point.eq(to.get()),
+            container_versions::chain_id.eq(chain.get()),
+            container_versions::parent_id.eq(parent.map(ContainerId::get)),
+            container_versions::name.eq(name.clone()),
+            container_versions::hidden.eq(*hidden),
+        )
+    };
+    let rows: Vec<_> = versions.iter().map(row).collect();
+    diesel::insert_into(container_versions::table).values(rows).execute(conn).map(drop)
+}

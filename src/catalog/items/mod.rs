@@ -1,6 +1,6 @@
 //! Item versions, and the items that could not be captured.
 
-mod sql;
+pub(super) mod sql;
 
 use std::collections::{HashMap, HashSet};
 

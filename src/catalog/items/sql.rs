@@ -8,6 +8,7 @@ use diesel::sql_types::Text;
 
 use super::{After, ContentRef, ItemIssue, NewVersion, OpenIssue, VersionRow};
 use crate::catalog::fit;
+use crate::catalog::rebuild::RebuiltIssue;
 use crate::db::schema::{issues, item_versions};
 use crate::db::{Conn, QueryResult};
 use crate::ids::{BlobId, ChainId, ContainerId, ItemKey, PackId, PointNumber, WalkNumber};
@@ -36,13 +37,13 @@ struct VersionRecord {
 }
 
 impl VersionRecord {
-    fn new(chain: ChainId, point: PointNumber, version: &NewVersion) -> Self {
+    fn new(chain: ChainId, (from, to): (PointNumber, PointNumber), version: &NewVersion) -> Self {
         let refs: Vec<u8> = version.refs.iter().flat_map(|id| id.as_bytes().iter().copied()).collect();
         Self {
             chain_id: chain.get(),
             item_key: version.key.as_bytes().to_vec(),
-            from_point: point.get(),
-            to_point: PointNumber::OPEN.get(),
+            from_point: from.get(),
+            to_point: to.get(),
             container_id: version.container.get(),
             full_walk: version.full_walk.get(),
             kind: version.kind,
@@ -121,9 +122,21 @@ pub(super) fn known(conn: &mut Conn, chain: ChainId, keys: &[ItemKey]) -> QueryR
 }
 
 pub(super) fn insert(conn: &mut Conn, chain: ChainId, point: PointNumber, versions: &[NewVersion]) -> QueryResult<()> {
-    let records: Vec<VersionRecord> =
-        versions.iter().map(|version| VersionRecord::new(chain, point, version)).collect();
+    let span = (point, PointNumber::OPEN);
+    let records: Vec<VersionRecord> = versions.iter().map(|version| VersionRecord::new(chain, span, version)).collect();
     diesel::insert_into(item_versions::table).values(records).execute(conn).map(drop)
+}
+
+pub(in crate::catalog) fn insert_rows(conn: &mut Conn, chain: ChainId, rows: &[VersionRow]) -> QueryResult<()> {
+    let record = |row: &VersionRow| VersionRecord::new(chain, (row.from, row.to), &row.version);
+    let records: Vec<VersionRecord> = rows.iter().map(record).collect();
+    diesel::insert_into(item_versions::table).values(records).execute(conn).map(drop)
+}
+
+/// SQL by hand, because diesel knows no DELETE with a LIMIT.
+pub(in crate::catalog) fn delete_of(conn: &mut Conn, chain: ChainId, limit: u32) -> QueryResult<usize> {
+    let text = format!("DELETE FROM item_versions WHERE chain_id = {} LIMIT {limit}", chain.get());
+    diesel::sql_query(text).execute(conn)
 }
 
 /// Deletes what the open point itself had written of these items, in one container only if it is given.
@@ -325,6 +338,24 @@ pub(super) fn put_issue(
         ))
         .execute(conn)
         .map(drop)
+}
+
+pub(in crate::catalog) fn insert_issue(conn: &mut Conn, chain: ChainId, rebuilt: &RebuiltIssue) -> QueryResult<()> {
+    let (open, first, last) = rebuilt;
+    put_issue(conn, chain, *first, &open.issue, open.first_at)?;
+    let key = ItemKey::of(&open.issue.graph_id).as_bytes().to_vec();
+    diesel::update(issues::table.find((chain.get(), key)))
+        .set((
+            issues::attempts.eq(open.attempts),
+            issues::last_point.eq(last.get()),
+            issues::last_at.eq(open.last_at.naive_utc()),
+        ))
+        .execute(conn)
+        .map(drop)
+}
+
+pub(in crate::catalog) fn delete_issues_of(conn: &mut Conn, chain: ChainId) -> QueryResult<()> {
+    diesel::delete(issues::table.filter(issues::chain_id.eq(chain.get()))).execute(conn).map(drop)
 }
 
 pub(super) fn delete_issues(conn: &mut Conn, chain: ChainId, keys: &[ItemKey]) -> QueryResult<()> {

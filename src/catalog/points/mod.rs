@@ -1,6 +1,6 @@
 //! Chains and their restore points.
 
-mod sql;
+pub(super) mod sql;
 
 use chrono::{DateTime, Utc};
 
@@ -23,7 +23,7 @@ pub struct ChainKey {
 pub struct Chain {
     pub id: ChainId,
     pub key: ChainKey,
-    /// `unprotected`, `protected` or `not_applicable`.
+    /// `unprotected`, `protected`, `not_applicable` or `rebuilding`.
     pub state: String,
     pub state_detail: Option<String>,
     /// The newest sealed point; 0 before the first.
@@ -58,6 +58,11 @@ pub struct PointRow {
 pub fn open_chain(conn: &mut Conn, key: &ChainKey) -> QueryResult<Chain> {
     sql::insert_chain(conn, key, clock::now())?;
     sql::chain_by_key(conn, key)
+}
+
+/// The chain of this key, if there is one.
+pub fn find_chain(conn: &mut Conn, key: &ChainKey) -> QueryResult<Option<Chain>> {
+    sql::find_chain(conn, key)
 }
 
 pub fn chain(conn: &mut Conn, id: ChainId) -> QueryResult<Option<Chain>> {

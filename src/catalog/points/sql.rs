@@ -4,6 +4,7 @@ use chrono::{DateTime, NaiveDateTime, Utc};
 use diesel::prelude::*;
 
 use super::{Chain, ChainKey, PointCounts, PointRow};
+use crate::catalog::rebuild::REBUILDING;
 use crate::db::schema::{chains, restore_points};
 use crate::db::{Conn, QueryResult};
 use crate::ids::{ChainId, FeatureName, PointNumber, ResourceId, RunId, StorageId, TaskId};
@@ -100,6 +101,10 @@ pub(super) fn chain_by_key(conn: &mut Conn, key: &ChainKey) -> QueryResult<Chain
         .select(ChainRecord::as_select())
         .first(conn)?
         .into_chain()
+}
+
+pub(super) fn find_chain(conn: &mut Conn, key: &ChainKey) -> QueryResult<Option<Chain>> {
+    chain_by_key(conn, key).optional()
 }
 
 pub(super) fn chain_by_id(conn: &mut Conn, id: ChainId) -> QueryResult<Option<Chain>> {
@@ -247,4 +252,82 @@ pub(super) fn counts_by_state(conn: &mut Conn) -> QueryResult<Vec<(String, u64)>
     let rows: Vec<(String, i64)> =
         chains::table.group_by(chains::state).select((chains::state, diesel::dsl::count_star())).load(conn)?;
     Ok(rows.into_iter().map(|(state, n)| (state, n.unsigned_abs())).collect())
+}
+
+/// A sealed point that a rebuild put aside: it cannot be browsed meanwhile.
+const ASIDE: &str = "aside";
+
+pub(in crate::catalog) fn set_rebuilding(conn: &mut Conn, chain: ChainId) -> QueryResult<()> {
+    diesel::update(chains::table.find(chain.get()))
+        .set((
+            chains::state.eq(REBUILDING),
+            chains::state_detail.eq(Some("its rebuild has not ended: run \"kodo rebuild-catalog\" again")),
+        ))
+        .execute(conn)
+        .map(drop)
+}
+
+pub(in crate::catalog) fn rebuilding(conn: &mut Conn, storage: StorageId) -> QueryResult<Vec<ChainKey>> {
+    let records: Vec<ChainRecord> = chains::table
+        .filter(chains::storage_id.eq(storage.get()).and(chains::state.eq(REBUILDING)))
+        .select(ChainRecord::as_select())
+        .load(conn)?;
+    records.into_iter().map(|record| Ok(record.into_chain()?.key)).collect()
+}
+
+/// The open point is told anew by the storage.
+pub(in crate::catalog) fn put_aside(conn: &mut Conn, chain: ChainId) -> QueryResult<()> {
+    let points = restore_points::table.filter(restore_points::chain_id.eq(chain.get()));
+    diesel::update(points.filter(restore_points::state.eq("sealed")))
+        .set(restore_points::state.eq(ASIDE))
+        .execute(conn)?;
+    diesel::delete(points.filter(restore_points::state.eq("open"))).execute(conn).map(drop)
+}
+
+pub(in crate::catalog) fn aside(conn: &mut Conn, chain: ChainId) -> QueryResult<Vec<PointRow>> {
+    let records: Vec<PointRecord> = restore_points::table
+        .filter(restore_points::chain_id.eq(chain.get()).and(restore_points::state.eq(ASIDE)))
+        .order(restore_points::number)
+        .select(PointRecord::as_select())
+        .load(conn)?;
+    Ok(records.into_iter().map(|record| PointRow { sealed: true, ..record.into() }).collect())
+}
+
+pub(in crate::catalog) fn delete_points(conn: &mut Conn, chain: ChainId) -> QueryResult<()> {
+    diesel::delete(restore_points::table.filter(restore_points::chain_id.eq(chain.get()))).execute(conn).map(drop)
+}
+
+pub(in crate::catalog) fn insert_points(conn: &mut Conn, chain: ChainId, rows: &[PointRow]) -> QueryResult<()> {
+    let row = |row: &PointRow| {
+        (
+            restore_points::chain_id.eq(chain.get()),
+            restore_points::number.eq(row.number.get()),
+            restore_points::state.eq(if row.sealed { "sealed" } else { "open" }),
+            restore_points::run_id.eq(row.run.map(RunId::get)),
+            restore_points::started_at.eq(row.started_at.naive_utc()),
+            restore_points::sealed_at.eq(row.sealed_at.map(|at| at.naive_utc())),
+            (restore_points::n_items.eq(row.n_items), restore_points::n_issues.eq(row.n_issues)),
+            (restore_points::n_added.eq(row.counts.added), restore_points::n_changed.eq(row.counts.changed)),
+            (restore_points::n_removed.eq(row.counts.removed), restore_points::bytes_read.eq(row.counts.bytes_read)),
+            restore_points::bytes_stored.eq(row.counts.bytes_stored),
+        )
+    };
+    diesel::insert_into(restore_points::table).values(rows.iter().map(row).collect::<Vec<_>>()).execute(conn).map(drop)
+}
+
+/// Puts a chain into use again.
+pub(in crate::catalog) fn set_rebuilt(
+    conn: &mut Conn,
+    chain: ChainId,
+    last: Option<(PointNumber, Option<DateTime<Utc>>)>,
+) -> QueryResult<()> {
+    diesel::update(chains::table.find(chain.get()))
+        .set((
+            chains::state.eq(if last.is_some() { "protected" } else { "unprotected" }),
+            chains::state_detail.eq(None::<String>),
+            chains::last_point.eq(last.map_or(0, |(number, _)| number.get())),
+            chains::sealed_at.eq(last.and_then(|(_, at)| at).map(|at| at.naive_utc())),
+        ))
+        .execute(conn)
+        .map(drop)
 }

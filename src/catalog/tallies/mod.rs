@@ -4,7 +4,7 @@
 //! as of a point is instead the sum of a few rows, one for each point that changed it. Written by [`super::items`] in
 //! the statements' own transaction, so the sums and the versions never disagree.
 
-mod sql;
+pub(super) mod sql;
 
 use std::collections::BTreeMap;
 use std::collections::HashMap;

@@ -8,7 +8,11 @@ use crate::db::schema::container_tallies;
 use crate::db::{Conn, QueryResult};
 use crate::ids::{ContainerId, PointNumber};
 
-pub(super) fn add(conn: &mut Conn, point: PointNumber, changed: &[(ContainerId, (i64, i64))]) -> QueryResult<()> {
+pub(in crate::catalog) fn add(
+    conn: &mut Conn,
+    point: PointNumber,
+    changed: &[(ContainerId, (i64, i64))],
+) -> QueryResult<()> {
     let rows: Vec<_> = changed
         .iter()
         .map(|(container, (items, bytes))| {
@@ -48,4 +52,9 @@ pub(super) fn sums(
         .select((container_tallies::container_id, items, bytes))
         .load(conn)?;
     Ok(sums.into_iter().map(|(container, items, bytes)| (ContainerId::new(container), items, bytes)).collect())
+}
+
+pub(in crate::catalog) fn delete_of(conn: &mut Conn, containers: &[ContainerId]) -> QueryResult<()> {
+    let ids: Vec<u32> = containers.iter().map(|container| container.get()).collect();
+    diesel::delete(container_tallies::table.filter(container_tallies::container_id.eq_any(ids))).execute(conn).map(drop)
 }

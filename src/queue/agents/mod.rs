@@ -5,9 +5,10 @@
 
 mod sql;
 
+use std::collections::HashMap;
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDateTime, Utc};
 
 use crate::db::{Db, DbError};
 use crate::ids::AgentId;
@@ -16,6 +17,9 @@ pub(super) use sql::may_lease;
 
 /// An agent that was not heard of for so long is shown as offline.
 pub const OFFLINE_AFTER: Duration = Duration::from_secs(60);
+/// Three times as long as a living agent is ever silent.
+const WATCHED: Duration = Duration::from_secs(6);
+const WATCH_EVERY: Duration = Duration::from_millis(250);
 /// Agents that a list shows at most.
 const AGENTS_MAX: i64 = 10_000;
 
@@ -89,6 +93,27 @@ pub async fn list(db: &Db) -> Result<Vec<AgentView>, DbError> {
         open.iter().find(by_it).map_or(0, |(_, _, n)| n.unsigned_abs())
     };
     Ok(rows.into_iter().map(|row| view(row, n_leased)).collect())
+}
+
+/// The name of an agent whose heart beats. One that was heard of lately is watched for as long as an agent may be silent:
+/// it may just have been stopped.
+pub async fn alive(db: &Db) -> Result<Option<String>, DbError> {
+    let heard_lately = |rows: Vec<sql::Row>| -> HashMap<u32, (String, NaiveDateTime)> {
+        let lately = rows.into_iter().filter(|row| row.silent_seconds.unsigned_abs() <= WATCHED.as_secs());
+        lately.map(|row| (row.id, (row.name, row.heartbeat_at))).collect()
+    };
+    let list = || db.run("list agents", |conn| sql::list(conn, AGENTS_MAX));
+    let before = heard_lately(list().await?);
+    let began = tokio::time::Instant::now();
+    while !before.is_empty() && began.elapsed() < WATCHED {
+        tokio::time::sleep(WATCH_EVERY).await;
+        for (id, (name, at)) in heard_lately(list().await?) {
+            if before.get(&id).is_none_or(|(_, earlier)| at > *earlier) {
+                return Ok(Some(name));
+            }
+        }
+    }
+    Ok(None)
 }
 
 /// Pauses, drains or resumes an agent. It obeys with its next lease. [`DbError::NotFound`]: there is no such agent.

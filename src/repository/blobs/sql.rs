@@ -168,6 +168,12 @@ pub fn drop_blobs_of(conn: &mut Conn, storage: StorageId, pack: PackId) -> Query
     }
 }
 
+/// Forgets the blobs that were looked for in a pack that is gone.
+pub fn delete_in_pack(conn: &mut Conn, storage: StorageId, pack: PackId) -> QueryResult<usize> {
+    diesel::delete(blobs::table.filter(blobs::storage_id.eq(storage.get()).and(blobs::pack_id.eq(pack.get()))))
+        .execute(conn)
+}
+
 /// Steps of collection, as a test needs them one at a time.
 #[cfg(test)]
 pub mod steps {

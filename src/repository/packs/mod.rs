@@ -38,6 +38,12 @@ impl Store {
         blocking(move || list_folder(store.backend(), folder)).await
     }
 
+    /// The blobs in a pack that can be shared, with their lengths, in ascending order.
+    pub async fn read_shared(&self, pack: PackUid) -> Result<Vec<(BlobId, u32)>, StoreError> {
+        let store = self.clone();
+        blocking(move || Ok(read_end(&store, pack)?.index.shared().collect())).await
+    }
+
     /// Reads what a pack says of itself, without its content.
     pub async fn read_pack(&self, pack: PackUid) -> Result<PackContents, StoreError> {
         let store = self.clone();

@@ -9,6 +9,7 @@ use diesel::sql_types::{BigInt, Datetime, Nullable, Unsigned};
 use crate::db::Conn;
 use crate::db::schema::packs;
 use crate::ids::{PackId, PackUid, StorageId};
+use crate::repository::adopt::FoundPack;
 use crate::repository::commit::PublishedPack;
 use crate::repository::verify::KnownPack;
 
@@ -129,6 +130,52 @@ pub(in crate::repository) fn insert_packs(
         }
     }
     Ok(true)
+}
+
+/// Packs with a row, in the order of their rows, behind `after`.
+pub fn page(conn: &mut Conn, storage: StorageId, after: PackId, limit: u32) -> QueryResult<Vec<PackRow>> {
+    let rows: Vec<(u32, Vec<u8>, String, Option<u32>)> = packs::table
+        .filter(packs::storage_id.eq(storage.get()).and(packs::id.gt(after.get())))
+        .order(packs::id)
+        .limit(limit.into())
+        .select((packs::id, packs::uid, packs::state, packs::moved_to))
+        .load(conn)?;
+    rows.into_iter().map(pack_row).collect()
+}
+
+/// Adds packs that were found on the storage and have no row.
+pub fn insert_found(conn: &mut Conn, storage: StorageId, found: &[&FoundPack]) -> QueryResult<()> {
+    for page in found.chunks(INSERT_ROWS) {
+        let row = |pack: &&FoundPack| {
+            (
+                packs::storage_id.eq(storage.get()),
+                packs::uid.eq(pack.uid.as_bytes().to_vec()),
+                packs::state.eq("live"),
+                packs::bytes.eq(pack.bytes),
+                packs::n_blobs.eq(pack.n_blobs),
+                packs::n_records.eq(pack.n_records),
+                packs::created_at.eq(sql::<Datetime>(&format!("FROM_UNIXTIME({})", pack.created_s.max(1)))),
+            )
+        };
+        diesel::insert_into(packs::table).values(page.iter().map(row).collect::<Vec<_>>()).execute(conn)?;
+    }
+    Ok(())
+}
+
+/// Takes back that a pack is bad.
+pub fn revive(conn: &mut Conn, id: PackId, found: &FoundPack) -> QueryResult<usize> {
+    let counts = (packs::bytes.eq(found.bytes), packs::n_blobs.eq(found.n_blobs), packs::n_records.eq(found.n_records));
+    diesel::update(packs::table.find(id.get()).filter(packs::state.eq("bad")))
+        .set((packs::state.eq("live"), packs::moved_to.eq(None::<u32>), counts))
+        .execute(conn)
+}
+
+/// Says of a pack whose file is gone where its content went, or that it is lost.
+pub fn set_gone(conn: &mut Conn, storage: StorageId, uid: PackUid, moved_to: Option<PackId>) -> QueryResult<PackId> {
+    let row = || packs::table.filter(packs::storage_id.eq(storage.get()).and(packs::uid.eq(uid.as_bytes().to_vec())));
+    let state = if moved_to.is_some() { "dead" } else { "bad" };
+    diesel::update(row()).set((packs::state.eq(state), packs::moved_to.eq(moved_to.map(PackId::get)))).execute(conn)?;
+    row().select(packs::id).first(conn).map(PackId::new)
 }
 
 /// What a storage holds by the catalog's count: live packs only.

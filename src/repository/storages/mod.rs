@@ -151,15 +151,49 @@ pub async fn attach_storage(
     check_config(&config)?;
     let backend = open_backend(config.backend, &config.settings, agent).await?;
     let description = Store::describe(Arc::clone(&backend)).await.map_err(no_store)?;
-    let master = match (description.crypto, recovery_key) {
-        (Crypto::None, _) => None,
-        (Crypto::Aes256Gcm, Some(text)) => Some(Store::recover(Arc::clone(&backend), RecoveryKey::parse(text)?).await?),
-        (Crypto::Aes256Gcm, None) => {
-            return Err(StoreError::Setup("this store is encrypted: give its recovery key".to_owned()));
-        }
-    };
+    let master = master_of(&backend, description.crypto, recovery_key).await?;
     Store::open(StorageId::new(0), backend, master.clone()).await?;
     Ok(insert(db, sealer, config, description.store, description.layout, master).await?)
+}
+
+/// Opens the store on a place that no database knows, to read from it.
+pub async fn open_place(
+    kind: BackendKind,
+    settings: &StorageSettings,
+    agent: &str,
+    recovery_key: Option<&str>,
+) -> Result<Store, StoreError> {
+    let backend = open_backend(kind, settings, agent).await?;
+    let description = Store::describe(Arc::clone(&backend)).await.map_err(no_store)?;
+    let master = master_of(&backend, description.crypto, recovery_key).await?;
+    Store::open(StorageId::new(0), backend, master).await
+}
+
+/// The storage whose store is on this place, if the database knows it.
+pub async fn find_place(
+    db: &Db,
+    kind: BackendKind,
+    settings: &StorageSettings,
+    agent: &str,
+) -> Result<Option<StorageId>, StoreError> {
+    let store = Store::describe(open_backend(kind, settings, agent).await?).await.map_err(no_store)?.store;
+    Ok(db.run("find a storage", move |conn| sql::find_store(conn, store)).await?.map(|row| row.id))
+}
+
+async fn master_of(
+    backend: &Arc<dyn Backend>,
+    crypto: Crypto,
+    recovery_key: Option<&str>,
+) -> Result<Option<MasterKey>, StoreError> {
+    match (crypto, recovery_key) {
+        (Crypto::None, _) => Ok(None),
+        (Crypto::Aes256Gcm, Some(text)) => {
+            Store::recover(Arc::clone(backend), RecoveryKey::parse(text)?).await.map(Some)
+        }
+        (Crypto::Aes256Gcm, None) => {
+            Err(StoreError::Setup("this store is encrypted: give its recovery key".to_owned()))
+        }
+    }
 }
 
 /// All storages, by name.

@@ -5,7 +5,7 @@ mod faults;
 mod golden;
 mod kill;
 mod places;
-mod server;
+pub mod server;
 mod storing;
 mod verify;
 

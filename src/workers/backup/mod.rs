@@ -95,11 +95,13 @@ async fn open(workshop: &Workshop, control: &Control, work: &BackupWork) -> Resu
     let (lease, run, task) = (control.lease(), control.task.run, control.task.id);
     let opened = workshop.db.transaction("open a restore point", move |conn| {
         crate::queue::assert_held(conn, &lease)?;
-        let chain = catalog::points::open_chain(conn, &key)?.id;
-        let point = catalog::points::open_point(conn, chain, run, task)?;
-        Ok((chain, point))
+        let chain = catalog::points::open_chain(conn, &key)?;
+        if chain.state == catalog::rebuild::REBUILDING {
+            return Ok(Err(chain.state_detail));
+        }
+        Ok(Ok((chain.id, catalog::points::open_point(conn, chain.id, run, task)?)))
     });
-    Ok(opened.await?)
+    opened.await?.map_err(|why| TaskError::permanent(format!("the catalog is not whole: {}", why.unwrap_or_default())))
 }
 
 impl Backup<'_> {

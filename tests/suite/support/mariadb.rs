@@ -96,6 +96,25 @@ impl MariaDb {
         Ok(())
     }
 
+    /// Writes all rows to a file, as an administrator would.
+    pub fn dump(&self, to: &Path) -> anyhow::Result<()> {
+        let done = Command::new("mariadb-dump")
+            .args(["--no-defaults", "--user=root", "--single-transaction", "kodo"])
+            .arg(format!("--socket={}", self.socket.display()))
+            .stdout(File::create(to)?)
+            .status()?;
+        ensure!(done.success(), "the database cannot be dumped");
+        Ok(())
+    }
+
+    /// Replaces the database by a dump of it.
+    pub fn load(&self, from: &Path) -> anyhow::Result<()> {
+        self.execute("DROP DATABASE kodo; CREATE DATABASE kodo CHARACTER SET utf8mb4")?;
+        let done = self.client().arg("kodo").stdin(File::open(from)?).status()?;
+        ensure!(done.success(), "the dump cannot be loaded");
+        Ok(())
+    }
+
     /// How many rows the server has read from tables and indexes since it started.
     pub fn rows_read(&self) -> anyhow::Result<u64> {
         let output = self.client().args(["--batch", "--execute=SHOW GLOBAL STATUS LIKE 'Handler_read%'"]).output()?;
