@@ -88,7 +88,12 @@ impl<'a> Cutting<'a> {
     }
 
     fn finish(self, content: &Bytes) -> Parts {
-        let hash = *self.chunking.hash(content).as_bytes();
+        let hash = match (&self.steps[..], &self.shared[..]) {
+            // Content that is one blob has been hashed as such.
+            ([Step::Blobs(_)], [whole]) => whole.hash,
+            _ => self.chunking.hash(content),
+        };
+        let hash = *hash.as_bytes();
         Parts { recipe: Recipe::new(content.len() as u64, hash, self.steps), shared: self.shared }
     }
 }

@@ -4,10 +4,11 @@
 //! here has to understand a message: whatever is malformed stays text, and every decoded part has been encoded again
 //! and compared before it is trusted, so that the message always comes back byte for byte.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use base64_simd::{AsOut, STANDARD};
+use memchr::{memchr, memmem};
 
 /// Parts shorter than this stay in the skeleton.
 pub const PART_BYTES_MIN: usize = 2 << 10;
@@ -103,7 +104,7 @@ fn body_start(entity: &[u8]) -> Option<usize> {
 
 /// The end of the line that begins at `at`, its newline included; `None` for a last line without one.
 fn line_end(text: &[u8], at: usize) -> Option<usize> {
-    text.get(at..)?.iter().position(|b| *b == b'\n').map(|n| at + n + 1)
+    memchr(b'\n', text.get(at..)?).map(|n| at + n + 1)
 }
 
 /// The two header fields that tell how a body is built, lower case where case means nothing.
@@ -177,17 +178,19 @@ fn parts_between(body: &[u8], delimiter: &[u8]) -> Vec<Range<usize>> {
     let mut parts = Vec::new();
     let mut open: Option<usize> = None;
     let mut at = 0;
-    while at < body.len() && parts.len() < PARTS_MAX {
-        let end = line_end(body, at).unwrap_or(body.len());
-        if let Some(rest) = body[at..end].strip_prefix(delimiter) {
-            let rest = rest.trim_ascii_end();
-            let closing = rest == b"--";
-            if rest.is_empty() || closing {
-                parts.extend(open.map(|start| start..at));
-                open = (!closing).then_some(end);
-                if closing {
-                    return parts;
-                }
+    let finder = memmem::Finder::new(delimiter);
+    while parts.len() < PARTS_MAX
+        && let Some(found) = finder.find(&body[at..]).map(|n| at + n)
+    {
+        let end = line_end(body, found).unwrap_or(body.len());
+        let begins_line = found == 0 || body[found - 1] == b'\n';
+        let rest = body[found + delimiter.len()..end].trim_ascii_end();
+        let closing = rest == b"--";
+        if begins_line && (rest.is_empty() || closing) {
+            parts.extend(open.map(|start| start..found));
+            open = (!closing).then_some(end);
+            if closing {
+                return parts;
             }
         }
         at = end;
@@ -211,14 +214,34 @@ fn decode_exactly(text: &[u8]) -> Option<(Base64Lines, Vec<u8>)> {
             Base64Lines { width: u32::try_from(width).ok()?, crlf }
         }
     };
-    let digits: Vec<u8> = text.iter().copied().filter(|b| !matches!(b, b'\r' | b'\n')).collect();
-    let decoded = STANDARD.decode(&digits).ok()?;
-    let mut again = Base64Text::new(lines);
-    let mut encoded = Vec::with_capacity(text.len());
-    again.push(&decoded, &mut encoded);
-    again.finish(&mut encoded);
-    (encoded == text).then_some((lines, decoded))
+    let digits = without_line_ends(text, lines)?;
+    let decoded = STANDARD.decode_to_vec(&digits).ok()?;
+    (STANDARD.encode_to_string(&decoded).as_bytes() == &*digits).then_some((lines, decoded))
 }
+
+/// The digits alone; `None` unless every line but the last is as wide as the layout says and ends as it says.
+fn without_line_ends(text: &[u8], lines: Base64Lines) -> Option<Cow<'_, [u8]>> {
+    let width = lines.width as usize;
+    if width == 0 {
+        return Some(Cow::Borrowed(text));
+    }
+    let end: &[u8] = if lines.crlf { b"\r\n" } else { b"\n" };
+    let mut digits = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while rest.len() > width {
+        let (line, after) = rest.split_at(width);
+        digits.extend_from_slice(line);
+        rest = after.strip_prefix(end)?;
+    }
+    // A text whose last line is full has no line end behind it: it was trimmed.
+    digits.extend_from_slice(rest);
+    (!rest.is_empty()).then_some(Cow::Owned(digits))
+}
+
+/// Bytes that four digits stand for.
+const GROUP: usize = 3;
+/// Bytes that are encoded at once: they and their digits stay in the processor's cache.
+const STRETCH: usize = 4096 * GROUP;
 
 /// Encodes content piece by piece into lines of base64.
 pub struct Base64Text {
@@ -234,11 +257,20 @@ impl Base64Text {
     }
 
     pub fn push(&mut self, content: &[u8], out: &mut Vec<u8>) {
-        self.waiting.extend_from_slice(content);
-        let whole = self.waiting.len() / 3 * 3;
-        let rest = self.waiting.split_off(whole);
-        let ready = std::mem::replace(&mut self.waiting, rest);
-        self.write(&ready, out);
+        let mut content = content;
+        if !self.waiting.is_empty() {
+            let missing = (GROUP - self.waiting.len()).min(content.len());
+            self.waiting.extend_from_slice(&content[..missing]);
+            content = &content[missing..];
+            if self.waiting.len() < GROUP {
+                return;
+            }
+            let group = std::mem::take(&mut self.waiting);
+            self.write(&group, out);
+        }
+        let (groups, rest) = content.split_at(content.len() / GROUP * GROUP);
+        self.write(groups, out);
+        self.waiting.extend_from_slice(rest);
     }
 
     pub fn finish(mut self, out: &mut Vec<u8>) {
@@ -247,8 +279,15 @@ impl Base64Text {
     }
 
     fn write(&mut self, content: &[u8], out: &mut Vec<u8>) {
-        let digits = STANDARD.encode(content);
-        let mut digits = digits.as_bytes();
+        let mut digits = [0; STRETCH / GROUP * 4];
+        for stretch in content.chunks(STRETCH) {
+            let encoded = STANDARD.encode(stretch, digits[..].as_out());
+            self.write_digits(encoded, out);
+        }
+    }
+
+    fn write_digits(&mut self, digits: &[u8], out: &mut Vec<u8>) {
+        let mut digits = digits;
         let width = self.lines.width as usize;
         if width == 0 {
             out.extend_from_slice(digits);
@@ -273,7 +312,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn attachment(content: &[u8], width: usize, eol: &str) -> String {
-        let digits = STANDARD.encode(content);
+        let digits = STANDARD.encode_to_string(content);
         let lines: Vec<_> = digits.as_bytes().chunks(width).map(|line| String::from_utf8_lossy(line)).collect();
         lines.join(eol)
     }

@@ -18,6 +18,7 @@ mod error;
 mod format;
 mod ingest;
 mod keys;
+mod known;
 mod mime;
 mod packer;
 mod packs;
@@ -25,6 +26,7 @@ mod reader;
 mod recipe;
 pub mod record;
 mod records;
+mod settings;
 mod spooled;
 pub mod storages;
 mod store;
@@ -43,6 +45,7 @@ pub use packs::{Depth, PackContents, PackFile};
 pub use reader::{Pieces, Reader};
 pub use record::{ChainIdentity, Location, Record};
 pub use records::Records;
+pub use settings::{Packing, RepositoryConfig};
 pub use storages::{
     AddedStorage, BackendKind, Storage, StorageConfig, StorageSettings, add_storage, attach_storage, list_storages,
     open_storage, storage_totals,
