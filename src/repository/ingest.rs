@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use super::base64_text::Base64Lines;
 use super::chunking::Chunking;
 use super::format::BlobHash;
 use super::mime;
@@ -73,7 +74,7 @@ impl<'a> Cutting<'a> {
         self.steps.push(Step::Inline(text.to_vec()));
     }
 
-    fn share(&mut self, content: Bytes, lines: Option<mime::Base64Lines>) {
+    fn share(&mut self, content: Bytes, lines: Option<Base64Lines>) {
         let mut ingredients = Vec::new();
         for plain in self.chunking.cut(content) {
             let hash = self.chunking.hash(&plain);

@@ -4,11 +4,11 @@
 //! here has to understand a message: whatever is malformed stays text, and every decoded part has been encoded again
 //! and compared before it is trusted, so that the message always comes back byte for byte.
 
-use std::borrow::Cow;
 use std::ops::Range;
 
-use base64_simd::{AsOut, STANDARD};
 use memchr::{memchr, memmem};
+
+use super::base64_text::{Base64Lines, decode_exactly};
 
 /// Parts shorter than this stay in the skeleton.
 pub const PART_BYTES_MIN: usize = 2 << 10;
@@ -18,14 +18,6 @@ const DEPTH_MAX: u32 = 12;
 const PARTS_MAX: usize = 10_000;
 /// The longest boundary that is believed (RFC 2046 allows 70).
 const BOUNDARY_BYTES_MAX: usize = 250;
-
-/// How the base64 text of a part was laid out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Base64Lines {
-    /// Characters in a line; 0: all in one.
-    pub width: u32,
-    pub crlf: bool,
-}
 
 /// A part that is stored by itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -200,115 +192,11 @@ fn parts_between(body: &[u8], delimiter: &[u8]) -> Vec<Range<usize>> {
     parts
 }
 
-/// Decodes base64 that is laid out evenly; `None` unless encoding it again gives the very same text.
-fn decode_exactly(text: &[u8]) -> Option<(Base64Lines, Vec<u8>)> {
-    let first = line_end(text, 0);
-    let lines = match first {
-        None => Base64Lines { width: 0, crlf: false },
-        Some(end) => {
-            let crlf = text[..end].ends_with(b"\r\n");
-            let width = end - if crlf { 2 } else { 1 };
-            if width == 0 {
-                return None;
-            }
-            Base64Lines { width: u32::try_from(width).ok()?, crlf }
-        }
-    };
-    let digits = without_line_ends(text, lines)?;
-    let decoded = STANDARD.decode_to_vec(&digits).ok()?;
-    (STANDARD.encode_to_string(&decoded).as_bytes() == &*digits).then_some((lines, decoded))
-}
-
-/// The digits alone; `None` unless every line but the last is as wide as the layout says and ends as it says.
-fn without_line_ends(text: &[u8], lines: Base64Lines) -> Option<Cow<'_, [u8]>> {
-    let width = lines.width as usize;
-    if width == 0 {
-        return Some(Cow::Borrowed(text));
-    }
-    let end: &[u8] = if lines.crlf { b"\r\n" } else { b"\n" };
-    let mut digits = Vec::with_capacity(text.len());
-    let mut rest = text;
-    while rest.len() > width {
-        let (line, after) = rest.split_at(width);
-        digits.extend_from_slice(line);
-        rest = after.strip_prefix(end)?;
-    }
-    // A text whose last line is full has no line end behind it: it was trimmed.
-    digits.extend_from_slice(rest);
-    (!rest.is_empty()).then_some(Cow::Owned(digits))
-}
-
-/// Bytes that four digits stand for.
-const GROUP: usize = 3;
-/// Bytes that are encoded at once: they and their digits stay in the processor's cache.
-const STRETCH: usize = 4096 * GROUP;
-
-/// Encodes content piece by piece into lines of base64.
-pub struct Base64Text {
-    lines: Base64Lines,
-    /// Bytes that wait for the rest of their group of three.
-    waiting: Vec<u8>,
-    column: usize,
-}
-
-impl Base64Text {
-    pub fn new(lines: Base64Lines) -> Self {
-        Self { lines, waiting: Vec::new(), column: 0 }
-    }
-
-    pub fn push(&mut self, content: &[u8], out: &mut Vec<u8>) {
-        let mut content = content;
-        if !self.waiting.is_empty() {
-            let missing = (GROUP - self.waiting.len()).min(content.len());
-            self.waiting.extend_from_slice(&content[..missing]);
-            content = &content[missing..];
-            if self.waiting.len() < GROUP {
-                return;
-            }
-            let group = std::mem::take(&mut self.waiting);
-            self.write(&group, out);
-        }
-        let (groups, rest) = content.split_at(content.len() / GROUP * GROUP);
-        self.write(groups, out);
-        self.waiting.extend_from_slice(rest);
-    }
-
-    pub fn finish(mut self, out: &mut Vec<u8>) {
-        let rest = std::mem::take(&mut self.waiting);
-        self.write(&rest, out);
-    }
-
-    fn write(&mut self, content: &[u8], out: &mut Vec<u8>) {
-        let mut digits = [0; STRETCH / GROUP * 4];
-        for stretch in content.chunks(STRETCH) {
-            let encoded = STANDARD.encode(stretch, digits[..].as_out());
-            self.write_digits(encoded, out);
-        }
-    }
-
-    fn write_digits(&mut self, digits: &[u8], out: &mut Vec<u8>) {
-        let mut digits = digits;
-        let width = self.lines.width as usize;
-        if width == 0 {
-            out.extend_from_slice(digits);
-            return;
-        }
-        while !digits.is_empty() {
-            if self.column == width {
-                out.extend_from_slice(if self.lines.crlf { b"\r\n" } else { b"\n" });
-                self.column = 0;
-            }
-            let n = digits.len().min(width - self.column);
-            out.extend_from_slice(&digits[..n]);
-            self.column += n;
-            digits = &digits[n..];
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::repository::base64_text::Base64Text;
+    use base64_simd::STANDARD;
     use proptest::prelude::*;
 
     fn attachment(content: &[u8], width: usize, eol: &str) -> String {

@@ -9,6 +9,7 @@
 //! runs behind one bounded door; records in the packs are enough to rebuild the catalog.
 
 mod assemble;
+mod base64_text;
 mod blobs;
 mod cbor;
 mod chunking;
