@@ -13,6 +13,7 @@ use serde::Deserialize;
 use crate::api::ServerConfig;
 use crate::db::DatabaseConfig;
 use crate::graph::GraphConfig;
+use crate::repository::RepositoryConfig;
 use crate::scheduler::SchedulerConfig;
 use crate::secret::Secret;
 use crate::telemetry::LogConfig;
@@ -30,6 +31,7 @@ pub struct Config {
     pub agent: AgentConfig,
     pub scheduler: SchedulerConfig,
     pub graph: GraphConfig,
+    pub repository: RepositoryConfig,
     pub log: LogConfig,
 }
 
@@ -92,6 +94,7 @@ impl Config {
         self.agent.validate()?;
         self.scheduler.validate()?;
         self.graph.validate()?;
+        self.repository.validate()?;
         self.log.validate()
     }
 }

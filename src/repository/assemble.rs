@@ -1,6 +1,6 @@
 //! Puts content together again, piece by piece, and proves at the end that it is the content that came in.
 
-use super::mime::Base64Text;
+use super::base64_text::Base64Text;
 use super::recipe::{Recipe, Step};
 
 /// Content on its way out. Steps are gone through in order: `begin`, `add` for each of its blobs, `end`.

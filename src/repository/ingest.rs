@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use super::base64_text::Base64Lines;
 use super::chunking::Chunking;
 use super::format::BlobHash;
 use super::mime;
@@ -73,7 +74,7 @@ impl<'a> Cutting<'a> {
         self.steps.push(Step::Inline(text.to_vec()));
     }
 
-    fn share(&mut self, content: Bytes, lines: Option<mime::Base64Lines>) {
+    fn share(&mut self, content: Bytes, lines: Option<Base64Lines>) {
         let mut ingredients = Vec::new();
         for plain in self.chunking.cut(content) {
             let hash = self.chunking.hash(&plain);
@@ -88,7 +89,12 @@ impl<'a> Cutting<'a> {
     }
 
     fn finish(self, content: &Bytes) -> Parts {
-        let hash = *self.chunking.hash(content).as_bytes();
+        let hash = match (&self.steps[..], &self.shared[..]) {
+            // Content that is one blob has been hashed as such.
+            ([Step::Blobs(_)], [whole]) => whole.hash,
+            _ => self.chunking.hash(content),
+        };
+        let hash = *hash.as_bytes();
         Parts { recipe: Recipe::new(content.len() as u64, hash, self.steps), shared: self.shared }
     }
 }

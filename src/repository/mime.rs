@@ -6,8 +6,9 @@
 
 use std::ops::Range;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use memchr::{memchr, memmem};
+
+use super::base64_text::{Base64Lines, decode_exactly};
 
 /// Parts shorter than this stay in the skeleton.
 pub const PART_BYTES_MIN: usize = 2 << 10;
@@ -17,14 +18,6 @@ const DEPTH_MAX: u32 = 12;
 const PARTS_MAX: usize = 10_000;
 /// The longest boundary that is believed (RFC 2046 allows 70).
 const BOUNDARY_BYTES_MAX: usize = 250;
-
-/// How the base64 text of a part was laid out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Base64Lines {
-    /// Characters in a line; 0: all in one.
-    pub width: u32,
-    pub crlf: bool,
-}
 
 /// A part that is stored by itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -103,7 +96,7 @@ fn body_start(entity: &[u8]) -> Option<usize> {
 
 /// The end of the line that begins at `at`, its newline included; `None` for a last line without one.
 fn line_end(text: &[u8], at: usize) -> Option<usize> {
-    text.get(at..)?.iter().position(|b| *b == b'\n').map(|n| at + n + 1)
+    memchr(b'\n', text.get(at..)?).map(|n| at + n + 1)
 }
 
 /// The two header fields that tell how a body is built, lower case where case means nothing.
@@ -177,17 +170,19 @@ fn parts_between(body: &[u8], delimiter: &[u8]) -> Vec<Range<usize>> {
     let mut parts = Vec::new();
     let mut open: Option<usize> = None;
     let mut at = 0;
-    while at < body.len() && parts.len() < PARTS_MAX {
-        let end = line_end(body, at).unwrap_or(body.len());
-        if let Some(rest) = body[at..end].strip_prefix(delimiter) {
-            let rest = rest.trim_ascii_end();
-            let closing = rest == b"--";
-            if rest.is_empty() || closing {
-                parts.extend(open.map(|start| start..at));
-                open = (!closing).then_some(end);
-                if closing {
-                    return parts;
-                }
+    let finder = memmem::Finder::new(delimiter);
+    while parts.len() < PARTS_MAX
+        && let Some(found) = finder.find(&body[at..]).map(|n| at + n)
+    {
+        let end = line_end(body, found).unwrap_or(body.len());
+        let begins_line = found == 0 || body[found - 1] == b'\n';
+        let rest = body[found + delimiter.len()..end].trim_ascii_end();
+        let closing = rest == b"--";
+        if begins_line && (rest.is_empty() || closing) {
+            parts.extend(open.map(|start| start..found));
+            open = (!closing).then_some(end);
+            if closing {
+                return parts;
             }
         }
         at = end;
@@ -197,83 +192,15 @@ fn parts_between(body: &[u8], delimiter: &[u8]) -> Vec<Range<usize>> {
     parts
 }
 
-/// Decodes base64 that is laid out evenly; `None` unless encoding it again gives the very same text.
-fn decode_exactly(text: &[u8]) -> Option<(Base64Lines, Vec<u8>)> {
-    let first = line_end(text, 0);
-    let lines = match first {
-        None => Base64Lines { width: 0, crlf: false },
-        Some(end) => {
-            let crlf = text[..end].ends_with(b"\r\n");
-            let width = end - if crlf { 2 } else { 1 };
-            if width == 0 {
-                return None;
-            }
-            Base64Lines { width: u32::try_from(width).ok()?, crlf }
-        }
-    };
-    let digits: Vec<u8> = text.iter().copied().filter(|b| !matches!(b, b'\r' | b'\n')).collect();
-    let decoded = STANDARD.decode(&digits).ok()?;
-    let mut again = Base64Text::new(lines);
-    let mut encoded = Vec::with_capacity(text.len());
-    again.push(&decoded, &mut encoded);
-    again.finish(&mut encoded);
-    (encoded == text).then_some((lines, decoded))
-}
-
-/// Encodes content piece by piece into lines of base64.
-pub struct Base64Text {
-    lines: Base64Lines,
-    /// Bytes that wait for the rest of their group of three.
-    waiting: Vec<u8>,
-    column: usize,
-}
-
-impl Base64Text {
-    pub fn new(lines: Base64Lines) -> Self {
-        Self { lines, waiting: Vec::new(), column: 0 }
-    }
-
-    pub fn push(&mut self, content: &[u8], out: &mut Vec<u8>) {
-        self.waiting.extend_from_slice(content);
-        let whole = self.waiting.len() / 3 * 3;
-        let rest = self.waiting.split_off(whole);
-        let ready = std::mem::replace(&mut self.waiting, rest);
-        self.write(&ready, out);
-    }
-
-    pub fn finish(mut self, out: &mut Vec<u8>) {
-        let rest = std::mem::take(&mut self.waiting);
-        self.write(&rest, out);
-    }
-
-    fn write(&mut self, content: &[u8], out: &mut Vec<u8>) {
-        let digits = STANDARD.encode(content);
-        let mut digits = digits.as_bytes();
-        let width = self.lines.width as usize;
-        if width == 0 {
-            out.extend_from_slice(digits);
-            return;
-        }
-        while !digits.is_empty() {
-            if self.column == width {
-                out.extend_from_slice(if self.lines.crlf { b"\r\n" } else { b"\n" });
-                self.column = 0;
-            }
-            let n = digits.len().min(width - self.column);
-            out.extend_from_slice(&digits[..n]);
-            self.column += n;
-            digits = &digits[n..];
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::repository::base64_text::Base64Text;
+    use base64_simd::STANDARD;
     use proptest::prelude::*;
 
     fn attachment(content: &[u8], width: usize, eol: &str) -> String {
-        let digits = STANDARD.encode(content);
+        let digits = STANDARD.encode_to_string(content);
         let lines: Vec<_> = digits.as_bytes().chunks(width).map(|line| String::from_utf8_lossy(line)).collect();
         lines.join(eol)
     }

@@ -10,6 +10,7 @@
 
 pub mod adopt;
 mod assemble;
+mod base64_text;
 mod blobs;
 mod cbor;
 mod chunking;
@@ -19,6 +20,7 @@ mod error;
 mod format;
 mod ingest;
 mod keys;
+mod known;
 mod mime;
 mod pack_end;
 mod packer;
@@ -28,6 +30,7 @@ mod recipe;
 pub mod record;
 mod records;
 mod scanned;
+mod settings;
 mod spooled;
 pub mod storages;
 mod store;
@@ -48,6 +51,7 @@ pub use reader::{Pieces, Reader};
 pub use record::{ChainIdentity, Location, Record};
 pub use records::Records;
 pub use scanned::Scanned;
+pub use settings::{Packing, RepositoryConfig};
 pub use storages::{
     AddedStorage, BackendKind, Storage, StorageConfig, StorageSettings, add_storage, attach_storage, find_place,
     list_storages, open_place, open_storage, storage_totals,

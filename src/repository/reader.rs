@@ -102,11 +102,10 @@ impl Reader {
             return Err(StoreError::TooLarge { bytes: pieces.bytes(), bytes_max });
         }
         let mut whole = Vec::with_capacity(usize::try_from(pieces.bytes()).unwrap_or(0));
-        while let Some(piece) = pieces.next().await? {
-            if (whole.len() + piece.len()) as u64 > bytes_max {
+        while pieces.append_next(&mut whole).await? {
+            if whole.len() as u64 > bytes_max {
                 return Err(StoreError::TooLarge { bytes: pieces.bytes(), bytes_max });
             }
-            whole.extend_from_slice(&piece);
         }
         Ok(whole.into())
     }
@@ -136,7 +135,8 @@ impl Reader {
         let recipe =
             Recipe::decode(&self.read(pack, blob).await?).map_err(|what| StoreError::Unreadable { blob, what })?;
         let assembly = Assembly::new(&recipe, self.store.keys().id_key.expose());
-        Ok(Pieces { reader: self.clone(), blob, recipe, assembly: Some(assembly), at: (0, 0), places: HashMap::new() })
+        let (reader, places) = (self.clone(), HashMap::new());
+        Ok(Pieces { reader, pack, blob, recipe, assembly: Some(assembly), at: (0, 0), places })
     }
 
     async fn read_shared(&self, blob: BlobId, place: Option<PackId>) -> Result<Bytes, StoreError> {
@@ -156,6 +156,8 @@ impl Reader {
                     | StoreError::BlobLost { .. }
                     | StoreError::PackMissing(_)
                     | StoreError::PackBad(_)
+                    // This copy may be dead weight, with a sound one elsewhere.
+                    | StoreError::Damaged(_)
                     | StoreError::Backend(BackendError::NotFound(_)),
                 ) if tries < LOOKUPS_MAX => {
                     tries += 1;
@@ -168,8 +170,9 @@ impl Reader {
 
     /// A shared blob without a row was lost with a pack, or never was.
     async fn why_missing(&self, blob: BlobId) -> Result<StoreError, StoreError> {
+        let Places::Catalog(db) = &self.places else { return Ok(StoreError::BlobMissing(blob)) };
         let storage = self.store.storage();
-        let lost = self.db.run("find a lost blob", move |conn| match verify::sql::find_lost(conn, storage, blob)? {
+        let lost = db.run("find a lost blob", move |conn| match verify::sql::find_lost(conn, storage, blob)? {
             Some(pack) => packs::sql::find_pack(conn, storage, pack),
             None => Ok(None),
         });
@@ -186,6 +189,21 @@ impl Reader {
             }
             Places::Scanned(scanned) => Ok(blobs.into_iter().filter_map(|id| Some((id, scanned.place(id)?))).collect()),
         }
+    }
+
+    /// Where blobs lie: in `pack`, as most do that only one item has, or wherever the database says.
+    async fn places_near(&self, pack: PackId, blobs: Vec<BlobId>) -> Result<HashMap<BlobId, PackId>, StoreError> {
+        let near = match self.pack_uid(pack).await {
+            Ok(uid) => self.index(uid).await,
+            Err(err) => Err(err),
+        };
+        // A pack that cannot be looked into may have shared what was in it.
+        let Ok(index) = near else { return self.places(blobs).await };
+        let (here, elsewhere): (Vec<BlobId>, Vec<BlobId>) =
+            blobs.into_iter().partition(|blob| index.find(*blob).is_some());
+        let mut places = if elsewhere.is_empty() { HashMap::new() } else { self.places(elsewhere).await? };
+        places.extend(here.into_iter().map(|blob| (blob, pack)));
+        Ok(places)
     }
 
     /// The row of the pack where the content of `pack` lies now, and the damaged one that it was saved from, if it was.
@@ -234,12 +252,14 @@ impl Reader {
         let index = self.index(pack).await?;
         let entry = *index.find(blob).ok_or(StoreError::BlobMissing(blob))?;
         let known = self.cache().groups.get(&(pack, entry.frame));
+        if let Some(frame) = known {
+            // Small blobs share groups: to hash one is less than to have another thread do it.
+            let plain = index.cut(&entry, &frame, self.store.keys().id_key.expose())?;
+            return Ok(frame.slice_ref(plain));
+        }
         let (store, reader) = (self.store.clone(), self.clone());
         blocking(move || {
-            let frame = match known {
-                Some(frame) => frame,
-                None => reader.open_frame(&store, &index, &entry)?,
-            };
+            let frame = reader.open_frame(&store, &index, &entry)?;
             let plain = index.cut(&entry, &frame, store.keys().id_key.expose())?;
             Ok(frame.slice_ref(plain))
         })
@@ -275,6 +295,8 @@ impl Reader {
 /// Content on its way out.
 pub struct Pieces {
     reader: Reader,
+    /// Where the recipe lies.
+    pack: PackId,
     blob: BlobId,
     recipe: Recipe,
     /// `None` once the end was reached and found right.
@@ -294,30 +316,36 @@ impl Pieces {
     /// The next piece, or `None` at the end, once the whole is proved to be what was stored.
     pub async fn next(&mut self) -> Result<Option<Bytes>, StoreError> {
         let mut out = Vec::new();
-        while out.is_empty() {
-            let Some(mut assembly) = self.assembly.take() else { return Ok(None) };
+        Ok(self.append_next(&mut out).await?.then(|| out.into()))
+    }
+
+    /// Appends the next piece to `out`; false at the end.
+    async fn append_next(&mut self, out: &mut Vec<u8>) -> Result<bool, StoreError> {
+        let before = out.len();
+        while out.len() == before {
+            let Some(mut assembly) = self.assembly.take() else { return Ok(false) };
             let (step_at, part_at) = self.at;
             let Some(step) = self.recipe.steps.get(step_at) else {
                 let blob = self.blob;
-                return assembly.finish().map(|()| None).map_err(|what| StoreError::Unreadable { blob, what });
+                return assembly.finish().map(|()| false).map_err(|what| StoreError::Unreadable { blob, what });
             };
             if part_at == 0 {
-                assembly.begin(step, &mut out);
+                assembly.begin(step, out);
             }
             match step.ingredients().get(part_at).copied() {
                 Some(part) => {
                     let plain = self.ingredient(part).await?;
-                    assembly.add(&plain, &mut out);
+                    assembly.add(&plain, out);
                     self.at = (step_at, part_at + 1);
                 }
                 None => {
-                    assembly.end(&mut out);
+                    assembly.end(out);
                     self.at = (step_at + 1, 0);
                 }
             }
             self.assembly = Some(assembly);
         }
-        Ok(Some(out.into()))
+        Ok(true)
     }
 
     async fn ingredient(&mut self, part: Ingredient) -> Result<Bytes, StoreError> {
@@ -326,7 +354,7 @@ impl Pieces {
             let here = self.recipe.steps.get(step_at).map_or(&[][..], |step| &step.ingredients()[part_at..]);
             let later = self.recipe.steps.iter().skip(step_at + 1).flat_map(|step| step.ingredients());
             let window = here.iter().chain(later).map(|part| part.blob).take(blobs::sql::PAGE_ROWS).collect();
-            self.places = self.reader.places(window).await?;
+            self.places = self.reader.places_near(self.pack, window).await?;
         }
         let plain = self.reader.read_shared(part.blob, self.places.get(&part.blob).copied()).await?;
         if plain.len() != part.bytes as usize {

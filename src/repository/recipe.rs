@@ -2,8 +2,8 @@
 
 use minicbor::{Decode, Encode};
 
+use super::base64_text::Base64Lines;
 use super::cbor::id;
-use super::mime::Base64Lines;
 use crate::ids::BlobId;
 
 /// Text that recipes keep inside themselves, per run and altogether; what is beyond becomes blobs.

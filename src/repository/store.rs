@@ -11,6 +11,7 @@ use super::chunking::{ChunkSizes, Chunking};
 use super::door::blocking;
 use super::format::{FORMAT, Header, Layout, PackBuilder};
 use super::keys::{KeyFile, MasterKey, RecoveryKey, StoreKeys};
+use super::settings::Packing;
 use crate::backends::{Backend, BackendError, Space};
 use crate::clock;
 use crate::ids::{PackUid, StorageId, WriterId};
@@ -51,6 +52,7 @@ pub struct Description {
 #[derive(Clone)]
 pub struct Store {
     inner: Arc<Inner>,
+    packing: Packing,
 }
 
 struct Inner {
@@ -112,7 +114,8 @@ impl Store {
             return Err(StoreError::Setup(format!("the key is not the one of store {}", description.store)));
         }
         let chunking = Chunking::new(&keys, description.chunk_bytes);
-        Ok(Self { inner: Arc::new(Inner { storage, description, keys, chunking, backend }) })
+        let inner = Arc::new(Inner { storage, description, keys, chunking, backend });
+        Ok(Self { inner, packing: Packing::default() })
     }
 
     /// The master key of the store on a place, by the recovery key that was shown when it was created.
@@ -137,6 +140,11 @@ impl Store {
             return Ok(());
         }
         Err(StoreError::Setup(format!("the place holds store {found} now: is the right share mounted?")))
+    }
+
+    /// The same store, with packers that work as the agent is configured and share what it knows.
+    pub fn with_packing(self, packing: Packing) -> Self {
+        Self { packing, ..self }
     }
 
     pub fn storage(&self) -> StorageId {
@@ -167,6 +175,10 @@ impl Store {
         &self.inner.keys
     }
 
+    pub(super) fn packing(&self) -> &Packing {
+        &self.packing
+    }
+
     pub(super) fn chunking(&self) -> &Chunking {
         &self.inner.chunking
     }
@@ -185,7 +197,7 @@ impl Store {
             writer,
             created_s: u32::try_from(clock::now().timestamp()).unwrap_or(u32::MAX),
         };
-        PackBuilder::new(header, description.layout, &self.inner.keys.packs)
+        PackBuilder::new(header, description.layout, &self.inner.keys.packs).with_level(self.packing.zstd_level)
     }
 }
 

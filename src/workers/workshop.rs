@@ -16,7 +16,7 @@ use crate::features::Source;
 use crate::graph::{GraphClient, GraphConfig, Scope, Waiting};
 use crate::ids::{AgentId, ChainId, ResourceId, StorageId, TenantId, WriterId};
 use crate::queue::{self, Lease, agents};
-use crate::repository::{self, ChainIdentity, IngestContent, Store};
+use crate::repository::{self, ChainIdentity, IngestContent, Packing, RepositoryConfig, Store};
 use crate::secret::Sealer;
 use crate::tenants;
 
@@ -32,6 +32,9 @@ pub struct Workshop {
     pub(super) sealer: Sealer,
     pub(super) graph: GraphConfig,
     clients: Mutex<HashMap<TenantId, Client>>,
+    repository: RepositoryConfig,
+    /// What all tasks of this agent know of a storage when they write to it.
+    packings: Mutex<HashMap<StorageId, Packing>>,
     /// As whom this agent writes to a storage. `None`: its writer was taken for dead, and the next task registers
     /// another.
     writers: Mutex<HashMap<StorageId, Option<WriterId>>>,
@@ -86,9 +89,16 @@ impl Workshop {
             sealer,
             graph,
             clients: Mutex::default(),
+            repository: RepositoryConfig::default(),
+            packings: Mutex::default(),
             writers: Mutex::default(),
             large: Semaphore::new(1),
         }
+    }
+
+    /// The same, writing into storages as configured.
+    pub fn storing(self, repository: RepositoryConfig) -> Self {
+        Self { repository, ..self }
     }
 
     /// Makes this agent known to the others.
@@ -183,6 +193,9 @@ impl Workshop {
     /// is found there must be the store that the database knows. This agent is one writer of it for all its tasks.
     pub async fn storage(&self, id: StorageId) -> Result<OpenStorage, TaskError> {
         let store = repository::open_storage(&self.db, &self.sealer, id, &self.name.name).await?;
+        let mut packings = self.packings.lock().await;
+        let store = store.with_packing(packings.entry(id).or_insert_with(|| self.repository.packing()).clone());
+        drop(packings);
         let mut writers = self.writers.lock().await;
         if let Some(Some(writer)) = writers.get(&id) {
             return Ok(OpenStorage { id, store, writer: *writer });

@@ -6,9 +6,11 @@ use bytes::Bytes;
 
 use super::cipher::Piece;
 use super::index::plain_bytes;
+use super::sealing::{Sealing, ZSTD_LEVEL_DEFAULT};
+use super::written::Written;
 use super::{
-    ALIGNMENT, BlobEntry, BlobHash, BlobKind, Codec, FrameEntry, FrameKind, GROUP_BYTES_MAX, HEADER_BYTES, Header,
-    Layout, PackCipher, PackIndex, PackKeys, SMALL_BLOB_BYTES_MAX, TRAILER_BYTES, Trailer, narrow,
+    ALIGNMENT, BlobEntry, BlobHash, BlobKind, Codec, FrameEntry, FrameKind, GROUP_BYTES_MAX, Header, Layout,
+    PackCipher, PackIndex, PackKeys, SMALL_BLOB_BYTES_MAX, TRAILER_BYTES, Trailer, narrow,
 };
 use crate::ids::PackUid;
 
@@ -17,10 +19,8 @@ pub struct PackBuilder {
     header: Header,
     layout: Layout,
     cipher: PackCipher,
-    parts: Vec<Bytes>,
-    /// The bytes in `parts`.
-    end: u64,
-    hashing: blake3::Hasher,
+    sealing: Sealing,
+    written: Written,
     frames: Vec<FrameEntry>,
     blobs: Vec<BlobEntry>,
     known: HashSet<BlobHash>,
@@ -40,16 +40,14 @@ pub struct FinishedPack {
 
 impl PackBuilder {
     pub fn new(header: Header, layout: Layout, keys: &PackKeys) -> Self {
-        let head = Bytes::copy_from_slice(&header.encode());
-        let mut hashing = blake3::Hasher::new();
-        hashing.update(&head);
+        let mut written = Written::default();
+        written.put(&header.encode());
         Self {
             cipher: keys.of(header.pack),
+            sealing: Sealing::new(ZSTD_LEVEL_DEFAULT),
             header,
             layout,
-            parts: vec![head],
-            end: HEADER_BYTES as u64,
-            hashing,
+            written,
             frames: Vec::new(),
             blobs: Vec::new(),
             known: HashSet::new(),
@@ -58,13 +56,19 @@ impl PackBuilder {
         }
     }
 
+    /// Compresses harder or faster than by default.
+    pub fn with_level(mut self, zstd_level: i32) -> Self {
+        self.sealing = Sealing::new(zstd_level);
+        self
+    }
+
     pub fn uid(&self) -> PackUid {
         self.header.pack
     }
 
     /// About how long the pack would be if it were finished now, its records aside.
     pub fn bytes(&self) -> u64 {
-        self.end + self.group.len() as u64 + plain_bytes(self.frames.len(), self.known.len()) as u64
+        self.written.end() + self.group.len() as u64 + plain_bytes(self.frames.len(), self.known.len()) as u64
     }
 
     /// Adds a blob unless the pack has it. `plain` is at most [`super::BLOB_BYTES_MAX`] long.
@@ -81,10 +85,10 @@ impl PackBuilder {
                 Layout::Packed => Codec::Zstd,
                 Layout::Aligned => Codec::Raw,
             };
-            let before = self.end;
+            let before = self.written.end();
             let frame = self.write_frame(FrameKind::Single, plain, codec);
             self.blobs.push(BlobEntry { hash, frame, offset: 0, len: narrow(plain.len()), kind });
-            return self.end - before;
+            return self.written.end() - before;
         }
         if self.group.len() + plain.len() > GROUP_BYTES_MAX {
             self.close_group();
@@ -98,50 +102,42 @@ impl PackBuilder {
         if self.grouped.is_empty() {
             return;
         }
-        let group = std::mem::take(&mut self.group);
+        let mut group = std::mem::take(&mut self.group);
         let frame = self.write_frame(FrameKind::Group, &group, Codec::Zstd);
+        group.clear();
+        self.group = group;
         for (hash, kind, offset, len) in self.grouped.drain(..) {
             self.blobs.push(BlobEntry { hash, frame, offset, len, kind });
         }
     }
 
     fn write_frame(&mut self, kind: FrameKind, plain: &[u8], codec: Codec) -> u32 {
-        if self.layout == Layout::Aligned {
-            self.pad_to(self.end.next_multiple_of(ALIGNMENT));
-        }
+        self.align();
         let number = narrow(self.frames.len());
-        let (stored, codec) = self.cipher.close(Piece::Frame(number, kind), plain, codec);
+        let (stored, codec) = self.sealing.close(&self.cipher, Piece::Frame(number, kind), plain, codec);
         self.frames.push(FrameEntry {
-            offset: self.end,
+            offset: self.written.end(),
             stored: narrow(stored.len()),
             plain: narrow(plain.len()),
-            crc: crc32c::crc32c(&stored),
+            crc: crc32c::crc32c(stored),
             codec,
             kind,
         });
-        self.write(stored.into());
+        self.written.put(stored);
         number
     }
 
-    fn write(&mut self, bytes: Bytes) {
-        self.hashing.update(&bytes);
-        self.end += bytes.len() as u64;
-        self.parts.push(bytes);
-    }
-
-    fn pad_to(&mut self, offset: u64) {
-        let missing = usize::try_from(offset - self.end).expect("less than a block is missing");
-        if missing > 0 {
-            self.write(vec![0; missing].into());
+    /// What follows begins on a block in the aligned layout.
+    fn align(&mut self) {
+        if self.layout == Layout::Aligned {
+            self.written.pad_to(self.written.end().next_multiple_of(ALIGNMENT));
         }
     }
 
     /// Closes the pack with `records`, a sequence of `n_records` CBOR items.
     pub fn finish(mut self, records: &[u8], n_records: u32) -> FinishedPack {
         self.close_group();
-        if self.layout == Layout::Aligned {
-            self.pad_to(self.end.next_multiple_of(ALIGNMENT));
-        }
+        self.align();
         self.blobs.sort_by_key(|blob| blob.hash);
         let index = PackIndex {
             pack: self.header.pack,
@@ -149,27 +145,30 @@ impl PackBuilder {
             frames: std::mem::take(&mut self.frames),
             blobs: std::mem::take(&mut self.blobs),
         };
-        let data_hash = *self.hashing.finalize().as_bytes();
-        let stored_index = self.cipher.close_section(Piece::Index, &index.encode());
-        let stored_records = self.cipher.close_section(Piece::Records, records);
         let mut trailer = Trailer {
-            data_hash,
+            data_hash: self.written.take_hash(),
             sections_hash: [0; 32],
-            index_offset: self.end,
-            index_stored: narrow(stored_index.len()),
+            index_offset: self.written.end(),
+            index_stored: 0,
             index_plain: narrow(index.plain_bytes()),
-            records_stored: narrow(stored_records.len()),
+            records_stored: 0,
             records_plain: narrow(records.len()),
         };
-        self.hashing.reset();
-        self.write(stored_index.into());
-        self.write(stored_records.into());
+        trailer.index_stored = self.write_section(Piece::Index, &index.encode());
+        trailer.records_stored = self.write_section(Piece::Records, records);
         if self.layout == Layout::Aligned {
-            let whole = (self.end + TRAILER_BYTES as u64).next_multiple_of(ALIGNMENT);
-            self.pad_to(whole - TRAILER_BYTES as u64);
+            let whole = (self.written.end() + TRAILER_BYTES as u64).next_multiple_of(ALIGNMENT);
+            self.written.pad_to(whole - TRAILER_BYTES as u64);
         }
-        trailer.sections_hash = *self.hashing.finalize().as_bytes();
-        self.write(Bytes::copy_from_slice(&trailer.encode()));
-        FinishedPack { uid: self.header.pack, parts: self.parts, bytes: self.end, index }
+        trailer.sections_hash = self.written.take_hash();
+        self.written.put(&trailer.encode());
+        let bytes = self.written.end();
+        FinishedPack { uid: self.header.pack, parts: self.written.finish(), bytes, index }
+    }
+
+    fn write_section(&mut self, piece: Piece, plain: &[u8]) -> u32 {
+        let stored = self.sealing.close_section(&self.cipher, piece, plain);
+        self.written.put(stored);
+        narrow(stored.len())
     }
 }

@@ -13,7 +13,6 @@ use crate::secret::Secret;
 /// The numbers of the two sections, far above any frame's.
 const INDEX_NUMBER: u32 = u32::MAX - 1;
 const RECORDS_NUMBER: u32 = u32::MAX;
-const ZSTD_LEVEL: i32 = 3;
 /// What AES-GCM appends.
 pub(super) const TAG_BYTES: usize = 16;
 const PACK_KEY_CONTEXT: &str = "kodo format 1: pack key";
@@ -83,31 +82,12 @@ pub struct PackCipher {
 }
 
 impl PackCipher {
-    /// Compresses if asked to and if it helps, then encrypts if the store does.
-    pub(super) fn close(&self, piece: Piece, plain: &[u8], codec: Codec) -> (Vec<u8>, Codec) {
-        let (mut body, codec) = match codec {
-            Codec::Raw => (plain.to_vec(), Codec::Raw),
-            Codec::Zstd => match zstd::bulk::compress(plain, ZSTD_LEVEL) {
-                Ok(packed) if packed.len() < plain.len() => (packed, Codec::Zstd),
-                _ => (plain.to_vec(), Codec::Raw),
-            },
-        };
+    /// Encrypts a piece in place, if the store is encrypted.
+    pub(super) fn seal(&self, piece: Piece, body: &mut Vec<u8>) {
         if let Some(key) = &self.key {
-            key.seal_in_place_append_tag(nonce(piece), Aad::from(self.associated(piece)), &mut body)
+            key.seal_in_place_append_tag(nonce(piece), Aad::from(self.associated(piece)), body)
                 .expect("a piece is far smaller than the 64 GiB that AES-GCM can take");
         }
-        (body, codec)
-    }
-
-    /// The index and the records are always one zstd frame, so that no codec need be kept for them.
-    pub(super) fn close_section(&self, piece: Piece, plain: &[u8]) -> Vec<u8> {
-        let mut body =
-            zstd::bulk::compress(plain, ZSTD_LEVEL).expect("zstd into a buffer of its own bound cannot fail");
-        if let Some(key) = &self.key {
-            key.seal_in_place_append_tag(nonce(piece), Aad::from(self.associated(piece)), &mut body)
-                .expect("a section is far smaller than the 64 GiB that AES-GCM can take");
-        }
-        body
     }
 
     /// Decrypts and decompresses to exactly `plain_bytes`, which the caller has checked against its bound.

@@ -10,9 +10,11 @@ mod build;
 mod cipher;
 mod header;
 mod index;
+mod sealing;
 #[cfg(test)]
 mod tests;
 mod trailer;
+mod written;
 
 use crate::ids::{BlobId, PackUid};
 
@@ -20,6 +22,7 @@ pub use build::{FinishedPack, PackBuilder};
 pub use cipher::{PackCipher, PackKeys, Scratch};
 pub use header::{HEADER_BYTES, Header};
 pub use index::{BlobEntry, BlobKind, Codec, FrameEntry, FrameKind, PackIndex};
+pub use sealing::ZSTD_LEVEL_DEFAULT;
 pub use trailer::{TRAILER_BYTES, Trailer};
 
 pub const FORMAT: u16 = 1;

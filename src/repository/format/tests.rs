@@ -195,12 +195,13 @@ fn frames_cannot_change_places_between_packs_or_within_one() {
     let cipher = keys.of(PackUid::from_bytes([2; 16]));
     let other = keys.of(PackUid::from_bytes([4; 16]));
     let piece = |number| cipher::Piece::Frame(number, FrameKind::Single);
-    let (stored, codec) = cipher.close(piece(0), b"the content", Codec::Raw);
+    let mut sealing = sealing::Sealing::new(ZSTD_LEVEL_DEFAULT);
+    let (stored, codec) = sealing.close(&cipher, piece(0), b"the content", Codec::Raw);
 
-    assert_eq!(cipher.open(piece(0), &stored, codec, 11).unwrap(), b"the content");
-    assert!(cipher.open(piece(1), &stored, codec, 11).is_err());
-    assert!(cipher.open(cipher::Piece::Frame(0, FrameKind::Group), &stored, codec, 11).is_err());
-    assert!(other.open(piece(0), &stored, codec, 11).is_err());
+    assert_eq!(cipher.open(piece(0), stored, codec, 11).unwrap(), b"the content");
+    assert!(cipher.open(piece(1), stored, codec, 11).is_err());
+    assert!(cipher.open(cipher::Piece::Frame(0, FrameKind::Group), stored, codec, 11).is_err());
+    assert!(other.open(piece(0), stored, codec, 11).is_err());
     assert!(!stored.windows(7).any(|window| window == b"content"));
 }
 

@@ -6,7 +6,7 @@
 
 mod work;
 
-use std::collections::{BTreeSet, HashSet, VecDeque};
+use std::collections::{BTreeSet, HashSet};
 use std::fs::File;
 use std::sync::Arc;
 
@@ -22,9 +22,6 @@ use super::{Store, StoreError, blobs, packs};
 use crate::db::Db;
 use crate::ids::{BlobId, PointNumber, WriterId};
 use work::Work;
-
-/// Blobs that a packer remembers to be stored already, some 50 bytes each.
-const RECENT_MAX: usize = 20_000;
 
 /// One item to store.
 #[derive(Debug)]
@@ -69,7 +66,6 @@ pub struct Packer {
     writer: WriterId,
     /// Away while a call works on it behind the door.
     work: Option<Work>,
-    recent: Recent,
     records: Vec<Entry>,
     next_seq: Option<u64>,
 }
@@ -82,7 +78,6 @@ impl Store {
             store: self.clone(),
             db,
             writer,
-            recent: Recent::default(),
             records: Vec::new(),
             next_seq: None,
         }
@@ -149,9 +144,9 @@ impl Packer {
         Ok(flushed)
     }
 
-    /// Forgets that blobs are stored, after [`super::CommitRefused::ReusedBlobGone`].
-    pub fn forget(&mut self, ids: &[BlobId]) {
-        ids.iter().for_each(|id| self.recent.remove(*id));
+    /// Forgets that blobs are stored, after [`super::CommitRefused::ReusedBlobGone`]: for all packers of the agent.
+    pub fn forget(&self, ids: &[BlobId]) {
+        self.store.packing().known.forget(ids);
     }
 
     async fn store_run(
@@ -219,27 +214,19 @@ impl Packer {
     }
 
     /// Which of the blobs are stored already, by memory or by a few batched questions to the database.
-    async fn find_live(&mut self, ids: impl Iterator<Item = BlobId>) -> Result<HashSet<BlobId>, StoreError> {
+    async fn find_live(&self, ids: impl Iterator<Item = BlobId>) -> Result<HashSet<BlobId>, StoreError> {
         let work = self.work.as_ref().ok_or(StoreError::Interrupted)?;
-        let mut live = HashSet::new();
-        let mut unknown = BTreeSet::new();
-        for id in ids {
-            if self.recent.contains(id) {
-                live.insert(id);
-            } else if !work.fresh.contains(&id) {
-                unknown.insert(id);
-            }
-        }
-        let unknown: Vec<BlobId> = unknown.into_iter().collect();
+        let ids: BTreeSet<BlobId> = ids.filter(|id| !work.fresh.contains(id)).collect();
+        let known = &self.store.packing().known;
+        let mut live = known.among(ids.iter().copied());
+        let unknown: Vec<BlobId> = ids.into_iter().filter(|id| !live.contains(id)).collect();
         let storage = self.store.storage();
         for page in unknown.chunks(blobs::sql::PAGE_ROWS) {
             let page = page.to_vec();
             let found =
                 self.db.run("look blobs up", move |conn| blobs::sql::find_live_blobs(conn, storage, &page)).await?;
-            for id in found {
-                live.insert(id);
-                self.recent.insert(id);
-            }
+            known.insert(&found);
+            live.extend(found);
         }
         Ok(live)
     }
@@ -248,32 +235,4 @@ impl Packer {
 enum InMemory {
     Mime(Bytes),
     Raw(Bytes),
-}
-
-/// Blobs lately seen alive. Wrong at times, which the commit finds out.
-#[derive(Default)]
-struct Recent {
-    known: HashSet<BlobId>,
-    order: VecDeque<BlobId>,
-}
-
-impl Recent {
-    fn contains(&self, id: BlobId) -> bool {
-        self.known.contains(&id)
-    }
-
-    fn insert(&mut self, id: BlobId) {
-        if self.known.insert(id) {
-            self.order.push_back(id);
-        }
-        while self.order.len() > RECENT_MAX {
-            if let Some(oldest) = self.order.pop_front() {
-                self.known.remove(&oldest);
-            }
-        }
-    }
-
-    fn remove(&mut self, id: BlobId) {
-        self.known.remove(&id);
-    }
 }

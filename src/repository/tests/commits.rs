@@ -88,6 +88,29 @@ async fn condemned_blobs_are_saved_and_blobs_that_are_gone_refuse_the_commit() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_one_packer_learns_is_known_to_all_of_the_agent_until_a_commit_finds_it_gone() {
+    let bench = Bench::new().await;
+    let refs = store_first(&bench).await;
+    let (mut learns, mut relies) = (bench.packer(), bench.packer());
+    learns.store(vec![first_mail()]).await.unwrap();
+    let storage = bench.store.storage();
+    for blob in refs.clone() {
+        bench.db.run("drop", move |conn| steps::drop_blob(conn, storage, blob)).await.unwrap();
+    }
+
+    relies.store(vec![first_mail()]).await.unwrap();
+    let flushed = relies.flush().await.unwrap();
+    let CommitRefused::ReusedBlobGone(gone) = refused(bench.try_commit(&flushed).await) else { panic!() };
+    assert_eq!(gone, refs);
+    relies.forget(&gone);
+
+    let mut next = bench.packer();
+    let stored = next.store(vec![first_mail()]).await.unwrap();
+    let ids = bench.commit(&mut next).await;
+    assert_eq!(bench.content_of(&stored[0], &ids).await, mail("first", &noise(1, ATTACHMENT)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_pack_that_collection_discarded_cannot_be_committed() {
     let bench = Bench::new().await;
     let mut packer = bench.packer();

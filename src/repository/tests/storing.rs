@@ -3,6 +3,7 @@
 use std::io::{Seek, Write};
 
 use super::*;
+use crate::repository::RepositoryConfig;
 use crate::repository::record::{self, Cursor, CursorState, PointBegin, PointSeal, Record};
 
 fn spooled(content: &[u8]) -> IngestContent {
@@ -97,6 +98,27 @@ async fn large_content_fills_packs_and_streams_out_in_bounded_pieces() {
     while let Some(piece) = pieces.next().await.unwrap() {
         assert!(piece.len() <= 1 << 20);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn harder_compression_takes_less_room_and_reads_the_same() {
+    let text: String = (0..40_000u64).map(|n| format!("line {n}: {} of {}\n", n * n % 9973, n % 31)).collect();
+    let content = Bytes::from(text);
+    let mut took = Vec::new();
+    for zstd_level in [1, 19] {
+        let mut bench = Bench::new().await;
+        bench.store =
+            bench.store.with_packing(RepositoryConfig { zstd_level, ..RepositoryConfig::default() }.packing());
+        let mut packer = bench.packer();
+
+        let stored = packer.store(vec![item("text", Some(IngestContent::Raw(content.clone())))]).await.unwrap();
+        let flushed = packer.flush().await.unwrap();
+        let ids = bench.try_commit(&flushed).await.unwrap();
+
+        assert_eq!(bench.content_of(&stored[0], &ids).await, content);
+        took.push(flushed.bytes_stored());
+    }
+    assert!(took[1] < took[0] * 9 / 10, "{took:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -22,7 +22,7 @@ use crate::db::TxError;
 use crate::features::{Captured, Content};
 use crate::ids::{ContainerId, ItemKey, PointNumber, WalkNumber};
 use crate::queue::{self, Outcome};
-use crate::repository::{self, Ingest, IngestContent, Packer, Reader, StoreError, Stored};
+use crate::repository::{self, CommitRefused, Ingest, IngestContent, Packer, Reader, StoreError, Stored};
 use crate::workers::task::Refusal;
 use crate::workers::workshop::OpenStorage;
 
@@ -331,7 +331,12 @@ impl<'a> Ledger<'a> {
             let packs = repository::commit(conn, storage, writer, &flushed).map_err(TxError::widen)?;
             Ok(gathered.write(conn, chain, point, &packs, resolve)?)
         });
-        let counts = committed.await?;
+        let counts = committed.await.inspect_err(|err| {
+            // The next attempt must not rely on them again.
+            if let TxError::Refused(Refusal::Store(CommitRefused::ReusedBlobGone(gone))) = err {
+                self.packer.forget(gone);
+            }
+        })?;
         self.n_items = (self.n_items + counts.added).saturating_sub(counts.removed);
         self.total.add(&counts);
         Ok(())

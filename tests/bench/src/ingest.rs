@@ -2,13 +2,11 @@
 //! catalog rows and records, and a sealed point at the end. Can be repeated, also after it was killed.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use bytes::Bytes;
 use chrono::DateTime;
 use kodo::catalog::{self, ChainKey, ContainerState, ContentRef, CursorUpdate, NewVersion, PointCounts};
 use kodo::db::TxError;
@@ -19,22 +17,16 @@ use kodo::repository::{
 use serde_json::{Value, json};
 
 use crate::ground::{Ground, rss_mb_max};
+use crate::share::{Share, name, read, shares};
 
 /// Items and bytes that are stored together, at most; the backup's limits.
 const TOGETHER: usize = 32;
 const TOGETHER_BYTES: u64 = 4 << 20;
+/// Items of a filled mailbox, and how many are stored at once.
+const FILLED: u32 = 75_000;
+const FILLED_TOGETHER: u32 = 500;
 /// The time of the first item of a folder, in seconds since 1970; each later item is a minute younger.
 const FIRST_TIME_S: i64 = 1_672_531_200;
-
-/// What one chain gets: the files of one user, of one kind.
-struct Share {
-    /// `mail`, `items` or `onedrive`.
-    kind: String,
-    user: String,
-    /// By folder, relative to the corpus.
-    folders: BTreeMap<String, Vec<PathBuf>>,
-    bytes: u64,
-}
 
 /// What was stored, of one share or of all.
 #[derive(Clone, Copy, Default)]
@@ -72,48 +64,26 @@ pub async fn run(ground: Ground, dir: &Path, workers: usize) -> anyhow::Result<V
     }))
 }
 
-/// The corpus, by user and kind; the largest first, so that no worker is left with a large one at the end.
-fn shares(dir: &Path) -> anyhow::Result<Vec<(u32, Share)>> {
-    let mut shares = Vec::new();
-    for kind in children(dir)? {
-        for user in children(&kind)? {
-            let mut share =
-                Share { kind: name(&kind)?, user: name(&user)?, folders: BTreeMap::new(), bytes: 0 };
-            gather(dir, &user, &mut share)?;
-            shares.push(share);
+/// Stores items that are nothing but properties, in mailboxes of [`FILLED`] each.
+pub async fn fill(ground: Ground, items: u32) -> anyhow::Result<Value> {
+    let writer = ground.register().await?;
+    let mut sum = Sum::default();
+    for (number, first) in (1..).zip((0..items).step_by(FILLED as usize)) {
+        let user = format!("filled{number:03}");
+        let share = Share { kind: "mail".to_owned(), user, folders: BTreeMap::new(), bytes: 0 };
+        let mut backup = Backup::open(&ground, writer, number, &share).await?;
+        backup.tell(Record::PointBegin(record::PointBegin { started_ms: FIRST_TIME_S * 1000 }));
+        let container = backup.container("Inbox").await?;
+        let last = items.min(first + FILLED);
+        for from in (first..last).step_by(FILLED_TOGETHER as usize) {
+            let names = from..last.min(from + FILLED_TOGETHER);
+            let items = names.map(|n| (format!("item {n:07} about something"), FIRST_TIME_S + i64::from(n), None));
+            backup.store(container, "Inbox", items.collect()).await?;
         }
+        backup.commit(Some(container), "Inbox").await?;
+        sum.add(backup.seal().await?);
     }
-    // The number of a share names its resource, so it must not depend on sizes.
-    let mut numbered: Vec<(u32, Share)> = (1..).zip(shares).collect();
-    numbered.sort_by_key(|(_, share)| std::cmp::Reverse(share.bytes));
-    Ok(numbered)
-}
-
-fn gather(corpus: &Path, folder: &Path, share: &mut Share) -> anyhow::Result<()> {
-    let key = folder.strip_prefix(corpus).context("a folder of the corpus lies below it")?;
-    let key = key.to_str().context("the corpus has plain names")?.to_owned();
-    for path in children(folder)? {
-        let found = std::fs::metadata(&path)?;
-        if found.is_dir() {
-            gather(corpus, &path, share)?;
-        } else {
-            share.bytes += found.len();
-            share.folders.entry(key.clone()).or_default().push(path);
-        }
-    }
-    Ok(())
-}
-
-fn children(dir: &Path) -> anyhow::Result<Vec<PathBuf>> {
-    let entries = std::fs::read_dir(dir).with_context(|| format!("cannot list {}", dir.display()))?;
-    let mut paths = entries.map(|entry| Ok(entry?.path())).collect::<std::io::Result<Vec<_>>>()?;
-    paths.sort();
-    Ok(paths)
-}
-
-fn name(path: &Path) -> anyhow::Result<String> {
-    let name = path.file_name().and_then(|name| name.to_str());
-    Ok(name.with_context(|| format!("{} has no plain name", path.display()))?.to_owned())
+    Ok(json!({ "items": sum.items, "stored": sum.stored, "packs": sum.packs }))
 }
 
 /// A version that waits for the commit of its packs.
@@ -203,7 +173,7 @@ impl Backup {
                 batch_bytes = 0;
             }
             batch_bytes += bytes;
-            batch.push((name(&path)?, FIRST_TIME_S + 60 * number as i64, content));
+            batch.push((name(&path)?, FIRST_TIME_S + 60 * number as i64, Some(content)));
             if batch.len() == TOGETHER || batch_bytes > TOGETHER_BYTES {
                 self.store(container, folder, std::mem::take(&mut batch)).await?;
                 batch_bytes = 0;
@@ -243,17 +213,18 @@ impl Backup {
         &mut self,
         container: ContainerId,
         folder: &str,
-        files: Vec<(String, i64, IngestContent)>,
+        files: Vec<(String, i64, Option<IngestContent>)>,
     ) -> anyhow::Result<()> {
         let (mut batch, mut facts) = (Vec::with_capacity(files.len()), Vec::with_capacity(files.len()));
         for (name, time_s, content) in files {
             let properties = json!({ "name": name, "folder": folder, "time": time_s }).to_string();
-            batch.push(Ingest { properties: properties.into(), content: Some(content) });
+            batch.push(Ingest { properties: properties.into(), content });
             facts.push((name, time_s));
         }
         let stored = self.packer.store(batch).await?;
         for ((name, time_s), stored) in facts.into_iter().zip(stored) {
-            let content = stored.content.as_ref().context("a file has content")?;
+            let content = stored.content.as_ref();
+            let bytes = content.map_or(0, |content| content.bytes);
             let graph_id = format!("{folder}/{name}");
             let item = record::Item {
                 container: folder.to_owned(),
@@ -264,12 +235,12 @@ impl Backup {
                 name: name.clone(),
                 party: String::new(),
                 time_s,
-                bytes: content.bytes,
+                bytes,
                 properties: stored.properties,
-                content: Some(content.location),
-                refs: content.refs.clone(),
+                content: content.map(|content| content.location),
+                refs: content.map(|content| content.refs.clone()).unwrap_or_default(),
             };
-            self.sum.bytes += content.bytes;
+            self.sum.bytes += bytes;
             self.tell(Record::Item(item));
             self.waiting.push(Waiting { container, name, key: ItemKey::of(&graph_id), time_s, stored });
         }
@@ -327,17 +298,6 @@ impl Backup {
         sealing.await.context("a point was not sealed")?;
         Ok(self.sum)
     }
-}
-
-/// A mail whole, a file whole or, when it is large, as it lies on the disk: as downloads arrive.
-fn read(path: &Path, kind: &str, bytes: u64, ground: &Ground) -> anyhow::Result<IngestContent> {
-    let unreadable = || format!("cannot read {}", path.display());
-    let mail = kind == "mail";
-    if !mail && bytes > ground.config.graph.spool_above_bytes {
-        return Ok(IngestContent::Spooled { file: File::open(path).with_context(unreadable)?, bytes });
-    }
-    let content = Bytes::from(std::fs::read(path).with_context(unreadable)?);
-    Ok(if mail { IngestContent::Mime(content) } else { IngestContent::Raw(content) })
 }
 
 impl Waiting {

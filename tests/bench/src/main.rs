@@ -7,6 +7,7 @@ mod corpus;
 mod ground;
 mod ingest;
 mod read;
+mod share;
 
 use std::path::PathBuf;
 
@@ -66,6 +67,13 @@ enum Step {
         #[arg(long, default_value_t = 4)]
         workers: usize,
     },
+    /// Stores items without content, as many as asked for: what a rebuild of the catalog takes its time with
+    Fill {
+        #[command(flatten)]
+        at: At,
+        #[arg(long, default_value_t = 300_000)]
+        items: u32,
+    },
     /// Reads random mails, one after the other
     ReadOne {
         #[command(flatten)]
@@ -107,6 +115,7 @@ async fn run(step: Step) -> anyhow::Result<Option<Value>> {
         }
         Step::AddStorage { at, path } => ground::add_storage(&at.config, &at.storage, &path).await?,
         Step::Ingest { at, dir, workers } => ingest::run(open(&at).await?, &dir, workers).await?,
+        Step::Fill { at, items } => ingest::fill(open(&at).await?, items).await?,
         Step::ReadOne { at, reads, seed } => read::one_by_one(open(&at).await?, reads, seed).await?,
         Step::Restore { at, dir, workers } => read::restore(open(&at).await?, &dir, workers).await?,
         Step::Verify3 { at } => read::verify(&open(&at).await?).await?,

@@ -81,7 +81,8 @@ impl Post {
         let mut lines = Vec::new();
         for _ in 0..dice.random_range(3..=6) {
             let (from, by, address) = (hop(dice), hop(dice), dice.random::<u64>());
-            lines.push(format!("Received: from {from} (2603:10a6::{address:x})\r\n by {by} with HTTPS; {}", date(dice)));
+            lines
+                .push(format!("Received: from {from} (2603:10a6::{address:x})\r\n by {by} with HTTPS; {}", date(dice)));
         }
         let signed = "h=From:Date:Subject:Message-ID:Content-Type:MIME-Version:X-MS-Exchange-SenderADCheck";
         for n in 1..=2 {
@@ -169,7 +170,8 @@ impl Post {
         let n_recipients = (1 + (dice.random::<f64>().ln() * -1.6) as usize).min(world.users.len());
         let recipients = rand::seq::index::sample(dice, world.users.len(), n_recipients);
         let recipients = recipients.iter().map(|n| world.users[n].clone()).collect();
-        let answered = (!self.threads.is_empty() && dice.random_bool(0.6)).then(|| dice.random_range(0..self.threads.len()));
+        let answered =
+            (!self.threads.is_empty() && dice.random_bool(0.6)).then(|| dice.random_range(0..self.threads.len()));
         let (subject, quoted) = match answered {
             Some(n) => self.threads[n].clone(),
             None => (world.prose.sentence(dice, 2..=8), String::new()),
@@ -177,7 +179,9 @@ impl Post {
         let n_paragraphs = dice.random_range(1..=7);
         let mut inner = String::new();
         for paragraph in (0..n_paragraphs).map(|_| world.prose.paragraph(dice, 2..=6)) {
-            inner.push_str(&format!("<p class=\"MsoNormal\"><span lang=\"EN-US\">{paragraph}<o:p></o:p></span></p>\r\n"));
+            inner.push_str(&format!(
+                "<p class=\"MsoNormal\"><span lang=\"EN-US\">{paragraph}<o:p></o:p></span></p>\r\n"
+            ));
         }
         for line in &self.signatures[sender] {
             inner.push_str(&format!(
@@ -185,7 +189,11 @@ impl Post {
             ));
         }
         inner.push_str(&quoted);
-        let from = format!("<p class=\"MsoNormal\"><b>From:</b> {}<br><b>Sent:</b> {}</p>\r\n", world.users[sender], date(dice));
+        let from = format!(
+            "<p class=\"MsoNormal\"><b>From:</b> {}<br><b>Sent:</b> {}</p>\r\n",
+            world.users[sender],
+            date(dice)
+        );
         let thread = (subject.clone(), from + &inner);
         match answered {
             Some(n) if inner.len() < THREAD_BYTES_MAX => self.threads[n] = thread,
@@ -325,7 +333,11 @@ fn quoted_printable(out: &mut Vec<u8>, text: &str) {
                 out.extend_from_slice(b"=\r\n");
                 column = 0;
             }
-            if plain { out.push(byte) } else { out.extend_from_slice(format!("={byte:02X}").as_bytes()) }
+            if plain {
+                out.push(byte)
+            } else {
+                out.extend_from_slice(format!("={byte:02X}").as_bytes())
+            }
             column += width;
         }
         out.extend_from_slice(b"\r\n");

@@ -12,8 +12,8 @@ const FOLLOWERS: usize = 12;
 const FOLLOWING: f64 = 0.5;
 const SYLLABLES: [&str; 40] = [
     "ba", "der", "mi", "ton", "sa", "re", "ing", "lo", "ve", "nu", "sti", "kor", "an", "pel", "gra", "tu", "ish", "mo",
-    "fen", "al", "cor", "ti", "ness", "par", "o", "len", "ru", "vi", "est", "ca", "dom", "e", "shi", "ter", "on", "pli",
-    "wa", "ur", "ment", "y",
+    "fen", "al", "cor", "ti", "ness", "par", "o", "len", "ru", "vi", "est", "ca", "dom", "e", "shi", "ter", "on",
+    "pli", "wa", "ur", "ment", "y",
 ];
 
 pub struct Prose {
