@@ -13,6 +13,9 @@ use crate::secret::Secret;
 const INDEX_NUMBER: u32 = u32::MAX - 1;
 const RECORDS_NUMBER: u32 = u32::MAX;
 const ZSTD_LEVEL: i32 = 3;
+/// A block of zstd gives at most 128 KiB and takes at least 4 bytes, so nothing unpacks to more than this many times its
+/// length: a few bytes that claim to be many are refused before room is made for them.
+const ZSTD_RATIO_MAX: usize = (128 << 10) / 4;
 const PACK_KEY_CONTEXT: &str = "kodo format 1: pack key";
 
 /// Where the keys of packs come from.
@@ -124,6 +127,9 @@ impl PackCipher {
         }
         let plain = match codec {
             Codec::Raw => body,
+            Codec::Zstd if plain_bytes / ZSTD_RATIO_MAX > body.len() => {
+                return Err(damage("it is too short for the length that it claims"));
+            }
             Codec::Zstd => zstd::bulk::decompress(&body, plain_bytes).map_err(|_| damage("it does not decompress"))?,
         };
         if plain.len() != plain_bytes {

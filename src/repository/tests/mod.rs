@@ -1,9 +1,11 @@
 //! The store against a real MariaDB and real directories.
 
 mod commits;
+mod damage;
 mod faults;
 mod golden;
 mod kill;
+mod mutants;
 mod places;
 mod server;
 mod storing;
