@@ -182,7 +182,7 @@ impl Backend for Filesystem {
         let temporaries = self.root.join(TMP);
         let own = format!("{}.", self.agent);
         let mut n_removed = 0;
-        let entries = match std::fs::read_dir(&temporaries) {
+        let entries = match patiently(self.profile, Step::Name, || std::fs::read_dir(&temporaries)) {
             Ok(entries) => entries,
             Err(err) if err.kind() == ErrorKind::NotFound && self.root.is_dir() => return Ok(0),
             Err(err) => return Err(BackendError::of(&err, "list", &temporaries)),

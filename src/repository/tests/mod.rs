@@ -4,6 +4,8 @@ mod commits;
 mod damage;
 mod faults;
 mod golden;
+mod golden_kinds;
+mod independent;
 mod kill;
 mod mutants;
 mod places;
