@@ -79,7 +79,7 @@ fn put_with_a_fault(profile: Profile, nth: usize, effect: Effect) -> bool {
         Ok(()) => assert_eq!(objects, [PathBuf::from(KEY)], "{context}"),
         Err(BackendError::Unavailable { .. }) => assert!(objects.len() <= 1, "{context}"),
         Err(err) => {
-            assert_eq!(objects, [PathBuf::new(); 0], "{context}");
+            assert!(objects.is_empty(), "{context}: {objects:?}");
             let remedy = ["free or add space", "mount it writable", "give it to that user", "create it and give it"];
             assert!(remedy.iter().any(|text| err.to_string().contains(text)), "{context}");
         }
@@ -146,7 +146,7 @@ fn a_call_that_fails_every_time_fails_the_put_with_words_on_what_to_do() {
             let err = place.backend.put(KEY, &parts()).unwrap_err();
 
             assert!(err.to_string().contains(remedy), "{fails:?} with {errno:?}: {err}");
-            assert_eq!(place.objects(), [PathBuf::new(); 0]);
+            assert!(place.objects().is_empty());
         }
     }
 }
@@ -239,7 +239,7 @@ fn a_server_that_shows_other_bytes_than_were_written_is_found_out_at_once() {
 
             let Err(BackendError::Unavailable { reason, .. }) = put else { panic!("{profile:?} {lie:?}: {put:?}") };
             assert!(reason.contains("other bytes of packs/ab/abcd.kpk than were written"), "{reason}");
-            assert_eq!(place.objects(), [PathBuf::new(); 0]);
+            assert!(place.objects().is_empty());
         }
     }
 }

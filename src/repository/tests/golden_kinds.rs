@@ -122,7 +122,9 @@ async fn write() {
         pack.append(hash, kind, plain);
         Location { pack: pack.uid(), blob: hash.id() }
     };
-    parts.shared.iter().for_each(|part| drop(add(BlobKind::Shared, &part.plain)));
+    for part in &parts.shared {
+        add(BlobKind::Shared, &part.plain);
+    }
     let content = add(BlobKind::Recipe, &recipe);
     let properties = add(BlobKind::Properties, PROPERTIES.as_bytes());
     let items = of_items(properties, content, parts.recipe.refs());
