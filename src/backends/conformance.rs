@@ -1,20 +1,53 @@
-//! What every kind of backend must do, run on each of them.
+//! What every kind of backend and every decorator must do, run on each of them. A type that implements [`Backend`] and
+//! is missing in [`every_kind`] fails a test of its own.
 
+use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
+use tempfile::TempDir;
 
 use super::faulty::{Fault, Faulty};
+use super::lying::Lying;
 use super::{Backend, BackendError, Filesystem, Memory, Profile};
 
+/// An empty backend, and the directory that it works on, if it does.
+struct Kind {
+    name: &'static str,
+    backend: Arc<dyn Backend>,
+    dir: Option<TempDir>,
+}
+
+/// All of them. The name of a kind begins with the name of its type.
+fn every_kind() -> Vec<Kind> {
+    let filesystem = |name, profile| {
+        let dir = tempfile::tempdir().unwrap();
+        let backend = Arc::new(Filesystem::open(dir.path(), profile, "agent").unwrap());
+        Kind { name, backend, dir: Some(dir) }
+    };
+    let of = |name, backend: Arc<dyn Backend>| Kind { name, backend, dir: None };
+    vec![
+        of("Memory", Arc::new(Memory::new())),
+        of("Faulty over Memory", Arc::new(Faulty::new(Memory::new()))),
+        of("Lying over Memory", Arc::new(Lying::new(Memory::new()))),
+        filesystem("Filesystem, local", Profile::Local),
+        filesystem("Filesystem, nfs", Profile::Nfs),
+        filesystem("Filesystem, cifs", Profile::Cifs),
+        filesystem("Filesystem, vdo", Profile::Vdo),
+    ]
+}
+
 /// Checks the whole contract of [`Backend`] on an empty one.
-pub fn conforms(backend: &Arc<dyn Backend>) {
+fn conforms(backend: &Arc<dyn Backend>) {
     whole_objects(backend.as_ref());
     ranges_and_tails(backend.as_ref());
     names(backend.as_ref());
     never_replaces(backend.as_ref());
     sets_aside(backend.as_ref());
     one_of_many_wins(backend);
+    seen_whole_or_not_at_all(backend);
 }
 
 fn whole_objects(backend: &dyn Backend) {
@@ -101,27 +134,82 @@ fn one_of_many_wins(backend: &Arc<dyn Backend>) {
     assert!(object.iter().all(|byte| *byte == object[0]));
 }
 
-#[test]
-fn memory_conforms() {
-    let backend: Arc<dyn Backend> = Arc::new(Memory::new());
-    conforms(&backend);
+/// Readers look for objects, by name and by list, while they come into being.
+fn seen_whole_or_not_at_all(backend: &Arc<dyn Backend>) {
+    const N_OBJECTS: u8 = 40;
+    const LEN: usize = 300_000;
+    let done = Arc::new(AtomicBool::new(false));
+    let reader = std::thread::spawn({
+        let (backend, done) = (Arc::clone(backend), Arc::clone(&done));
+        move || {
+            let mut n_seen = 0;
+            for n in 0..N_OBJECTS {
+                loop {
+                    let last_look = done.load(Ordering::Acquire);
+                    let listed = backend.list("whole/").unwrap();
+                    assert!(listed.iter().all(|entry| entry.bytes == LEN as u64), "{listed:?}");
+                    match backend.get_range(&format!("whole/{n}"), 0, LEN) {
+                        Ok(object) => {
+                            assert!(object.iter().all(|byte| *byte == n));
+                            n_seen += 1;
+                            break;
+                        }
+                        Err(err) => assert_eq!(err, BackendError::NotFound(format!("whole/{n}"))),
+                    }
+                    if last_look {
+                        break;
+                    }
+                }
+            }
+            n_seen
+        }
+    });
+    for n in 0..N_OBJECTS {
+        let halves = [Bytes::from(vec![n; LEN / 2]), Bytes::from(vec![n; LEN / 2])];
+        backend.put(&format!("whole/{n}"), &halves).unwrap();
+    }
+    done.store(true, Ordering::Release);
+    assert_eq!(reader.join().unwrap(), N_OBJECTS);
 }
 
 #[test]
-fn directories_conform_in_every_profile() {
-    for profile in [Profile::Local, Profile::Nfs, Profile::Cifs, Profile::Vdo] {
-        let dir = tempfile::tempdir().unwrap();
-        let backend: Arc<dyn Backend> = Arc::new(Filesystem::open(dir.path(), profile, "agent").unwrap());
+fn every_kind_of_backend_keeps_the_contract() {
+    for Kind { name, backend, dir } in every_kind() {
+        println!("{name}");
         conforms(&backend);
-        assert_eq!(std::fs::read_dir(dir.path().join("tmp")).unwrap().count(), 0, "{profile:?} left files behind");
+        if let Some(dir) = dir {
+            assert_eq!(std::fs::read_dir(dir.path().join("tmp")).unwrap().count(), 0, "{name} left files behind");
+        }
     }
 }
 
 #[test]
-fn a_decorated_backend_conforms_and_fails_when_told_to() {
-    let backend: Arc<dyn Backend> = Arc::new(Faulty::new(Memory::new()));
-    conforms(&backend);
+fn every_backend_is_in_the_list() {
+    let mut implementing = BTreeSet::new();
+    let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src")];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if let Ok(text) = std::fs::read_to_string(&path) {
+                let names = text.lines().filter(|line| line.starts_with("impl")).filter_map(|line| {
+                    let (_, name) = line.split_once(" Backend for ")?;
+                    name.split(['<', ' ', '{']).next().map(str::to_owned)
+                });
+                implementing.extend(names);
+            }
+        }
+    }
+    assert!(implementing.contains("Filesystem"), "the sources were not understood");
+    let kinds = every_kind();
+    let listed: BTreeSet<String> =
+        kinds.iter().map(|kind| kind.name.split([' ', ',']).next().unwrap().to_owned()).collect();
+    assert_eq!(implementing, listed, "a backend is not in every_kind, or no longer in the sources");
+}
 
+#[test]
+fn a_faulty_backend_fails_when_told_to() {
     let faulty = Faulty::new(Memory::new());
     faulty.fail_puts(&[Fault::Io, Fault::Full, Fault::StoredButUnanswered]);
     assert!(matches!(faulty.put("a", &[]), Err(BackendError::Unavailable { .. })));

@@ -57,7 +57,7 @@ impl BackendError {
             Some(Errno::ACCESS | Errno::PERM) => Self::Denied { place: shown, user: current_user(), verb },
             Some(Errno::NOTDIR) => Self::Unavailable { place: shown, reason: "it is not a directory".to_owned() },
             _ if err.kind() == ErrorKind::NotFound => Self::Missing { place: shown, user: current_user() },
-            _ => Self::Unavailable { place: shown, reason: format!("cannot {verb}: {err}") },
+            _ => Self::Unavailable { place: shown, reason: format!("cannot {verb}: {err}; {}", advice(err)) },
         }
     }
 
@@ -67,6 +67,15 @@ impl BackendError {
             Self::Missing { .. } => Self::NotFound(key.to_owned()),
             other => other,
         }
+    }
+}
+
+/// What an administrator does about an error that the file system gives no other meaning.
+fn advice(err: &Error) -> &'static str {
+    match Errno::from_io_error(err) {
+        Some(Errno::STALE) => "the server no longer knows this directory: mount the share again",
+        Some(Errno::INTR | Errno::AGAIN) => "it is tried again later",
+        _ => "see the system log for what the disk or the server says",
     }
 }
 
@@ -97,6 +106,8 @@ mod tests {
         assert!(matches!(of(Errno::NOENT), BackendError::Missing { .. }));
         assert!(matches!(of(Errno::IO), BackendError::Unavailable { .. }));
         assert!(matches!(of(Errno::STALE), BackendError::Unavailable { .. }));
+        assert!(of(Errno::STALE).to_string().contains("mount the share again"));
+        assert!(of(Errno::IO).to_string().contains("see the system log"));
         assert!(of(Errno::NOENT).to_string().contains("create it and give it to user"));
         assert_eq!(of(Errno::NOENT).about("k"), BackendError::NotFound("k".to_owned()));
     }

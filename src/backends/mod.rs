@@ -16,6 +16,8 @@ mod error;
 #[cfg(test)]
 pub mod faulty;
 mod filesystem;
+#[cfg(test)]
+pub mod lying;
 mod memory;
 mod retry;
 

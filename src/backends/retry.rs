@@ -15,8 +15,11 @@ const TRIES_MAX: u32 = 6;
 pub(super) enum Step {
     /// Opening or reading an object that ought to be there.
     Read,
-    /// Creating, renaming or removing a name.
+    /// Creating, renaming or removing a name, or writing a file that is given up when it fails.
     Name,
+    /// Making durable what is there already. An error of the device may be reported once and then be forgotten, so a
+    /// try that works after one that did not proves nothing.
+    Sync,
 }
 
 /// Runs `operation`, again after errors that pass. It must be one that may be repeated from its start; a file that
@@ -44,7 +47,8 @@ fn passes(profile: Profile, step: Step, err: &Error) -> bool {
         Some(Errno::NOENT) => network && step == Step::Read,
         // A name that somebody has open cannot be renamed or removed for a moment, which CIFS calls "access denied".
         Some(Errno::ACCESS | Errno::BUSY | Errno::TXTBSY) => profile == Profile::Cifs && step == Step::Name,
-        Some(Errno::IO) => profile == Profile::Cifs && step == Step::Read,
+        // The session with the server broke and is made anew.
+        Some(Errno::IO) => profile == Profile::Cifs && step != Step::Sync,
         _ => false,
     }
 }
@@ -82,7 +86,9 @@ mod tests {
     fn network_file_systems_get_the_patience_that_their_caches_need() {
         assert_eq!(patiently(Profile::Nfs, Step::Read, failing(Errno::NOENT, 1)).unwrap(), 2);
         assert_eq!(patiently(Profile::Cifs, Step::Name, failing(Errno::ACCESS, 1)).unwrap(), 2);
+        assert_eq!(patiently(Profile::Cifs, Step::Name, failing(Errno::IO, 1)).unwrap(), 2);
         assert!(patiently(Profile::Cifs, Step::Read, failing(Errno::ACCESS, 1)).is_err());
+        assert!(patiently(Profile::Cifs, Step::Sync, failing(Errno::IO, 1)).is_err());
         assert!(patiently(Profile::Nfs, Step::Name, failing(Errno::NOENT, 1)).is_err());
     }
 }

@@ -18,6 +18,8 @@ mod commit;
 mod door;
 mod error;
 mod format;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod ingest;
 mod keys;
 mod known;

@@ -16,7 +16,7 @@ use crate::backends::{Backend, BackendError, Space};
 use crate::clock;
 use crate::ids::{PackUid, StorageId, WriterId};
 
-const DESCRIPTION_KEY: &str = "STORE.json";
+pub(super) const DESCRIPTION_KEY: &str = "STORE.json";
 const KEYS_PREFIX: &str = "keys/";
 /// The longest description or key file that is read.
 const DESCRIPTION_BYTES_MAX: usize = 64 << 10;
@@ -265,7 +265,7 @@ fn read_json<T: for<'de> Deserialize<'de>>(backend: &dyn Backend, key: &str) -> 
         .map_err(|err| StoreError::Setup(format!("{key} on the storage cannot be read: {err}")))
 }
 
-fn read_description(backend: &dyn Backend) -> Result<Description, StoreError> {
+pub(super) fn read_description(backend: &dyn Backend) -> Result<Description, StoreError> {
     /// The part that every format must keep, so that a newer one is told from a damaged one.
     #[derive(Deserialize)]
     struct Versioned {

@@ -15,6 +15,9 @@ const INDEX_NUMBER: u32 = u32::MAX - 1;
 const RECORDS_NUMBER: u32 = u32::MAX;
 /// What AES-GCM appends.
 pub(super) const TAG_BYTES: usize = 16;
+/// A block of zstd gives at most 128 KiB and takes at least 4 bytes, so nothing unpacks to more than this many times its
+/// length: a few bytes that claim to be many are refused before room is made for them.
+const ZSTD_RATIO_MAX: usize = (128 << 10) / 4;
 const PACK_KEY_CONTEXT: &str = "kodo format 1: pack key";
 
 /// Where the keys of packs come from.
@@ -131,6 +134,9 @@ impl PackCipher {
         };
         let plain: &[u8] = match codec {
             Codec::Raw => body,
+            Codec::Zstd if plain_bytes / ZSTD_RATIO_MAX > body.len() => {
+                return Err(damage("it is too short for the length that it claims"));
+            }
             Codec::Zstd => {
                 plain.clear();
                 plain.reserve(plain_bytes);

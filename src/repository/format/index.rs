@@ -112,8 +112,13 @@ impl PackIndex {
     /// Opens the stored index of `pack`, which lies where its trailer says.
     pub fn open(cipher: &PackCipher, pack: PackUid, trailer: &Trailer, stored: &[u8]) -> Result<Self, Damage> {
         let plain = cipher.open(Piece::Index, stored, Codec::Zstd, trailer.index_plain as usize)?;
-        let index = Self::decode(pack, &plain)?;
-        index.check(trailer.index_offset).map_err(|what| Damage::new(pack, "index", what))?;
+        Self::decode_plain(pack, &plain, trailer.index_offset)
+    }
+
+    /// Reads the plain index of `pack`, whose frames end before `index_offset`.
+    pub fn decode_plain(pack: PackUid, plain: &[u8], index_offset: u64) -> Result<Self, Damage> {
+        let index = Self::decode(pack, plain)?;
+        index.check(index_offset).map_err(|what| Damage::new(pack, "index", what))?;
         Ok(index)
     }
 

@@ -129,6 +129,27 @@ proptest! {
     }
 
     #[test]
+    fn a_header_comes_back_as_it_was_written_and_any_other_bytes_are_damage(
+        flags in any::<(bool, bool)>(),
+        ids in any::<([u8; 16], [u8; 16], [u8; 16])>(),
+        created_s in any::<u32>(),
+        noise in proptest::collection::vec(any::<u8>(), 0..130),
+    ) {
+        let pack = PackUid::from_bytes(ids.1);
+        let header = Header {
+            aligned: flags.0,
+            encrypted: flags.1,
+            store: Uuid::from_bytes(ids.0),
+            pack,
+            writer: WriterId::from_bytes(ids.2),
+            created_s,
+        };
+        prop_assert_eq!(Header::decode(pack, &header.encode()), Ok(header));
+        prop_assert!(Header::decode(pack, &noise).is_err());
+        prop_assert!(Trailer::decode(pack, &noise, noise.len() as u64).is_err());
+    }
+
+    #[test]
     fn a_trailer_of_any_numbers_is_refused_or_harmless(
         numbers in any::<(u64, u32, u32, u32, u32)>(),
         index_offset in prop_oneof![any::<u64>(), 0u64..300],
@@ -220,4 +241,73 @@ fn shared_blobs_of_an_aligned_pack_lie_raw_on_block_boundaries() {
     let found = whole.chunks(4096).position(|block| block.iter().all(|byte| *byte == b'x'));
     assert!(found.is_some());
     assert_eq!(read(&sample.keys, &whole).unwrap().blobs.len(), 2);
+}
+
+/// A pack whose index and trailer say what `edit` makes of them, and whose hashes are right.
+fn forged(edit: impl FnOnce(&mut PackIndex)) -> Vec<u8> {
+    let blobs = vec![
+        (BlobKind::Shared, vec![7; 70_000]),
+        (BlobKind::Shared, b"small".to_vec()),
+        (BlobKind::Recipe, b"small too".to_vec()),
+    ];
+    let sample = Sample { layout: Layout::Packed, keys: PackKeys::None, blobs, records: Vec::new() };
+    let whole = build(&sample);
+    let (uid, cipher) = (PackUid::from_bytes([2; 16]), sample.keys.of(PackUid::from_bytes([2; 16])));
+    let trailer = Trailer::decode(uid, &whole, whole.len() as u64).unwrap();
+    let (data, rest) = whole.split_at(trailer.index_offset as usize);
+    let (stored_index, records) = trailer.split(uid, &rest[..rest.len() - TRAILER_BYTES]).unwrap();
+    let mut index = PackIndex::open(&cipher, uid, &trailer, stored_index).unwrap();
+    edit(&mut index);
+    let stored_index = cipher.close_section(cipher::Piece::Index, &index.encode());
+    let trailer = Trailer {
+        sections_hash: *blake3::hash(&[&stored_index, records].concat()).as_bytes(),
+        index_stored: stored_index.len() as u32,
+        index_plain: index.plain_bytes() as u32,
+        ..trailer
+    };
+    [data, &stored_index, records, &trailer.encode()].concat()
+}
+
+#[test]
+fn an_index_that_points_elsewhere_is_found_though_its_hashes_are_right() {
+    type Edit = fn(&mut PackIndex);
+    let edits: [(&str, Edit); 12] = [
+        ("into another frame", |index| index.blobs.iter_mut().for_each(|blob| blob.frame = 0)),
+        ("at a frame that does not exist", |index| index.blobs[0].frame = 9),
+        ("beyond its frame", |index| index.blobs[0].offset = u32::MAX),
+        ("a little beside", |index| index.blobs.iter_mut().for_each(|blob| blob.len -= 1)),
+        ("under another id", |index| index.blobs[0].hash = BlobHash::from_bytes([0; 32])),
+        ("twice", |index| index.blobs.push(index.blobs[2])),
+        ("at frames in another order", |index| index.frames.swap(0, 1)),
+        ("at another frame's bytes", |index| index.frames[1].offset = index.frames[0].offset),
+        ("beyond the index", |index| index.frames[1].offset = u64::MAX - 3),
+        ("with another codec", |index| {
+            index.frames.iter_mut().for_each(|frame| {
+                frame.codec = match frame.codec {
+                    Codec::Raw => Codec::Zstd,
+                    Codec::Zstd => Codec::Raw,
+                };
+            });
+        }),
+        ("at a frame that claims too much", |index| index.frames[0].plain = u32::MAX),
+        ("from another pack", |index| index.pack = PackUid::from_bytes([8; 16])),
+    ];
+    read(&PackKeys::None, &forged(|_| ())).unwrap();
+    for (how, edit) in edits {
+        let damage = read(&PackKeys::None, &forged(edit)).expect_err(how);
+
+        assert_eq!(damage.pack, PackUid::from_bytes([2; 16]), "{how}: {damage}");
+    }
+}
+
+#[test]
+fn a_few_bytes_that_claim_to_be_many_are_refused_before_room_is_made_for_them() {
+    let cipher = PackKeys::None.of(PackUid::from_bytes([2; 16]));
+    let zeros = vec![0; 1 << 20];
+    let stored = cipher.close_section(cipher::Piece::Index, &zeros);
+
+    let damage = cipher.open(cipher::Piece::Index, &stored, Codec::Zstd, SECTION_BYTES_MAX).unwrap_err();
+
+    assert!(damage.what.contains("too short for the length"), "{damage}");
+    assert_eq!(cipher.open(cipher::Piece::Index, &stored, Codec::Zstd, zeros.len()).unwrap(), zeros);
 }

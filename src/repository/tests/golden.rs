@@ -17,17 +17,17 @@ use crate::repository::recipe::Recipe;
 use crate::repository::record::{self, Entry, Location, Record};
 use crate::repository::records::RecordsBuilder;
 use crate::repository::store::pack_key;
-use crate::repository::{Depth, RecoveryKey};
+use crate::repository::{Depth, PackFile, RecoveryKey};
 
 const STORES: [(&str, Layout, Crypto); 3] = [
     ("encrypted", Layout::Packed, Crypto::Aes256Gcm),
     ("plain", Layout::Packed, Crypto::None),
     ("aligned", Layout::Aligned, Crypto::None),
 ];
-const RECOVERY_KEY_FILE: &str = "RECOVERY_KEY.txt";
+pub const RECOVERY_KEY_FILE: &str = "RECOVERY_KEY.txt";
 const PROPERTIES: &str = r#"{"subject":"golden","isRead":true}"#;
 
-fn folder(name: &str) -> PathBuf {
+pub fn folder(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/format1").join(name)
 }
 
@@ -117,7 +117,7 @@ async fn write(path: &Path, layout: Layout, crypto: Crypto) {
 }
 
 /// All blobs of a pack, read as `docs/FORMAT.md` tells.
-fn blobs(store: &Store, pack: PackUid) -> HashMap<BlobId, Vec<u8>> {
+pub fn blobs(store: &Store, pack: PackUid) -> HashMap<BlobId, Vec<u8>> {
     let end = read_end(store, pack).unwrap();
     let read = |blob: &crate::repository::format::BlobEntry| {
         let frame = end.index.frame(blob.frame).unwrap();
@@ -128,7 +128,7 @@ fn blobs(store: &Store, pack: PackUid) -> HashMap<BlobId, Vec<u8>> {
     end.index.blobs.iter().map(|blob| (blob.hash.id(), read(blob))).collect()
 }
 
-fn put_together(store: &Store, recipe: &[u8], blobs: &HashMap<BlobId, Vec<u8>>) -> Vec<u8> {
+pub fn put_together(store: &Store, recipe: &[u8], blobs: &HashMap<BlobId, Vec<u8>>) -> Vec<u8> {
     let recipe = Recipe::decode(recipe).unwrap();
     let mut assembly = Assembly::new(&recipe, store.keys().id_key.expose());
     let mut out = Vec::new();
@@ -141,6 +141,28 @@ fn put_together(store: &Store, recipe: &[u8], blobs: &HashMap<BlobId, Vec<u8>>) 
     out
 }
 
+/// Opens a golden store with the recovery key that lies in it, if it is encrypted.
+pub async fn open(name: &str) -> Store {
+    let backend: Arc<dyn Backend> = Arc::new(Filesystem::open(&folder(name), Profile::Local, "golden").unwrap());
+    let master = match std::fs::read_to_string(folder(name).join(RECOVERY_KEY_FILE)) {
+        Err(_) => None,
+        Ok(text) => {
+            let recovery = RecoveryKey::parse(&text).unwrap();
+            Some(Store::recover(Arc::clone(&backend), recovery).await.unwrap())
+        }
+    };
+    Store::open(StorageId::new(1), backend, master).await.unwrap()
+}
+
+/// All packs of a store.
+pub async fn packs(store: &Store) -> Vec<PackFile> {
+    let mut packs = Vec::new();
+    for folder in 0..=255 {
+        packs.extend(store.list_packs(folder).await.unwrap());
+    }
+    packs
+}
+
 #[tokio::test]
 async fn packs_of_format_1_are_read_by_every_later_version() {
     let mut written = Vec::new();
@@ -149,21 +171,9 @@ async fn packs_of_format_1_are_read_by_every_later_version() {
             write(&folder(name), layout, crypto).await;
             written.push(name);
         }
-        let backend: Arc<dyn Backend> = Arc::new(Filesystem::open(&folder(name), Profile::Local, "golden").unwrap());
-        let master = match crypto {
-            Crypto::None => None,
-            Crypto::Aes256Gcm => {
-                let text = std::fs::read_to_string(folder(name).join(RECOVERY_KEY_FILE)).unwrap();
-                let recovery = RecoveryKey::parse(&text).unwrap();
-                Some(Store::recover(Arc::clone(&backend), recovery).await.unwrap())
-            }
-        };
-        let store = Store::open(StorageId::new(1), backend, master).await.unwrap();
+        let store = open(name).await;
         assert_eq!((store.description().layout, store.description().crypto), (layout, crypto));
-        let mut packs = Vec::new();
-        for folder in 0..=255 {
-            packs.extend(store.list_packs(folder).await.unwrap());
-        }
+        let packs = packs(&store).await;
         let [pack] = packs[..] else { panic!("{name} has {} packs", packs.len()) };
 
         store.check_pack(pack.uid, Depth::Content).await.unwrap();

@@ -1,9 +1,13 @@
 //! The store against a real MariaDB and real directories.
 
 mod commits;
+mod damage;
 mod faults;
 mod golden;
+mod golden_kinds;
+mod independent;
 mod kill;
+mod mutants;
 mod places;
 pub mod server;
 mod storing;
