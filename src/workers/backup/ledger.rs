@@ -59,7 +59,7 @@ impl<'a> Ledger<'a> {
     pub async fn open(backup: &'a Backup<'a>, storage: &'a OpenStorage, feature: &str) -> Result<Self, TaskError> {
         let (chain, point) = (backup.chain, backup.point);
         let before = backup.workshop.db.run("read the open point", move |conn| {
-            Ok((catalog::items::issue_count(conn, chain)?, catalog::points::get(conn, chain, point)?))
+            Ok((catalog::issues::count(conn, chain)?, catalog::points::get(conn, chain, point)?))
         });
         let (issues, row) = before.await?;
         Ok(Self {
@@ -339,7 +339,7 @@ impl<'a> Ledger<'a> {
         self.flush().await?;
         let (lease, chain, point) = (self.backup.control.lease(), self.backup.chain, self.backup.point);
         let db = self.backup.workshop.db.clone();
-        let n_issues = db.run("count issues", move |conn| catalog::items::issue_count(conn, chain)).await?;
+        let n_issues = db.run("count issues", move |conn| catalog::issues::count(conn, chain)).await?;
         if self.recorder.wrote_something() {
             self.recorder.point_seal(&self.total, self.n_items, n_issues);
             self.recorder.write_to(&mut self.packer);

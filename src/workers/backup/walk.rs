@@ -202,20 +202,19 @@ impl<'a> Walker<'a> {
     }
 
     async fn known(&self, keys: Vec<ItemKey>) -> Result<HashMap<ItemKey, VersionRow>, End> {
-        let chain = self.backup.chain;
+        let (chain, point) = (self.backup.chain, self.backup.point);
         if keys.is_empty() {
             return Ok(HashMap::new());
         }
-        let found =
-            self.backup.workshop.db.run("look up items", move |conn| catalog::items::newest(conn, chain, &keys));
-        Ok(found.await?)
+        let db = &self.backup.workshop.db;
+        Ok(db.run("look up items", move |conn| catalog::items::newest(conn, chain, point, &keys)).await?)
     }
 
     /// Items that failed in an earlier run: no delta token will report them again.
     async fn issue_retries(&self, after: Option<ItemKey>) -> Result<(Vec<Step>, Option<ItemKey>), End> {
         let chain = self.backup.chain;
         let db = &self.backup.workshop.db;
-        let open = db.run("read issues", move |conn| catalog::items::issues(conn, chain, after, ISSUES_PAGE)).await?;
+        let open = db.run("read issues", move |conn| catalog::issues::list(conn, chain, after, ISSUES_PAGE)).await?;
         let last = (open.len() == ISSUES_PAGE as usize)
             .then(|| open.last().map(|issue| ItemKey::of(&issue.issue.graph_id)))
             .flatten();
