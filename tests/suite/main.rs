@@ -26,6 +26,7 @@ mod managed_database;
 mod queue;
 mod queue_property;
 mod restores;
+mod retention;
 mod schedule;
 mod scheduled_backups;
 mod storage_trouble;
