@@ -28,6 +28,8 @@ const CHAINS_TOGETHER: u32 = 500;
 const POINTS_PAGE: u32 = 5_000;
 /// Points of one chain that one prune gives up; the next one takes the rest.
 const POINTS_MAX: usize = 10_000;
+/// A point that is given up by hand while a prune runs finds no task of its own queued: this one looks again.
+const PASSES_MAX: u32 = 2;
 /// Unfinished restores that are known at once. When there are more, retention waits for them.
 const RESTORES_MAX: i64 = 10_000;
 /// How long a prune rests that a restore came in the way of.
@@ -37,8 +39,13 @@ const REST: Duration = Duration::from_secs(10);
 pub async fn run(workshop: &Workshop, control: &Control) -> Result<Done, TaskError> {
     let work: PruneWork = control.work()?;
     let mut prune = Prune { workshop, control, storage: work.storage, n_chains: 0, deleted: Deleted::default() };
-    prune.give_up().await?;
-    prune.delete().await?;
+    for _ in 0..PASSES_MAX {
+        prune.give_up().await?;
+        prune.delete().await?;
+        if !prune.has_late_wishes().await? {
+            break;
+        }
+    }
     let Deleted { points, versions } = prune.deleted;
     Ok(Done::new(json!({ "chains": prune.n_chains, "points": points, "versions": versions }), 0))
 }
@@ -138,7 +145,7 @@ impl Prune<'_> {
         loop {
             let db = &self.workshop.db;
             let chains = db.run("find points on their way out", move |conn| {
-                points::with_expiring(conn, storage, after, CHAINS_TOGETHER)
+                points::chains_with(conn, storage, PointState::Expiring, after, CHAINS_TOGETHER)
             });
             let chains = chains.await?;
             let Some(last) = chains.last() else { return Ok(()) };
@@ -149,6 +156,14 @@ impl Prune<'_> {
                 self.say("deleting what was given up").await?;
             }
         }
+    }
+
+    async fn has_late_wishes(&self) -> Result<bool, TaskError> {
+        let (db, storage, first) = (&self.workshop.db, self.storage, ChainId::new(0));
+        let wished = db.run("look for points given up meanwhile", move |conn| {
+            points::chains_with(conn, storage, PointState::GivenUp, first, 1)
+        });
+        Ok(!wished.await?.is_empty())
     }
 
     async fn sweep(&mut self, chain: ChainId) -> Result<(), TaskError> {

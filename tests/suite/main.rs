@@ -23,6 +23,7 @@ mod killed;
 mod mailbox_feature;
 mod main_job;
 mod managed_database;
+mod pruned;
 mod queue;
 mod queue_property;
 mod restores;

@@ -101,7 +101,7 @@ impl History {
             let gone: Vec<u32> = (0..ITEMS).filter(|_| self.dice.random_bool(0.1)).collect();
             let keys: Vec<ItemKey> = gone.iter().copied().map(key).collect();
             items::remove(conn, self.chain, point, None, &keys)?;
-            gone.iter().for_each(|item| drop(self.now.items.remove(item)));
+            self.now.items.retain(|item, _| !gone.contains(item));
         }
         points::seal(conn, self.chain, point, 0)?;
         self.sealed.insert(point, self.now.clone());

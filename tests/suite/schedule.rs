@@ -114,6 +114,7 @@ async fn a_due_schedule_becomes_one_run_with_a_task_per_resource_and_feature() {
     let work: BackupWork = serde_json::from_str(&leased.work).unwrap();
     assert_eq!((work.storage, Some(work.resource)), (StorageId::new(1), leased.resource));
     assert_eq!((leased.tenant, leased.run), (Some(f.tenant), Some(run.id)));
+    assert_eq!(work.keeping, Keeping::Under(f.policy), "what a schedule backs up is kept under its policy");
 }
 
 #[tokio::test]

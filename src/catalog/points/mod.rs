@@ -223,9 +223,15 @@ pub fn expire(conn: &mut Conn, chain: ChainId, points: &[PointNumber]) -> QueryR
     Ok(expired)
 }
 
-/// Chains of a storage with points that are being deleted, in the order of their ids.
-pub fn with_expiring(conn: &mut Conn, storage: StorageId, after: ChainId, limit: u32) -> QueryResult<Vec<ChainId>> {
-    sql::with_expiring(conn, storage, after, limit)
+/// Chains of a storage with points in a state, in the order of their ids.
+pub fn chains_with(
+    conn: &mut Conn,
+    storage: StorageId,
+    state: PointState,
+    after: ChainId,
+    limit: u32,
+) -> QueryResult<Vec<ChainId>> {
+    sql::chains_with(conn, storage, state, after, limit)
 }
 
 /// The first gaps that the points being deleted leave between those that stay, in ascending order.

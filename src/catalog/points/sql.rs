@@ -272,15 +272,16 @@ pub(super) fn set_policy(conn: &mut Conn, chain: ChainId, policy: PolicyId) -> Q
     diesel::update(target).set(chains::policy_id.eq(Some(policy.get()))).execute(conn).map(drop)
 }
 
-pub(super) fn with_expiring(
+pub(super) fn chains_with(
     conn: &mut Conn,
     storage: StorageId,
+    state: PointState,
     after: ChainId,
     limit: u32,
 ) -> QueryResult<Vec<ChainId>> {
     let found: Vec<u32> = restore_points::table
         .inner_join(chains::table.on(chains::id.eq(restore_points::chain_id)))
-        .filter(restore_points::state.eq(PointState::Expiring.as_str()))
+        .filter(restore_points::state.eq(state.as_str()))
         .filter(restore_points::chain_id.gt(after.get()))
         .filter(chains::storage_id.eq(storage.get()))
         .order(restore_points::chain_id)
