@@ -59,7 +59,7 @@ pub async fn list(app: Data<Shared>, query: Query<IssuesQuery>) -> ApiResult<Jso
     let after = after.as_deref().map(parse_key).transpose()?;
     let wanted = ChainWanted { chain: query.chain, resource: query.resource.as_ref(), feature: query.feature.as_ref() };
     let chain = resolve::chain(&app, wanted).await?.id;
-    let read = move |conn: &mut crate::db::Conn| catalog::items::issues(conn, chain, after, rows + 1);
+    let read = move |conn: &mut crate::db::Conn| catalog::issues::list(conn, chain, after, rows + 1);
     let read = app.db.run("list issues", read).await?;
     Ok(Json(Page::cut(read, rows, |open| open.key.to_string(), |open| IssueView::new(chain, open))))
 }

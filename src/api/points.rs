@@ -4,13 +4,18 @@ use actix_web::web::{Data, Json, Query};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::Shared;
-use super::error::ApiResult;
+use super::answer::Accepted;
+use super::error::{ApiError, ApiResult};
 use super::page::{Page, PageQuery};
 use super::reference::Ref;
 use super::resolve::{self, ChainWanted};
-use crate::catalog::{self, Chain, PointRow};
-use crate::ids::{ChainId, FeatureName, PointNumber, ResourceId, RunId, StorageId};
+use super::tenants::TaskStarted;
+use super::{Shared, upkeep};
+use crate::catalog::points::GaveUp;
+use crate::catalog::{self, Chain, PointRow, PointState};
+use crate::ids::{ChainId, FeatureName, PointNumber, PolicyId, ResourceId, RunId, StorageId};
+use crate::queue::work::PruneWork;
+use crate::scheduler::Upkeep;
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ChainView {
@@ -24,13 +29,15 @@ pub struct ChainView {
     /// The newest restore point.
     pub last_point: Option<PointNumber>,
     pub sealed_at: Option<DateTime<Utc>>,
+    /// The policy that says for how long its points are kept; without one, all are.
+    pub policy_id: Option<PolicyId>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct PointView {
     pub chain_id: ChainId,
     pub number: PointNumber,
-    /// `sealed`, or `open` while its backup works.
+    /// `sealed`; `open` while its backup works; `given_up` by hand and `expiring` on its way out.
     pub state: String,
     pub run_id: Option<RunId>,
     pub started_at: DateTime<Utc>,
@@ -55,6 +62,7 @@ impl From<Chain> for ChainView {
             state_detail: chain.state_detail,
             last_point: (chain.last_point > 0).then(|| PointNumber::new(chain.last_point)),
             sealed_at: chain.sealed_at,
+            policy_id: chain.policy,
         }
     }
 }
@@ -64,7 +72,7 @@ impl From<PointRow> for PointView {
         Self {
             chain_id: point.chain,
             number: point.number,
-            state: if point.sealed { "sealed" } else { "open" }.to_owned(),
+            state: point.state.as_str().to_owned(),
             run_id: point.run,
             started_at: point.started_at,
             sealed_at: point.sealed_at,
@@ -77,6 +85,19 @@ impl From<PointRow> for PointView {
             bytes_stored: point.counts.bytes_stored,
         }
     }
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DeletePointBody {
+    /// Either the chain, or `resource` and `feature`.
+    #[serde(default)]
+    pub chain: Option<ChainId>,
+    #[serde(default)]
+    pub resource: Option<Ref>,
+    #[serde(default)]
+    pub feature: Option<FeatureName>,
+    pub point: PointNumber,
 }
 
 #[derive(Debug, Deserialize)]
@@ -117,4 +138,27 @@ pub async fn list(app: Data<Shared>, query: Query<PointsQuery>) -> ApiResult<Jso
     let read = move |conn: &mut crate::db::Conn| catalog::points::list(conn, chain, before, rows + 1);
     let read = app.db.run("list restore points", read).await?;
     Ok(Json(Page::cut(read, rows, |point| point.number, PointView::from)))
+}
+
+/// Gives up one sealed point, and starts the prune that deletes what only it needed. Safe to repeat.
+pub async fn delete(app: Data<Shared>, body: Json<DeletePointBody>) -> ApiResult<Accepted<TaskStarted>> {
+    let wanted = ChainWanted { chain: body.chain, resource: body.resource.as_ref(), feature: body.feature.as_ref() };
+    let chain = resolve::chain(&app, wanted).await?;
+    let (id, point) = (chain.id, body.point);
+    let give_up = move |conn: &mut crate::db::Conn| {
+        let gave_up = catalog::points::give_up(conn, id, point)?;
+        Ok((gave_up, catalog::points::get(conn, id, point)?.map(|row| row.state)))
+    };
+    match app.db.run("give up a restore point", give_up).await? {
+        (GaveUp::Yes, _) | (GaveUp::NotSealed, Some(PointState::GivenUp | PointState::Expiring)) => {
+            upkeep::start(&app, Upkeep::Prune(PruneWork { storage: chain.key.storage })).await
+        }
+        (GaveUp::Newest, _) => Err(ApiError::Conflict(format!(
+            "point {point} is the newest of chain {id}, and the next backup builds on it: back up again first"
+        ))),
+        (GaveUp::NotSealed, Some(PointState::Open | PointState::Sealed)) => {
+            Err(ApiError::Conflict(format!("point {point} of chain {id} is still being written")))
+        }
+        (GaveUp::NotSealed, None) => Err(ApiError::not_found("point", format!("{point} of chain {id}"))),
+    }
 }

@@ -1,6 +1,6 @@
 //! `/policies`: how backups are kept.
 
-use actix_web::web::{Data, Json, Query};
+use actix_web::web::{Data, Json, Path, Query};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
@@ -10,6 +10,7 @@ use super::page::{Page, PageQuery};
 use super::reference::Ref;
 use super::resolve::checked_name;
 use super::{Shared, resolve};
+use crate::catalog::Keep;
 use crate::ids::{OrganizationId, PolicyId, StorageId};
 use crate::scheduler::{self, Unacceptable};
 
@@ -19,7 +20,38 @@ pub struct PolicyView {
     pub organization_id: OrganizationId,
     pub name: String,
     pub storage_id: StorageId,
+    pub keep: KeepBody,
     pub created_at: DateTime<Utc>,
+}
+
+/// For how long restore points are kept. A point that one of the rules keeps is kept; a rule of 0, or left out, is not
+/// set; without any rule every point is kept. The newest point always is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct KeepBody {
+    /// The newest points.
+    pub last: u32,
+    /// Every point of so many days before the newest one.
+    pub days: u32,
+    /// The newest point of each of so many days that have one; weeks, months and years alike.
+    pub daily: u32,
+    pub weekly: u32,
+    pub monthly: u32,
+    pub yearly: u32,
+}
+
+impl From<Keep> for KeepBody {
+    fn from(keep: Keep) -> Self {
+        let Keep { last, days, daily, weekly, monthly, yearly } = keep;
+        Self { last, days, daily, weekly, monthly, yearly }
+    }
+}
+
+impl From<KeepBody> for Keep {
+    fn from(body: KeepBody) -> Self {
+        let KeepBody { last, days, daily, weekly, monthly, yearly } = body;
+        Self { last, days, daily, weekly, monthly, yearly }
+    }
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -30,6 +62,9 @@ pub struct NewPolicyBody {
     pub organization: Option<Ref>,
     pub name: String,
     pub storage: Ref,
+    /// Left out: every restore point is kept.
+    #[serde(default)]
+    pub keep: KeepBody,
 }
 
 impl From<scheduler::PolicyView> for PolicyView {
@@ -39,6 +74,7 @@ impl From<scheduler::PolicyView> for PolicyView {
             organization_id: policy.organization,
             name: policy.name,
             storage_id: policy.storage,
+            keep: policy.keep.into(),
             created_at: policy.created_at,
         }
     }
@@ -53,8 +89,15 @@ pub async fn add(app: Data<Shared>, body: Json<NewPolicyBody>) -> ApiResult<Crea
     let name = checked_name("policy", &body.name)?;
     let organization = resolve::organization(&app, body.organization.as_ref()).await?;
     let storage = resolve::storage(&app, &body.storage).await?;
-    let id = app.scheduler.add_policy(organization, &name, storage).await?;
+    let id = app.scheduler.add_policy(organization, &name, storage, body.keep.into()).await?;
     Ok(Created(app.scheduler.policy(id).await?.into()))
+}
+
+/// Replaces the rules. What they give up is given up by the next prune of the storage.
+pub async fn keep(app: Data<Shared>, policy: Path<String>, body: Json<KeepBody>) -> ApiResult<Json<PolicyView>> {
+    let id = resolve::policy(&app, Some(&Ref::of(&policy))).await?.id;
+    app.scheduler.set_keep(id, body.into_inner().into()).await?;
+    Ok(Json(app.scheduler.policy(id).await?.into()))
 }
 
 impl From<Unacceptable> for ApiError {

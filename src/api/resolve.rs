@@ -190,8 +190,10 @@ pub async fn sealed_point(app: &Shared, chain: &Chain, wanted: Option<PointNumbe
     let id = chain.id;
     let point = app.db.run("read a restore point", move |conn| catalog::points::get(conn, id, number)).await?;
     match point {
-        Some(point) if point.sealed => Ok(number),
-        Some(_) => Err(ApiError::Unprocessable(format!("point {number} of chain {id} is still being written"))),
+        Some(point) => match point.state.closed() {
+            None => Ok(number),
+            Some(why) => Err(ApiError::Unprocessable(format!("point {number} of chain {id} {why}"))),
+        },
         None => Err(ApiError::NotFound(format!("chain {id} has no point {number}; the newest is {newest}"))),
     }
 }

@@ -45,7 +45,7 @@ pub async fn verify(
     start(&app, Upkeep::Verify(VerifyWork { storage, level, bytes_max: body.bytes_max })).await
 }
 
-async fn start(app: &Shared, upkeep: Upkeep) -> ApiResult<Accepted<TaskStarted>> {
+pub(super) async fn start(app: &Shared, upkeep: Upkeep) -> ApiResult<Accepted<TaskStarted>> {
     match app.scheduler.start_upkeep(upkeep).await? {
         Some(task_id) => Ok(Accepted(TaskStarted { task_id })),
         None => Err(ApiError::Conflict("such a task of this storage ended just now: ask again".to_owned())),

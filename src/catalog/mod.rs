@@ -8,23 +8,29 @@
 //! - at most one point of a chain is open, and only the holder of the chain's task lease writes to it;
 //! - a cursor is stored in the same transaction as the items that came before it: it is never ahead of them;
 //! - a chain in the state `rebuilding` is not whole, and nothing but `rebuild` works on it;
-//! - sealed points do not change: a row whose `from_point` is sealed only ever gets its `to_point` set.
+//! - sealed points do not change: a row whose `from_point` is sealed only ever gets its `to_point` set, until no
+//!   retained point needs it ([`expiry`]); the newest sealed point of a chain is always retained.
 //!
 //! Functions take the connection of the caller's transaction, because a commit spans this module, `repository` and
 //! `queue`.
 
 pub mod containers;
 pub mod damage;
+pub mod expiry;
+pub mod issues;
 pub mod items;
 pub mod outcomes;
 pub mod points;
 pub mod rebuild;
+pub mod retention;
 pub mod tallies;
 
 pub use containers::{Container, ContainerState, CursorUpdate};
-pub use items::{ContentRef, ItemIssue, NewVersion, OpenIssue, VersionRow};
+pub use issues::{ItemIssue, OpenIssue};
+pub use items::{ContentRef, NewVersion, VersionRow};
 pub use outcomes::{Outcome, OutcomeCounts, OutcomeRow};
-pub use points::{Chain, ChainKey, PointCounts, PointRow};
+pub use points::{Chain, ChainKey, PointCounts, PointRow, PointState};
+pub use retention::Keep;
 pub use tallies::Holding;
 
 /// Rows in one INSERT or keys in one IN list.

@@ -4,10 +4,11 @@ use clap::{Args, Subcommand};
 
 use super::exit::CliError;
 use super::output::{bytes, count, time, time_or_dash};
-use super::{Limit, Session};
+use super::{Limit, Session, progress};
 use crate::api::Ref;
-use crate::api::points::{ChainView, PointView};
-use crate::ids::{ChainId, FeatureName};
+use crate::api::points::{ChainView, DeletePointBody, PointView};
+use crate::api::tenants::TaskStarted;
+use crate::ids::{ChainId, FeatureName, PointNumber};
 
 /// Which chain: by its id, or as a feature of a user.
 #[derive(Clone, Debug, Args)]
@@ -44,6 +45,16 @@ pub enum Command {
         #[command(flatten)]
         limit: Limit,
     },
+    /// Give up one restore point for good; the newest one stays
+    Delete {
+        #[command(flatten)]
+        chosen: Chosen,
+        #[arg(long)]
+        point: PointNumber,
+        /// Wait until what only it needed is deleted
+        #[arg(long)]
+        wait: bool,
+    },
     /// List what is protected: one chain for each feature of a user and storage
     Chains {
         /// Of this user only, by id or address
@@ -73,6 +84,16 @@ pub async fn run(session: &Session, command: Command) -> Result<(), CliError> {
                     bytes(view.bytes_stored),
                 ]
             })
+        }
+        Command::Delete { chosen, point, wait } => {
+            let (chain, resource) = (chosen.chain, chosen.user);
+            let feature = chain.is_none().then_some(chosen.feature);
+            let body = DeletePointBody { chain, resource, feature, point };
+            let started: TaskStarted = session.client.post("points/delete", &body).await?;
+            if wait {
+                return progress::wait_for_task(session, started.task_id).await;
+            }
+            session.out.done(&started, &format!("task {} queued", started.task_id))
         }
         Command::Chains { user, limit } => {
             let query: Vec<_> = user.map(|user| ("resource", user.to_path())).into_iter().collect();

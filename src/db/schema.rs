@@ -171,6 +171,7 @@ diesel::table! {
         last_point -> Unsigned<Integer>,
         sealed_at -> Nullable<Datetime>,
         created_at -> Datetime,
+        policy_id -> Nullable<Unsigned<Integer>>,
     }
 }
 
@@ -265,6 +266,18 @@ diesel::table! {
         last_point -> Unsigned<Integer>,
         first_at -> Datetime,
         last_at -> Datetime,
+    }
+}
+
+diesel::table! {
+    retentions (policy_id) {
+        policy_id -> Unsigned<Integer>,
+        keep_last -> Unsigned<Integer>,
+        keep_days -> Unsigned<Integer>,
+        keep_daily -> Unsigned<Integer>,
+        keep_weekly -> Unsigned<Integer>,
+        keep_monthly -> Unsigned<Integer>,
+        keep_yearly -> Unsigned<Integer>,
     }
 }
 

@@ -22,7 +22,7 @@ use super::task::{Lease, NewTask, Progress, TaskState};
 use super::view::{Member, TaskFilter};
 use crate::db::Conn;
 use crate::db::schema::tasks;
-use crate::ids::{AgentId, RunId, TaskId};
+use crate::ids::{AgentId, ChainId, PointNumber, RunId, TaskId};
 
 /// Rows of one INSERT: ten times faster than single rows, and far below the 65,535 parameters of a statement.
 const INSERT_ROWS: usize = 1_000;
@@ -351,6 +351,26 @@ pub(super) fn open_by_agent(conn: &mut Conn) -> QueryResult<Vec<(String, Option<
 pub(super) fn has_open(conn: &mut Conn, member: Member) -> QueryResult<bool> {
     let open = tasks::state.eq_any([TaskState::Queued.as_str(), TaskState::Leased.as_str()]);
     select(exists(tasks::table.filter(of_member(member)).filter(open))).get_result(conn)
+}
+
+/// The chains and points that unfinished restores read.
+pub fn points_being_restored(conn: &mut Conn, limit: i64) -> QueryResult<Vec<(ChainId, PointNumber)>> {
+    // The work as a whole may name thousands of items; two of its numbers are asked for.
+    let number =
+        |field: &str| sql::<Nullable<Unsigned<BigInt>>>(&format!("CAST(JSON_VALUE(work, '$.{field}') AS UNSIGNED)"));
+    let open = tasks::state.eq_any([TaskState::Queued.as_str(), TaskState::Leased.as_str()]);
+    let rows: Vec<(Option<u64>, Option<u64>)> = tasks::table
+        .filter(tasks::restore_id.is_not_null())
+        .filter(open)
+        .limit(limit)
+        .select((number("chain"), number("point")))
+        .load(conn)?;
+    let point = |(chain, point): (Option<u64>, Option<u64>)| {
+        let chain = ChainId::new(u32::try_from(chain?).ok()?);
+        Some((chain, PointNumber::new(u32::try_from(point?).ok()?)))
+    };
+    let unreadable = || DieselError::DeserializationError("a restore does not say which point it reads".into());
+    rows.into_iter().map(|row| point(row).ok_or_else(unreadable)).collect()
 }
 
 /// Strict mode refuses text that is longer than its column.

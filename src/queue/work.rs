@@ -5,7 +5,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{ChainId, ContainerId, FeatureName, ItemKey, PointNumber, ResourceId, RestoreId, StorageId, TenantId};
+use crate::ids::{
+    ChainId, ContainerId, FeatureName, ItemKey, PointNumber, PolicyId, ResourceId, RestoreId, StorageId, TenantId,
+};
 
 /// Backs up one feature of one resource into one storage.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -14,6 +16,21 @@ pub struct BackupWork {
     pub resource: ResourceId,
     pub feature: FeatureName,
     pub storage: StorageId,
+    #[serde(default)]
+    pub keeping: Keeping,
+}
+
+/// Which policy says from now on for how long the points of the chain are kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Keeping {
+    /// The one that says so now, if one does.
+    #[default]
+    AsBefore,
+    /// This one, unless the chain has one: a backup by hand does not change what a schedule set.
+    FirstUnder(PolicyId),
+    /// This one, whatever it was before.
+    Under(PolicyId),
 }
 
 impl BackupWork {

@@ -8,8 +8,6 @@
 
 mod sql;
 
-use std::convert::Infallible;
-
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
@@ -156,7 +154,12 @@ pub async fn start(
         open_key: None,
     };
     let restore = db
-        .transaction("start a restore", move |conn| -> Result<RestoreId, TxError<Infallible>> {
+        .transaction("start a restore", move |conn| -> Result<RestoreId, TxError<StartError>> {
+            // From here to the commit nobody can give the point up, and who wants to afterwards finds the task.
+            if !catalog::points::lock_sealed(conn, chain_id, point)? {
+                let gone = format!("point {point} of chain {chain_id} was given up just now");
+                return Err(TxError::Refused(StartError::Refused(gone)));
+            }
             let restore = sql::insert(conn, &row)?;
             let work = RestoreWork {
                 restore,
@@ -171,7 +174,10 @@ pub async fn start(
             Ok(restore)
         })
         .await
-        .map_err(only_db)?;
+        .map_err(|err| match err {
+            TxError::Db(err) => StartError::Db(err),
+            TxError::Refused(why) => why,
+        })?;
     queue.notify();
     Ok((restore, task_of(queue, restore).await?))
 }
@@ -219,8 +225,10 @@ async fn sealed_point(db: &Db, chain: &Chain, wanted: Option<PointNumber>) -> Re
     }
     let Some(number) = wanted else { return Ok(PointNumber::new(last)) };
     match db.run("read a restore point", move |conn| catalog::points::get(conn, id, number)).await? {
-        Some(point) if point.sealed => Ok(number),
-        Some(_) => Err(StartError::Refused(format!("point {number} of chain {id} is still being written"))),
+        Some(point) => match point.state.closed() {
+            None => Ok(number),
+            Some(why) => Err(StartError::Refused(format!("point {number} of chain {id} {why}"))),
+        },
         None => Err(StartError::Refused(format!("chain {id} has no point {number}; the newest is {last}"))),
     }
 }
@@ -290,14 +298,6 @@ fn restore(row: sql::Row) -> Result<Restore, DbError> {
         requested_by: row.requested_by,
         created_at: row.created_at.and_utc(),
     })
-}
-
-/// The error of a transaction whose work cannot refuse.
-fn only_db(err: TxError<Infallible>) -> DbError {
-    match err {
-        TxError::Db(err) => err,
-        TxError::Refused(never) => match never {},
-    }
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use chrono::NaiveDateTime;
 
 use crate::db::{Conn, DbError, TxError};
 use crate::ids::{FeatureName, OrganizationId, PolicyId, ResourceId, RunId, ScheduleId, StorageId, TenantId};
-use crate::queue::work::{BackupWork, to_json};
+use crate::queue::work::{BackupWork, Keeping, to_json};
 use crate::queue::{self, NewTask, Priority, TaskKind};
 use crate::tenants;
 
@@ -111,6 +111,7 @@ fn plan_schedule(
         fire_at,
         reason,
         storage,
+        keeping: Keeping::Under(schedule.policy),
         features: &schedule.features,
         resources,
         n_gone,
@@ -123,10 +124,12 @@ fn plan_manual(conn: &mut Conn, backup: &ManualBackup, key_of: ExclusiveKey) -> 
     if backup.features.is_empty() || backup.resources.is_empty() {
         return refuse(Unacceptable::Invalid("name at least one resource and one feature".to_owned()));
     }
-    let storage = match backup.target {
-        Target::Storage(storage) => storage,
+    let (storage, keeping) = match backup.target {
+        Target::Storage(storage) => (storage, Keeping::AsBefore),
         Target::Policy(id) => match sql::find_policy(conn, id).map_err(TxError::from) {
-            Ok(policy) if policy.organization_id == backup.organization.get() => StorageId::new(policy.storage_id),
+            Ok(policy) if policy.organization_id == backup.organization.get() => {
+                (StorageId::new(policy.storage_id), Keeping::FirstUnder(id))
+            }
             Ok(_) | Err(TxError::Db(DbError::NotFound)) => {
                 return refuse(Unacceptable::Missing(format!("policy {id}")));
             }
@@ -154,6 +157,7 @@ fn plan_manual(conn: &mut Conn, backup: &ManualBackup, key_of: ExclusiveKey) -> 
         fire_at: None,
         reason: RunReason::Manual,
         storage,
+        keeping,
         features: &features,
         resources,
         n_gone,
@@ -176,6 +180,7 @@ struct Plan<'a> {
     fire_at: Option<NaiveDateTime>,
     reason: RunReason,
     storage: StorageId,
+    keeping: Keeping,
     features: &'a [FeatureName],
     /// In order of their ids, so that two planners take unique keys in one order.
     resources: Vec<(ResourceId, TenantId)>,
@@ -213,7 +218,7 @@ fn task(
     feature: &FeatureName,
     key_of: ExclusiveKey,
 ) -> NewTask {
-    let work = BackupWork { resource, feature: feature.clone(), storage: plan.storage };
+    let work = BackupWork { resource, feature: feature.clone(), storage: plan.storage, keeping: plan.keeping };
     NewTask {
         kind: TaskKind::Backup,
         priority: match plan.reason {

@@ -1,7 +1,10 @@
 //! Policies and schedules: what an administrator sets, checked before it is stored.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
 
+use crate::catalog::retention::{self, Keep};
 use crate::db::{Conn, DbError, TxError};
 use crate::ids::{FeatureName, OrganizationId, PolicyId, ScheduleId, StorageId};
 use crate::tenants;
@@ -38,6 +41,8 @@ pub struct PolicyView {
     pub organization: OrganizationId,
     pub name: String,
     pub storage: StorageId,
+    /// For how long restore points are kept.
+    pub keep: Keep,
     pub created_at: DateTime<Utc>,
 }
 
@@ -84,22 +89,50 @@ impl Scheduler {
         organization: OrganizationId,
         name: &str,
         storage: StorageId,
+        keep: Keep,
     ) -> Result<PolicyId, Unacceptable> {
         check_name(name)?;
+        check_keep(&keep)?;
         let owned = name.to_owned();
-        let work = move |conn: &mut Conn| Ok(sql::insert_policy(conn, organization, &owned, storage)?);
+        let work = move |conn: &mut Conn| {
+            let policy = sql::insert_policy(conn, organization, &owned, storage)?;
+            retention::set(conn, policy, &keep)?;
+            Ok(policy)
+        };
         self.db.transaction("add a policy", work).await.map_err(|err| unacceptable(err, name))
+    }
+
+    /// Replaces for how long a policy keeps restore points. The next prune of the storage goes by it.
+    pub async fn set_keep(&self, id: PolicyId, keep: Keep) -> Result<(), Unacceptable> {
+        check_keep(&keep)?;
+        let work = move |conn: &mut Conn| {
+            sql::find_policy(conn, id).map_err(|err| missing(err.into(), format!("policy {id}")))?;
+            Ok(retention::set(conn, id, &keep)?)
+        };
+        self.db.transaction("change a retention", work).await.map_err(|err| match err {
+            TxError::Db(err) => Unacceptable::Db(err),
+            TxError::Refused(why) => why,
+        })
     }
 
     /// [`DbError::NotFound`]: there is none of this id.
     pub async fn policy(&self, id: PolicyId) -> Result<PolicyView, DbError> {
-        self.db.run("read a policy", move |conn| sql::find_policy(conn, id)).await.map(policy_view)
+        let read = move |conn: &mut Conn| {
+            let row = sql::find_policy(conn, id)?;
+            Ok(policy_view(row, &retention::of_policies(conn, &[id])?))
+        };
+        self.db.run("read a policy", read).await
     }
 
     /// All policies by name, or those of one organization.
     pub async fn policies(&self, organization: Option<OrganizationId>) -> Result<Vec<PolicyView>, DbError> {
-        let rows = self.db.run("list policies", move |conn| sql::list_policies(conn, organization, ROWS_MAX)).await?;
-        Ok(rows.into_iter().map(policy_view).collect())
+        let read = move |conn: &mut Conn| {
+            let rows = sql::list_policies(conn, organization, ROWS_MAX)?;
+            let ids: Vec<PolicyId> = rows.iter().map(|row| PolicyId::new(row.id)).collect();
+            let keeps = retention::of_policies(conn, &ids)?;
+            Ok(rows.into_iter().map(|row| policy_view(row, &keeps)).collect())
+        };
+        self.db.run("list policies", read).await
     }
 
     pub async fn add_schedule(&self, new: NewSchedule) -> Result<ScheduleId, Unacceptable> {
@@ -187,6 +220,16 @@ fn check_name(name: &str) -> Result<(), Unacceptable> {
     Ok(())
 }
 
+fn check_keep(keep: &Keep) -> Result<(), Unacceptable> {
+    match keep.unlikely() {
+        None => Ok(()),
+        Some((rule, number)) => Err(Unacceptable::Invalid(format!(
+            "keep {rule} {number} cannot be meant: a rule keeps at most {}; leave it out to keep everything",
+            Keep::NUMBER_MAX
+        ))),
+    }
+}
+
 fn invalid(problem: &str) -> TxError<Unacceptable> {
     TxError::Refused(Unacceptable::Invalid(problem.to_owned()))
 }
@@ -223,12 +266,14 @@ fn joined(features: &[FeatureName]) -> String {
     names.join(",")
 }
 
-fn policy_view(row: sql::PolicyRow) -> PolicyView {
+fn policy_view(row: sql::PolicyRow, keeps: &HashMap<PolicyId, Keep>) -> PolicyView {
+    let id = PolicyId::new(row.id);
     PolicyView {
-        id: PolicyId::new(row.id),
+        id,
         organization: OrganizationId::new(row.organization_id),
         name: row.name,
         storage: StorageId::new(row.storage_id),
+        keep: keeps.get(&id).copied().unwrap_or(Keep::EVERYTHING),
         created_at: row.created_at.and_utc(),
     }
 }

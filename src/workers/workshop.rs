@@ -18,7 +18,7 @@ use crate::ids::{AgentId, ChainId, ResourceId, StorageId, TenantId, WriterId};
 use crate::queue::{self, Lease, agents};
 use crate::repository::{self, ChainIdentity, IngestContent, Packing, RepositoryConfig, Store};
 use crate::secret::Sealer;
-use crate::tenants;
+use crate::tenants::{self, ResourceView};
 
 /// Messages up to this size are split into their parts; larger ones are stored as a stream of chunks.
 const SPLIT_BYTES_MAX: u64 = 48 << 20;
@@ -176,17 +176,10 @@ impl Workshop {
     /// A resource with the client that reaches its data.
     pub async fn subject(&self, resource: ResourceId) -> Result<Subject, TaskError> {
         let resource = tenants::get_resource(&self.db, resource).await?;
-        let tenant = tenants::get_tenant(&self.db, resource.tenant).await?;
         let graph = self.graph(resource.tenant).await?;
-        let identity = ChainIdentity {
-            entra_tenant_id: tenant.entra_tenant_id,
-            resource_graph_id: resource.graph_id.clone(),
-            resource_kind: resource.kind,
-            resource_name: resource.name,
-            address: resource.address,
-            feature: String::new(),
-        };
-        Ok(Subject { graph, graph_id: resource.graph_id, identity })
+        let graph_id = resource.graph_id.clone();
+        let identity = identity(&self.db, resource, "").await?;
+        Ok(Subject { graph, graph_id, identity })
     }
 
     /// A storage, opened for one task: a share may have been unmounted or mounted anew since the last one, and what
@@ -220,6 +213,19 @@ impl Workshop {
         file.read_to_end(&mut whole).context("cannot read a spooled message back")?;
         Ok(Unspooled { content: IngestContent::Mime(Bytes::from(whole)), large: Some(permit) })
     }
+}
+
+/// How the storage itself names the chain of a feature of this resource.
+pub async fn identity(db: &Db, resource: ResourceView, feature: &str) -> Result<ChainIdentity, TaskError> {
+    let tenant = tenants::get_tenant(db, resource.tenant).await?;
+    Ok(ChainIdentity {
+        entra_tenant_id: tenant.entra_tenant_id,
+        resource_graph_id: resource.graph_id,
+        resource_kind: resource.kind,
+        resource_name: resource.name,
+        address: resource.address,
+        feature: feature.to_owned(),
+    })
 }
 
 /// Content that may hold the right to be large; keep it until the content is stored.

@@ -127,3 +127,20 @@ async fn data_stays_in_its_organization_and_goes_to_somebody_who_is_there() {
     assert!(gone.contains("gone from its directory") && gone.contains("another target"), "{gone}");
     fixture.start(to(fixture.users[1])).await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_point_that_was_given_up_is_not_restored_and_one_that_is_restored_can_be_told() {
+    let fixture = Fixture::new().await;
+    let (chain, first) = (fixture.chain, PointNumber::new(1));
+    let (_, task) = fixture.start(NewRestore { point: Some(first), ..fixture.request() }).await.unwrap();
+
+    let under_way = fixture.db.run("look", |conn| kodo::queue::points_being_restored(conn, 10)).await.unwrap();
+    fixture.queue.cancel(task).await.unwrap();
+    let after = fixture.db.run("look", |conn| kodo::queue::points_being_restored(conn, 10)).await.unwrap();
+    fixture.db.run("give up", move |conn| catalog::points::give_up(conn, chain, first)).await.unwrap();
+    let refused = fixture.start(NewRestore { point: Some(first), ..fixture.request() }).await.unwrap_err();
+
+    assert_eq!(under_way, [(chain, first)]);
+    assert_eq!(after, []);
+    assert!(refused.to_string().contains("was given up"), "{refused}");
+}

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use kodo::catalog::Keep;
 use kodo::db::{Db, DbError};
 use kodo::ids::{AgentId, FeatureName, OrganizationId, PolicyId, ResourceId, ScheduleId, StorageId, TenantId};
-use kodo::queue::{LeasedTask, Outcome, Queue, TaskKind, work::BackupWork};
+use kodo::queue::work::{BackupWork, Keeping};
+use kodo::queue::{LeasedTask, Outcome, Queue, TaskKind};
 use kodo::scheduler::{
     Enabled, ManualBackup, NewSchedule, RunFilter, RunReason, RunState, Scheduler, Selection, Target, Unacceptable, Who,
 };
@@ -46,7 +48,7 @@ impl Fixture {
         let tenant = add_tenant(&db, &Sealer::new(random_key().unwrap()), "contoso").await;
         sync(&db, tenant, (0..n_users).map(user).collect()).await;
         let organization = tenants::get_tenant(&db, tenant).await.unwrap().organization;
-        let policy = scheduler.add_policy(organization, "gold", StorageId::new(1)).await.unwrap();
+        let policy = scheduler.add_policy(organization, "gold", StorageId::new(1), Keep::EVERYTHING).await.unwrap();
         let agent = register(&db, "a").await;
         Self { server, db, queue, scheduler, agent, organization, tenant, policy }
     }
@@ -112,6 +114,7 @@ async fn a_due_schedule_becomes_one_run_with_a_task_per_resource_and_feature() {
     let work: BackupWork = serde_json::from_str(&leased.work).unwrap();
     assert_eq!((work.storage, Some(work.resource)), (StorageId::new(1), leased.resource));
     assert_eq!((leased.tenant, leased.run), (Some(f.tenant), Some(run.id)));
+    assert_eq!(work.keeping, Keeping::Under(f.policy), "what a schedule backs up is kept under its policy");
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@
 
 pub(super) mod sql;
 
+use super::retention::Gap;
 use crate::db::{Conn, QueryResult};
 use crate::ids::{ChainId, ContainerId, PointNumber, WalkNumber};
 
@@ -116,4 +117,29 @@ pub fn move_cursor(conn: &mut Conn, id: ContainerId, update: &CursorUpdate) -> Q
 /// How far the container of this Graph id was walked.
 pub fn cursors(conn: &mut Conn, id: ContainerId) -> QueryResult<Cursors> {
     sql::cursors(conn, id)
+}
+
+/// The containers that a chain ever had, in the order of their ids, behind `after`.
+pub fn ids(conn: &mut Conn, chain: ChainId, after: ContainerId, limit: u32) -> QueryResult<Vec<ContainerId>> {
+    sql::ids(conn, chain, after, limit)
+}
+
+/// Deletes the versions of containers that were valid in this gap only.
+pub fn delete_swallowed(conn: &mut Conn, chain: ChainId, gap: &Gap) -> QueryResult<()> {
+    sql::delete_swallowed(conn, chain, gap)
+}
+
+/// Containers of which no version is left, in the order of their ids, behind `after`.
+pub fn without_versions(
+    conn: &mut Conn,
+    chain: ChainId,
+    after: ContainerId,
+    limit: u32,
+) -> QueryResult<Vec<ContainerId>> {
+    sql::without_versions(conn, chain, after, limit)
+}
+
+/// Forgets containers for good, unless a version came to be meanwhile.
+pub fn forget(conn: &mut Conn, chain: ChainId, empty: &[ContainerId]) -> QueryResult<()> {
+    if empty.is_empty() { Ok(()) } else { sql::delete_empty(conn, chain, empty) }
 }

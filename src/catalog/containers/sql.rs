@@ -3,6 +3,7 @@
 use diesel::prelude::*;
 
 use super::{Container, Cursors, LIST};
+use crate::catalog::retention::Gap;
 use crate::db::schema::{container_versions, containers};
 use crate::db::{Conn, QueryResult};
 use crate::ids::{ChainId, ContainerId, PointNumber, WalkNumber};
@@ -238,6 +239,28 @@ pub(in crate::catalog) fn forget_chain(conn: &mut Conn, chain: ChainId) -> Query
         .map(drop)
 }
 
+pub(super) fn ids(conn: &mut Conn, chain: ChainId, after: ContainerId, limit: u32) -> QueryResult<Vec<ContainerId>> {
+    let ids: Vec<u32> = containers::table
+        .filter(containers::chain_id.eq(chain.get()))
+        .filter(containers::id.gt(after.get()))
+        .order(containers::id)
+        .limit(limit.into())
+        .select(containers::id)
+        .load(conn)?;
+    Ok(ids.into_iter().map(ContainerId::new).collect())
+}
+
+pub(super) fn delete_swallowed(conn: &mut Conn, chain: ChainId, gap: &Gap) -> QueryResult<()> {
+    diesel::delete(container_versions::table)
+        .filter(container_versions::chain_id.eq(chain.get()))
+        .filter(container_versions::from_point.gt(gap.after.get()))
+        // Both ends, so that the index on (chain_id, to_point) leads to these rows alone.
+        .filter(container_versions::to_point.gt(gap.after.get()))
+        .filter(container_versions::to_point.le(gap.until.get()))
+        .execute(conn)
+        .map(drop)
+}
+
 pub(in crate::catalog) fn set_cursors(
     conn: &mut Conn,
     id: ContainerId,
@@ -277,4 +300,48 @@ pub(in crate::catalog) fn insert_versions(
     };
     let rows: Vec<_> = versions.iter().map(row).collect();
     diesel::insert_into(container_versions::table).values(rows).execute(conn).map(drop)
+}
+
+pub(super) fn without_versions(
+    conn: &mut Conn,
+    chain: ChainId,
+    after: ContainerId,
+    limit: u32,
+) -> QueryResult<Vec<ContainerId>> {
+    let ids: Vec<u32> = containers::table
+        .filter(containers::chain_id.eq(chain.get()))
+        .filter(containers::id.gt(after.get()))
+        .filter(containers::graph_id.ne(LIST))
+        .filter(containers::id.ne_all(with_version(chain)))
+        .filter(containers::id.ne_all(above_another(chain)))
+        .order(containers::id)
+        .limit(limit.into())
+        .select(containers::id)
+        .load(conn)?;
+    Ok(ids.into_iter().map(ContainerId::new).collect())
+}
+
+pub(super) fn delete_empty(conn: &mut Conn, chain: ChainId, empty: &[ContainerId]) -> QueryResult<()> {
+    diesel::delete(containers::table)
+        .filter(containers::id.eq_any(empty.iter().map(|id| id.get())))
+        .filter(containers::id.ne_all(with_version(chain)))
+        .filter(containers::id.ne_all(above_another(chain)))
+        .execute(conn)
+        .map(drop)
+}
+
+#[diesel::dsl::auto_type]
+fn with_version(chain: ChainId) -> _ {
+    let chain: u32 = chain.get();
+    container_versions::table.filter(container_versions::chain_id.eq(chain)).select(container_versions::container_id)
+}
+
+/// An incremental listing may name a container above another that was never listed itself.
+#[diesel::dsl::auto_type]
+fn above_another(chain: ChainId) -> _ {
+    let chain: u32 = chain.get();
+    container_versions::table
+        .filter(container_versions::chain_id.eq(chain))
+        .filter(container_versions::parent_id.is_not_null())
+        .select(container_versions::parent_id.assume_not_null())
 }

@@ -1,4 +1,4 @@
-//! Item versions, and the items that could not be captured.
+//! Item versions.
 
 pub(super) mod sql;
 
@@ -6,8 +6,8 @@ use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
 
+use super::retention::Gap;
 use super::tallies;
-use crate::clock;
 use crate::db::{Conn, QueryResult};
 use crate::ids::{BlobId, ChainId, ContainerId, ItemKey, PackId, PointNumber, WalkNumber};
 
@@ -46,24 +46,12 @@ pub struct VersionRow {
     pub version: NewVersion,
 }
 
-/// An item that could not be captured this time.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ItemIssue {
-    pub graph_id: String,
-    pub container: ContainerId,
-    pub name: String,
-    pub reason: String,
-    pub message: String,
-}
-
-#[derive(Clone, Debug)]
-pub struct OpenIssue {
+/// For how long a version is valid: over `[from, to)`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span {
     pub key: ItemKey,
-    /// Its Graph id is empty while it is known by its key only: a damaged item whose properties are lost.
-    pub issue: ItemIssue,
-    pub attempts: u32,
-    pub first_at: DateTime<Utc>,
-    pub last_at: DateTime<Utc>,
+    pub from: PointNumber,
+    pub to: PointNumber,
 }
 
 /// How many rows a write closed, replaced or added.
@@ -73,11 +61,19 @@ pub struct Written {
     pub changed: u64,
 }
 
-/// The newest version of each of these items, closed or not: a moved item may be reported as removed first.
-pub fn newest(conn: &mut Conn, chain: ChainId, keys: &[ItemKey]) -> QueryResult<HashMap<ItemKey, VersionRow>> {
+/// The newest version of each of these items on which the open point can build: one that is current, or that this point
+/// itself closed, because a moved item may be reported as removed first.
+///
+/// An older one counts as unknown. Retention may be deleting it, and collection what it refers to.
+pub fn newest(
+    conn: &mut Conn,
+    chain: ChainId,
+    open: PointNumber,
+    keys: &[ItemKey],
+) -> QueryResult<HashMap<ItemKey, VersionRow>> {
     let mut found: HashMap<ItemKey, VersionRow> = HashMap::new();
     for batch in keys.chunks(super::BATCH_ROWS) {
-        for row in sql::versions_of(conn, chain, batch)? {
+        for row in sql::versions_of(conn, chain, open, batch)? {
             match found.get(&row.version.key) {
                 Some(newer) if newer.from > row.from => {}
                 _ => drop(found.insert(row.version.key, row)),
@@ -211,34 +207,11 @@ pub fn get(conn: &mut Conn, chain: ChainId, point: PointNumber, key: ItemKey) ->
 pub fn at(conn: &mut Conn, chain: ChainId, point: PointNumber, keys: &[ItemKey]) -> QueryResult<Vec<VersionRow>> {
     let mut found = Vec::with_capacity(keys.len());
     for batch in keys.chunks(super::BATCH_ROWS) {
-        let versions = sql::versions_of(conn, chain, batch)?;
-        found.extend(versions.into_iter().filter(|row| row.from <= point && point < row.to));
+        // What ends behind the point may also begin behind it.
+        let versions = sql::versions_of(conn, chain, PointNumber::new(point.get().saturating_add(1)), batch)?;
+        found.extend(versions.into_iter().filter(|row| row.from <= point));
     }
     Ok(found)
-}
-
-/// Records items that failed in this point; a known one gets one more attempt.
-pub fn put_issues(conn: &mut Conn, chain: ChainId, point: PointNumber, issues: &[ItemIssue]) -> QueryResult<()> {
-    for issue in issues {
-        sql::put_issue(conn, chain, point, ItemKey::of(&issue.graph_id), issue, clock::now())?;
-    }
-    Ok(())
-}
-
-/// Records an item that was captured and is damaged now; one that has an issue is retried anyway. Returns whether its
-/// Graph id is known, so that the next run can ask for it: if not, only a full walk of its container meets it.
-pub fn put_damaged(
-    conn: &mut Conn,
-    chain: ChainId,
-    point: PointNumber,
-    key: ItemKey,
-    issue: &ItemIssue,
-) -> QueryResult<bool> {
-    if sql::issue_is_named(conn, chain, key)? == Some(true) {
-        return Ok(true);
-    }
-    sql::put_issue(conn, chain, point, key, issue, clock::now())?;
-    Ok(!issue.graph_id.is_empty())
 }
 
 /// Versions of a chain in the order of their keys and points, behind `after`.
@@ -260,24 +233,30 @@ pub fn versions(conn: &mut Conn, chain: ChainId, keys: &[ItemKey]) -> QueryResul
     Ok(found)
 }
 
-/// Forgets the issues of items that were captured after all, or are gone.
-pub fn resolve_issues(conn: &mut Conn, chain: ChainId, keys: &[ItemKey]) -> QueryResult<()> {
+/// The versions of a chain in the order of their keys and points, behind `after`.
+pub fn spans(
+    conn: &mut Conn,
+    chain: ChainId,
+    after: Option<(ItemKey, PointNumber)>,
+    limit: u32,
+) -> QueryResult<Vec<Span>> {
+    sql::spans(conn, chain, after, limit)
+}
+
+/// Deletes the versions of these items that were valid in this gap only.
+pub fn delete_swallowed(conn: &mut Conn, chain: ChainId, gap: &Gap, keys: &[ItemKey]) -> QueryResult<u64> {
+    let mut deleted = 0;
     for batch in keys.chunks(super::BATCH_ROWS) {
-        sql::delete_issues(conn, chain, batch)?;
+        deleted += sql::delete_swallowed(conn, chain, gap, batch)? as u64;
     }
-    Ok(())
+    Ok(deleted)
 }
 
-/// Open issues in the order of their keys, behind `after`.
-pub fn issues(conn: &mut Conn, chain: ChainId, after: Option<ItemKey>, limit: u32) -> QueryResult<Vec<OpenIssue>> {
-    sql::issues(conn, chain, after, limit)
-}
-
-pub fn issue_count(conn: &mut Conn, chain: ChainId) -> QueryResult<u64> {
-    sql::issue_count(conn, chain)
-}
-
-/// Open issues of all chains.
-pub fn issue_total(conn: &mut Conn) -> QueryResult<u64> {
-    sql::issue_total(conn)
+/// Which of these containers hold a version of an item, in whatever point.
+pub fn containers_among(
+    conn: &mut Conn,
+    chain: ChainId,
+    containers: &[ContainerId],
+) -> QueryResult<HashSet<ContainerId>> {
+    Ok(sql::containers_among(conn, chain, containers)?.into_iter().collect())
 }

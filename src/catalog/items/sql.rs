@@ -1,15 +1,14 @@
-//! Tables `item_versions` and `issues`.
+//! Table `item_versions`.
 
-use chrono::{DateTime, NaiveDateTime, Utc};
-use diesel::dsl::sql;
+use chrono::NaiveDateTime;
 use diesel::mysql::Mysql;
 use diesel::prelude::*;
 use diesel::sql_types::Text;
 
-use super::{After, ContentRef, ItemIssue, NewVersion, OpenIssue, VersionRow};
+use super::{After, ContentRef, NewVersion, Span, VersionRow};
 use crate::catalog::fit;
-use crate::catalog::rebuild::RebuiltIssue;
-use crate::db::schema::{issues, item_versions};
+use crate::catalog::retention::Gap;
+use crate::db::schema::item_versions;
 use crate::db::{Conn, QueryResult};
 use crate::ids::{BlobId, ChainId, ContainerId, ItemKey, PackId, PointNumber, WalkNumber};
 
@@ -102,10 +101,17 @@ fn raw(keys: &[ItemKey]) -> Vec<&[u8]> {
     keys.iter().map(|key| key.as_bytes().as_slice()).collect()
 }
 
-pub(super) fn versions_of(conn: &mut Conn, chain: ChainId, keys: &[ItemKey]) -> QueryResult<Vec<VersionRow>> {
+/// Versions of these items that end at `to_min` or later.
+pub(super) fn versions_of(
+    conn: &mut Conn,
+    chain: ChainId,
+    to_min: PointNumber,
+    keys: &[ItemKey],
+) -> QueryResult<Vec<VersionRow>> {
     let records: Vec<VersionRecord> = item_versions::table
         .filter(item_versions::chain_id.eq(chain.get()))
         .filter(item_versions::item_key.eq_any(raw(keys)))
+        .filter(item_versions::to_point.ge(to_min.get()))
         .select(VersionRecord::as_select())
         .load(conn)?;
     records.into_iter().map(VersionRecord::into_row).collect()
@@ -288,122 +294,56 @@ pub(super) fn version_at(
     record.map(VersionRecord::into_row).transpose()
 }
 
-#[derive(Queryable, Selectable)]
-#[diesel(table_name = issues)]
-struct IssueRecord {
-    item_key: Vec<u8>,
-    container_id: u32,
-    graph_id: String,
-    name: String,
-    reason: String,
-    message: String,
-    attempts: u32,
-    first_at: NaiveDateTime,
-    last_at: NaiveDateTime,
-}
-
-pub(super) fn put_issue(
+/// Chain and key are given as ranges, so that MariaDB begins at the page: see [`newest_first`].
+pub(super) fn spans(
     conn: &mut Conn,
     chain: ChainId,
-    point: PointNumber,
-    key: ItemKey,
-    issue: &ItemIssue,
-    now: DateTime<Utc>,
-) -> QueryResult<()> {
-    let (reason, message) = (fit(&issue.reason, 64), fit(&issue.message, 1000));
-    let again = diesel::update(issues::table.find((chain.get(), key.as_bytes().to_vec())))
-        .set((
-            issues::container_id.eq(issue.container.get()),
-            issues::graph_id.eq(sql::<Text>("IF(graph_id = '', ").bind::<Text, _>(&issue.graph_id).sql(", graph_id)")),
-            issues::reason.eq(&reason),
-            issues::message.eq(&message),
-            issues::attempts.eq(issues::attempts + 1),
-            issues::last_point.eq(point.get()),
-            issues::last_at.eq(now.naive_utc()),
-        ))
-        .execute(conn)?;
-    if again > 0 {
-        return Ok(());
-    }
-    diesel::insert_into(issues::table)
-        .values((
-            issues::chain_id.eq(chain.get()),
-            issues::item_key.eq(key.as_bytes().to_vec()),
-            issues::container_id.eq(issue.container.get()),
-            issues::graph_id.eq(&issue.graph_id),
-            issues::name.eq(fit(&issue.name, 255)),
-            (issues::reason.eq(&reason), issues::message.eq(&message), issues::attempts.eq(1)),
-            (issues::first_point.eq(point.get()), issues::last_point.eq(point.get())),
-            (issues::first_at.eq(now.naive_utc()), issues::last_at.eq(now.naive_utc())),
-        ))
-        .execute(conn)
-        .map(drop)
-}
-
-pub(in crate::catalog) fn insert_issue(conn: &mut Conn, chain: ChainId, rebuilt: &RebuiltIssue) -> QueryResult<()> {
-    let (open, first, last) = rebuilt;
-    put_issue(conn, chain, *first, &open.issue, open.first_at)?;
-    let key = ItemKey::of(&open.issue.graph_id).as_bytes().to_vec();
-    diesel::update(issues::table.find((chain.get(), key)))
-        .set((
-            issues::attempts.eq(open.attempts),
-            issues::last_point.eq(last.get()),
-            issues::last_at.eq(open.last_at.naive_utc()),
-        ))
-        .execute(conn)
-        .map(drop)
-}
-
-pub(in crate::catalog) fn delete_issues_of(conn: &mut Conn, chain: ChainId) -> QueryResult<()> {
-    diesel::delete(issues::table.filter(issues::chain_id.eq(chain.get()))).execute(conn).map(drop)
-}
-
-pub(super) fn delete_issues(conn: &mut Conn, chain: ChainId, keys: &[ItemKey]) -> QueryResult<()> {
-    diesel::delete(issues::table)
-        .filter(issues::chain_id.eq(chain.get()))
-        .filter(issues::item_key.eq_any(raw(keys)))
-        .execute(conn)
-        .map(drop)
-}
-
-pub(super) fn issues(
-    conn: &mut Conn,
-    chain: ChainId,
-    after: Option<ItemKey>,
+    after: Option<(ItemKey, PointNumber)>,
     limit: u32,
-) -> QueryResult<Vec<OpenIssue>> {
-    let mut query = issues::table.filter(issues::chain_id.eq(chain.get())).into_boxed();
-    if let Some(after) = after {
-        query = query.filter(issues::item_key.gt(after.as_bytes().to_vec()));
+) -> QueryResult<Vec<Span>> {
+    let mut query = item_versions::table
+        .filter(item_versions::chain_id.ge(chain.get()).and(item_versions::chain_id.le(chain.get())))
+        .order((item_versions::chain_id, item_versions::item_key, item_versions::from_point))
+        .into_boxed();
+    if let Some((key, from)) = after {
+        let key = key.as_bytes().to_vec();
+        query = query.filter(item_versions::item_key.ge(key.clone())).filter(
+            item_versions::item_key
+                .gt(key.clone())
+                .or(item_versions::item_key.eq(key).and(item_versions::from_point.gt(from.get()))),
+        );
     }
-    let records: Vec<IssueRecord> =
-        query.order(issues::item_key).limit(limit.into()).select(IssueRecord::as_select()).load(conn)?;
-    let open = |record: IssueRecord| {
-        Ok(OpenIssue {
-            key: item_key(&record.item_key)?,
-            issue: ItemIssue {
-                graph_id: record.graph_id,
-                container: ContainerId::new(record.container_id),
-                name: record.name,
-                reason: record.reason,
-                message: record.message,
-            },
-            attempts: record.attempts,
-            first_at: record.first_at.and_utc(),
-            last_at: record.last_at.and_utc(),
-        })
+    let rows: Vec<(Vec<u8>, u32, u32)> = query
+        .limit(limit.into())
+        .select((item_versions::item_key, item_versions::from_point, item_versions::to_point))
+        .load(conn)?;
+    let span = |(key, from, to): (Vec<u8>, u32, u32)| {
+        Ok(Span { key: item_key(&key)?, from: PointNumber::new(from), to: PointNumber::new(to) })
     };
-    records.into_iter().map(open).collect()
+    rows.into_iter().map(span).collect()
 }
 
-pub(super) fn issue_count(conn: &mut Conn, chain: ChainId) -> QueryResult<u64> {
-    let count: i64 = issues::table.filter(issues::chain_id.eq(chain.get())).count().get_result(conn)?;
-    Ok(count.unsigned_abs())
+pub(super) fn delete_swallowed(conn: &mut Conn, chain: ChainId, gap: &Gap, keys: &[ItemKey]) -> QueryResult<usize> {
+    diesel::delete(item_versions::table)
+        .filter(item_versions::chain_id.eq(chain.get()))
+        .filter(item_versions::item_key.eq_any(raw(keys)))
+        .filter(item_versions::from_point.gt(gap.after.get()))
+        .filter(item_versions::to_point.le(gap.until.get()))
+        .execute(conn)
 }
 
-pub(super) fn issue_total(conn: &mut Conn) -> QueryResult<u64> {
-    let count: i64 = issues::table.count().get_result(conn)?;
-    Ok(count.unsigned_abs())
+pub(super) fn containers_among(
+    conn: &mut Conn,
+    chain: ChainId,
+    containers: &[ContainerId],
+) -> QueryResult<Vec<ContainerId>> {
+    let found: Vec<u32> = item_versions::table
+        .filter(item_versions::chain_id.eq(chain.get()))
+        .filter(item_versions::container_id.eq_any(containers.iter().map(|id| id.get())))
+        .select(item_versions::container_id)
+        .distinct()
+        .load(conn)?;
+    Ok(found.into_iter().map(ContainerId::new).collect())
 }
 
 /// Whether the issue of an item knows its Graph id; `None`: the item has no issue.

@@ -4,9 +4,13 @@ pub(super) mod sql;
 
 use chrono::{DateTime, Utc};
 
+use super::retention::{Gap, GapFinder, Stays};
 use crate::clock;
 use crate::db::{Conn, QueryResult};
-use crate::ids::{ChainId, FeatureName, PointNumber, ResourceId, RunId, StorageId, TaskId};
+use crate::ids::{ChainId, FeatureName, PointNumber, PolicyId, ResourceId, RunId, StorageId, TaskId};
+
+/// Points that are read at once while gaps are looked for.
+const POINTS_PAGE: u32 = 10_000;
 
 /// Points without news that one backup makes up for in its records.
 const UNTOLD_MAX: u32 = 1000;
@@ -29,6 +33,57 @@ pub struct Chain {
     /// The newest sealed point; 0 before the first.
     pub last_point: u32,
     pub sealed_at: Option<DateTime<Utc>>,
+    /// The policy that says for how long its points are kept; `None`: all are kept.
+    pub policy: Option<PolicyId>,
+}
+
+/// Where a restore point stands in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum PointState {
+    /// Its backup works.
+    Open,
+    /// It can be browsed and restored. No other state can.
+    Sealed,
+    /// Given up by hand; the next prune does it.
+    GivenUp,
+    /// Given up, and the storage knows; what only it needed is being deleted.
+    Expiring,
+}
+
+impl PointState {
+    pub const ALL: [Self; 4] = [Self::Open, Self::Sealed, Self::GivenUp, Self::Expiring];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Sealed => "sealed",
+            Self::GivenUp => "given_up",
+            Self::Expiring => "expiring",
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.as_str() == text)
+    }
+
+    /// Why a point in this state cannot be browsed or restored; `None`: it can.
+    pub const fn closed(self) -> Option<&'static str> {
+        match self {
+            Self::Open => Some("is still being written"),
+            Self::Sealed => None,
+            Self::GivenUp | Self::Expiring => Some("was given up"),
+        }
+    }
+}
+
+/// What became of the wish to give up a point.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GaveUp {
+    Yes,
+    /// The newest sealed point is always kept: backups build on it.
+    Newest,
+    /// There is no such point, or it is not in the state that it must be in.
+    NotSealed,
 }
 
 /// How the contents of a point differ from the point before, and what it holds.
@@ -45,7 +100,7 @@ pub struct PointCounts {
 pub struct PointRow {
     pub chain: ChainId,
     pub number: PointNumber,
-    pub sealed: bool,
+    pub state: PointState,
     pub run: Option<RunId>,
     pub started_at: DateTime<Utc>,
     pub sealed_at: Option<DateTime<Utc>>,
@@ -71,7 +126,7 @@ pub fn chain(conn: &mut Conn, id: ChainId) -> QueryResult<Option<Chain>> {
 
 /// The chains of these resources, or all, in the order of their ids.
 pub fn chains(conn: &mut Conn, resource: Option<ResourceId>, after: ChainId, limit: u32) -> QueryResult<Vec<Chain>> {
-    sql::chains(conn, resource, after, limit)
+    sql::chains(conn, resource, None, after, limit)
 }
 
 /// How many chains are in each state.
@@ -126,4 +181,97 @@ pub fn untold(conn: &mut Conn, chain: ChainId, before: PointNumber) -> QueryResu
 
 pub fn get(conn: &mut Conn, chain: ChainId, number: PointNumber) -> QueryResult<Option<PointRow>> {
     sql::point(conn, chain, number)
+}
+
+/// Puts a chain under a policy: from now on that says for how long its points are kept.
+pub fn set_policy(conn: &mut Conn, chain: ChainId, policy: PolicyId) -> QueryResult<()> {
+    sql::set_policy(conn, chain, policy)
+}
+
+/// Whether a point is sealed, locked for the rest of the transaction: it cannot be given up before that ends.
+pub fn lock_sealed(conn: &mut Conn, chain: ChainId, point: PointNumber) -> QueryResult<bool> {
+    Ok(sql::lock_points(conn, chain, &[point.get()])?.iter().any(|(_, state)| *state == PointState::Sealed))
+}
+
+/// Gives up one sealed point, which must not be the newest one. The next prune of the storage does the rest.
+pub fn give_up(conn: &mut Conn, chain: ChainId, point: PointNumber) -> QueryResult<GaveUp> {
+    let newest = sql::chain_by_id(conn, chain)?.is_some_and(|chain| chain.last_point == point.get());
+    if newest {
+        return Ok(GaveUp::Newest);
+    }
+    Ok(if sql::give_up(conn, chain, point)? == 1 { GaveUp::Yes } else { GaveUp::NotSealed })
+}
+
+/// The chains of a storage, in the order of their ids.
+pub fn of_storage(conn: &mut Conn, storage: StorageId, after: ChainId, limit: u32) -> QueryResult<Vec<Chain>> {
+    sql::chains(conn, None, Some(storage), after, limit)
+}
+
+/// Sealed points with when they were sealed, newest first, older than `before`.
+pub fn sealed(
+    conn: &mut Conn,
+    chain: ChainId,
+    before: PointNumber,
+    limit: u32,
+) -> QueryResult<Vec<(PointNumber, DateTime<Utc>)>> {
+    sql::sealed(conn, chain, before, limit)
+}
+
+/// Points in a state, the oldest first.
+pub fn in_state(conn: &mut Conn, chain: ChainId, state: PointState, limit: u32) -> QueryResult<Vec<PointNumber>> {
+    sql::in_state(conn, chain, state, limit)
+}
+
+/// Locks points for the rest of the transaction, so that nobody begins to restore one of them meanwhile.
+pub fn lock(conn: &mut Conn, chain: ChainId, points: &[PointNumber]) -> QueryResult<()> {
+    let numbers: Vec<u32> = points.iter().map(|point| point.get()).collect();
+    numbers.chunks(super::BATCH_ROWS).try_for_each(|batch| sql::lock_points(conn, chain, batch).map(drop))
+}
+
+/// Begins to delete points, after the storage was told in this transaction that they are given up. Returns how many it
+/// now is true of; the newest sealed point is never among them.
+pub fn expire(conn: &mut Conn, chain: ChainId, points: &[PointNumber]) -> QueryResult<u64> {
+    let Some(last) = sql::last_sealed(conn, chain)? else { return Ok(0) };
+    let numbers: Vec<u32> = points.iter().filter(|point| **point < last.number).map(|point| point.get()).collect();
+    let mut expired = 0;
+    for batch in numbers.chunks(super::BATCH_ROWS) {
+        expired += sql::expire(conn, chain, batch)? as u64;
+    }
+    Ok(expired)
+}
+
+/// Chains of a storage with points in a state, in the order of their ids.
+pub fn chains_with(
+    conn: &mut Conn,
+    storage: StorageId,
+    state: PointState,
+    after: ChainId,
+    limit: u32,
+) -> QueryResult<Vec<ChainId>> {
+    sql::chains_with(conn, storage, state, after, limit)
+}
+
+/// The first gaps that the points being deleted leave between those that stay, in ascending order.
+pub fn gaps(conn: &mut Conn, chain: ChainId, gaps_max: usize) -> QueryResult<Vec<Gap>> {
+    let (mut finder, mut gaps) = (GapFinder::default(), Vec::new());
+    let mut after = PointNumber::new(0);
+    loop {
+        let page = sql::states(conn, chain, after, POINTS_PAGE)?;
+        for (number, state) in &page {
+            let stays = if *state == PointState::Expiring { Stays::No } else { Stays::Yes };
+            gaps.extend(finder.meet(*number, stays));
+            if gaps.len() == gaps_max {
+                return Ok(gaps);
+            }
+        }
+        match page.last() {
+            Some((last, _)) if page.len() == POINTS_PAGE as usize => after = *last,
+            _ => return Ok(gaps),
+        }
+    }
+}
+
+/// Deletes the points that were given up in this gap: nothing is left that only they needed.
+pub fn forget(conn: &mut Conn, chain: ChainId, gap: &Gap) -> QueryResult<u64> {
+    Ok(sql::delete_expiring(conn, chain, gap)? as u64)
 }

@@ -3,11 +3,12 @@
 use chrono::{DateTime, NaiveDateTime, Utc};
 use diesel::prelude::*;
 
-use super::{Chain, ChainKey, PointCounts, PointRow};
+use super::{Chain, ChainKey, PointCounts, PointRow, PointState};
+use crate::catalog::retention::Gap;
 use crate::catalog::rebuild::REBUILDING;
 use crate::db::schema::{chains, restore_points};
 use crate::db::{Conn, QueryResult};
-use crate::ids::{ChainId, FeatureName, PointNumber, ResourceId, RunId, StorageId, TaskId};
+use crate::ids::{ChainId, FeatureName, PointNumber, PolicyId, ResourceId, RunId, StorageId, TaskId};
 
 #[derive(Queryable, Selectable)]
 #[diesel(table_name = chains)]
@@ -20,6 +21,7 @@ struct ChainRecord {
     state_detail: Option<String>,
     last_point: u32,
     sealed_at: Option<NaiveDateTime>,
+    policy_id: Option<u32>,
 }
 
 impl ChainRecord {
@@ -35,6 +37,7 @@ impl ChainRecord {
             state_detail: self.state_detail,
             last_point: self.last_point,
             sealed_at: self.sealed_at.map(|at| at.and_utc()),
+            policy: self.policy_id.map(PolicyId::new),
         })
     }
 }
@@ -57,27 +60,36 @@ struct PointRecord {
     bytes_stored: u64,
 }
 
-impl From<PointRecord> for PointRow {
-    fn from(record: PointRecord) -> Self {
+impl PointRecord {
+    fn into_row(self) -> QueryResult<PointRow> {
         let counts = PointCounts {
-            added: record.n_added,
-            changed: record.n_changed,
-            removed: record.n_removed,
-            bytes_read: record.bytes_read,
-            bytes_stored: record.bytes_stored,
+            added: self.n_added,
+            changed: self.n_changed,
+            removed: self.n_removed,
+            bytes_read: self.bytes_read,
+            bytes_stored: self.bytes_stored,
         };
-        Self {
-            chain: ChainId::new(record.chain_id),
-            number: PointNumber::new(record.number),
-            sealed: record.state == "sealed",
-            run: record.run_id.map(RunId::new),
-            started_at: record.started_at.and_utc(),
-            sealed_at: record.sealed_at.map(|at| at.and_utc()),
-            n_items: record.n_items,
-            n_issues: record.n_issues,
+        Ok(PointRow {
+            chain: ChainId::new(self.chain_id),
+            number: PointNumber::new(self.number),
+            state: state(&self.state)?,
+            run: self.run_id.map(RunId::new),
+            started_at: self.started_at.and_utc(),
+            sealed_at: self.sealed_at.map(|at| at.and_utc()),
+            n_items: self.n_items,
+            n_issues: self.n_issues,
             counts,
-        }
+        })
     }
+}
+
+/// A state of a newer version is not guessed at.
+fn state(text: &str) -> QueryResult<PointState> {
+    PointState::parse(text).ok_or_else(|| {
+        diesel::result::Error::DeserializationError(
+            format!("a restore point is in the unknown state \"{text}\"").into(),
+        )
+    })
 }
 
 pub(super) fn insert_chain(conn: &mut Conn, key: &ChainKey, now: DateTime<Utc>) -> QueryResult<()> {
@@ -115,10 +127,14 @@ pub(super) fn chain_by_id(conn: &mut Conn, id: ChainId) -> QueryResult<Option<Ch
 pub(super) fn chains(
     conn: &mut Conn,
     resource: Option<ResourceId>,
+    storage: Option<StorageId>,
     after: ChainId,
     limit: u32,
 ) -> QueryResult<Vec<Chain>> {
     let mut query = chains::table.filter(chains::id.gt(after.get())).into_boxed();
+    if let Some(storage) = storage {
+        query = query.filter(chains::storage_id.eq(storage.get()));
+    }
     if let Some(resource) = resource {
         query = query.filter(chains::resource_id.eq(resource.get()));
     }
@@ -154,7 +170,7 @@ pub(super) fn set_not_applicable(conn: &mut Conn, chain: ChainId, reason: &str) 
 pub(super) fn open_point(conn: &mut Conn, chain: ChainId) -> QueryResult<Option<PointNumber>> {
     restore_points::table
         .filter(restore_points::chain_id.eq(chain.get()))
-        .filter(restore_points::state.eq("open"))
+        .filter(restore_points::state.eq(PointState::Open.as_str()))
         .select(restore_points::number)
         .first::<u32>(conn)
         .optional()
@@ -164,12 +180,13 @@ pub(super) fn open_point(conn: &mut Conn, chain: ChainId) -> QueryResult<Option<
 pub(super) fn last_sealed(conn: &mut Conn, chain: ChainId) -> QueryResult<Option<PointRow>> {
     restore_points::table
         .filter(restore_points::chain_id.eq(chain.get()))
-        .filter(restore_points::state.eq("sealed"))
+        .filter(restore_points::state.eq(PointState::Sealed.as_str()))
         .order(restore_points::number.desc())
         .select(PointRecord::as_select())
         .first(conn)
-        .optional()
-        .map(|record| record.map(PointRow::from))
+        .optional()?
+        .map(PointRecord::into_row)
+        .transpose()
 }
 
 pub(super) fn insert_point(
@@ -185,7 +202,7 @@ pub(super) fn insert_point(
         .values((
             restore_points::chain_id.eq(chain.get()),
             restore_points::number.eq(number.get()),
-            restore_points::state.eq("open"),
+            restore_points::state.eq(PointState::Open.as_str()),
             restore_points::run_id.eq(run.map(RunId::get)),
             restore_points::task_id.eq(Some(task.get())),
             restore_points::started_at.eq(now.naive_utc()),
@@ -219,9 +236,9 @@ pub(super) fn seal_point(
     now: DateTime<Utc>,
 ) -> QueryResult<usize> {
     diesel::update(restore_points::table.find((chain.get(), point.get())))
-        .filter(restore_points::state.eq("open"))
+        .filter(restore_points::state.eq(PointState::Open.as_str()))
         .set((
-            restore_points::state.eq("sealed"),
+            restore_points::state.eq(PointState::Sealed.as_str()),
             restore_points::sealed_at.eq(Some(now.naive_utc())),
             restore_points::n_issues.eq(n_issues),
         ))
@@ -236,7 +253,7 @@ pub(super) fn points(conn: &mut Conn, chain: ChainId, before: PointNumber, limit
         .limit(limit.into())
         .select(PointRecord::as_select())
         .load(conn)?;
-    Ok(records.into_iter().map(PointRow::from).collect())
+    records.into_iter().map(PointRecord::into_row).collect()
 }
 
 pub(super) fn point(conn: &mut Conn, chain: ChainId, number: PointNumber) -> QueryResult<Option<PointRow>> {
@@ -244,8 +261,9 @@ pub(super) fn point(conn: &mut Conn, chain: ChainId, number: PointNumber) -> Que
         .find((chain.get(), number.get()))
         .select(PointRecord::as_select())
         .first(conn)
-        .optional()
-        .map(|record: Option<PointRecord>| record.map(PointRow::from))
+        .optional()?
+        .map(PointRecord::into_row)
+        .transpose()
 }
 
 pub(super) fn counts_by_state(conn: &mut Conn) -> QueryResult<Vec<(String, u64)>> {
@@ -330,4 +348,123 @@ pub(in crate::catalog) fn set_rebuilt(
         ))
         .execute(conn)
         .map(drop)
+}
+
+pub(super) fn set_policy(conn: &mut Conn, chain: ChainId, policy: PolicyId) -> QueryResult<()> {
+    let target = chains::table.find(chain.get());
+    diesel::update(target).set(chains::policy_id.eq(Some(policy.get()))).execute(conn).map(drop)
+}
+
+pub(super) fn chains_with(
+    conn: &mut Conn,
+    storage: StorageId,
+    state: PointState,
+    after: ChainId,
+    limit: u32,
+) -> QueryResult<Vec<ChainId>> {
+    let found: Vec<u32> = restore_points::table
+        .inner_join(chains::table.on(chains::id.eq(restore_points::chain_id)))
+        .filter(restore_points::state.eq(state.as_str()))
+        .filter(restore_points::chain_id.gt(after.get()))
+        .filter(chains::storage_id.eq(storage.get()))
+        .order(restore_points::chain_id)
+        .select(restore_points::chain_id)
+        .distinct()
+        .limit(limit.into())
+        .load(conn)?;
+    Ok(found.into_iter().map(ChainId::new).collect())
+}
+
+pub(super) fn sealed(
+    conn: &mut Conn,
+    chain: ChainId,
+    before: PointNumber,
+    limit: u32,
+) -> QueryResult<Vec<(PointNumber, DateTime<Utc>)>> {
+    let rows: Vec<(u32, Option<NaiveDateTime>)> = restore_points::table
+        .filter(restore_points::chain_id.eq(chain.get()))
+        .filter(restore_points::number.lt(before.get()))
+        .filter(restore_points::state.eq(PointState::Sealed.as_str()))
+        .order(restore_points::number.desc())
+        .limit(limit.into())
+        .select((restore_points::number, restore_points::sealed_at))
+        .load(conn)?;
+    let unsealed =
+        || diesel::result::Error::DeserializationError("a sealed restore point does not say since when".into());
+    let point =
+        |(number, at): (u32, Option<NaiveDateTime>)| Ok((PointNumber::new(number), at.ok_or_else(unsealed)?.and_utc()));
+    rows.into_iter().map(point).collect()
+}
+
+pub(super) fn in_state(
+    conn: &mut Conn,
+    chain: ChainId,
+    state: PointState,
+    limit: u32,
+) -> QueryResult<Vec<PointNumber>> {
+    let numbers: Vec<u32> = restore_points::table
+        .filter(restore_points::chain_id.eq(chain.get()))
+        .filter(restore_points::state.eq(state.as_str()))
+        .order(restore_points::number)
+        .limit(limit.into())
+        .select(restore_points::number)
+        .load(conn)?;
+    Ok(numbers.into_iter().map(PointNumber::new).collect())
+}
+
+pub(super) fn states(
+    conn: &mut Conn,
+    chain: ChainId,
+    after: PointNumber,
+    limit: u32,
+) -> QueryResult<Vec<(PointNumber, PointState)>> {
+    let rows: Vec<(u32, String)> = restore_points::table
+        .filter(restore_points::chain_id.eq(chain.get()))
+        .filter(restore_points::number.gt(after.get()))
+        .order(restore_points::number)
+        .limit(limit.into())
+        .select((restore_points::number, restore_points::state))
+        .load(conn)?;
+    rows.into_iter().map(|(number, text)| Ok((PointNumber::new(number), state(&text)?))).collect()
+}
+
+pub(super) fn lock_points(
+    conn: &mut Conn,
+    chain: ChainId,
+    numbers: &[u32],
+) -> QueryResult<Vec<(PointNumber, PointState)>> {
+    let rows: Vec<(u32, String)> = restore_points::table
+        .filter(restore_points::chain_id.eq(chain.get()))
+        .filter(restore_points::number.eq_any(numbers))
+        .order(restore_points::number)
+        .select((restore_points::number, restore_points::state))
+        .for_update()
+        .load(conn)?;
+    rows.into_iter().map(|(number, text)| Ok((PointNumber::new(number), state(&text)?))).collect()
+}
+
+pub(super) fn give_up(conn: &mut Conn, chain: ChainId, point: PointNumber) -> QueryResult<usize> {
+    diesel::update(restore_points::table.find((chain.get(), point.get())))
+        .filter(restore_points::state.eq(PointState::Sealed.as_str()))
+        .set(restore_points::state.eq(PointState::GivenUp.as_str()))
+        .execute(conn)
+}
+
+pub(super) fn expire(conn: &mut Conn, chain: ChainId, numbers: &[u32]) -> QueryResult<usize> {
+    let given_up = [PointState::Sealed.as_str(), PointState::GivenUp.as_str()];
+    diesel::update(restore_points::table)
+        .filter(restore_points::chain_id.eq(chain.get()))
+        .filter(restore_points::number.eq_any(numbers))
+        .filter(restore_points::state.eq_any(given_up))
+        .set(restore_points::state.eq(PointState::Expiring.as_str()))
+        .execute(conn)
+}
+
+pub(super) fn delete_expiring(conn: &mut Conn, chain: ChainId, gap: &Gap) -> QueryResult<usize> {
+    diesel::delete(restore_points::table)
+        .filter(restore_points::chain_id.eq(chain.get()))
+        .filter(restore_points::number.gt(gap.after.get()))
+        .filter(restore_points::number.lt(gap.until.get()))
+        .filter(restore_points::state.eq(PointState::Expiring.as_str()))
+        .execute(conn)
 }

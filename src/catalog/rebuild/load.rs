@@ -92,8 +92,8 @@ pub fn finish(conn: &mut Conn, chain: ChainId, finished: &Finished) -> QueryResu
             tallies::sql::add(conn, *point, batch)?;
         }
     }
-    items::sql::delete_issues_of(conn, chain)?;
-    finished.issues.iter().try_for_each(|issue| items::sql::insert_issue(conn, chain, issue))?;
+    issues::sql::delete_of(conn, chain)?;
+    finished.issues.iter().try_for_each(|issue| issues::sql::insert_rebuilt(conn, chain, issue))?;
     points::sql::delete_points(conn, chain)?;
     for batch in finished.points.chunks(BATCH_ROWS) {
         points::sql::insert_points(conn, chain, batch)?;

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use chrono::{DateTime, Utc};
 
 use crate::catalog::containers::Cursors;
-use crate::catalog::items::{ItemIssue, NewVersion, OpenIssue};
+use crate::catalog::issues::{ItemIssue, OpenIssue};
+use crate::catalog::items::NewVersion;
 use crate::catalog::rebuild::RebuiltIssue;
 use crate::catalog::{PointCounts, PointRow};
 use crate::ids::{ChainId, ContainerId, PointNumber, WalkNumber};

@@ -9,6 +9,7 @@ pub(super) mod sql;
 use std::collections::BTreeMap;
 use std::collections::HashMap;
 
+use super::retention::Gap;
 use crate::db::{Conn, QueryResult};
 use crate::ids::{ContainerId, PointNumber};
 
@@ -57,4 +58,31 @@ pub fn as_of(
         }
     }
     Ok(holdings)
+}
+
+/// Moves what given-up points changed about these containers to the point that stays behind them: no sum as of a
+/// point that stays becomes another. The gaps are in ascending order.
+pub(super) fn fold(conn: &mut Conn, containers: &[ContainerId], gaps: &[Gap]) -> QueryResult<()> {
+    for gap in gaps {
+        for batch in containers.chunks(super::BATCH_ROWS) {
+            let told = sql::told_in(conn, gap, batch)?;
+            if told.is_empty() {
+                continue;
+            }
+            let mut changes = Changes::default();
+            for (container, items, bytes) in told {
+                let (sum_items, sum_bytes) = changes.0.entry(container).or_default();
+                *sum_items += items;
+                *sum_bytes += bytes;
+            }
+            changes.write(conn, gap.until)?;
+            sql::delete_in(conn, gap, batch)?;
+        }
+    }
+    Ok(())
+}
+
+/// Forgets what containers held that are themselves forgotten.
+pub(super) fn forget(conn: &mut Conn, containers: &[ContainerId]) -> QueryResult<()> {
+    containers.chunks(super::BATCH_ROWS).try_for_each(|batch| sql::delete_of(conn, batch))
 }

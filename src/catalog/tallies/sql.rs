@@ -4,6 +4,7 @@ use diesel::dsl::{DuplicatedKeys, sql};
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 
+use crate::catalog::retention::Gap;
 use crate::db::schema::container_tallies;
 use crate::db::{Conn, QueryResult};
 use crate::ids::{ContainerId, PointNumber};
@@ -54,7 +55,33 @@ pub(super) fn sums(
     Ok(sums.into_iter().map(|(container, items, bytes)| (ContainerId::new(container), items, bytes)).collect())
 }
 
+/// What the points inside a gap changed, row by row: its ends are not in it.
+pub(super) fn told_in(
+    conn: &mut Conn,
+    gap: &Gap,
+    containers: &[ContainerId],
+) -> QueryResult<Vec<(ContainerId, i64, i64)>> {
+    let rows: Vec<(u32, i64, i64)> = container_tallies::table
+        .filter(container_tallies::container_id.eq_any(containers.iter().map(|id| id.get())))
+        .filter(container_tallies::point.gt(gap.after.get()))
+        .filter(container_tallies::point.lt(gap.until.get()))
+        .select((container_tallies::container_id, container_tallies::items, container_tallies::bytes))
+        .load(conn)?;
+    Ok(rows.into_iter().map(|(container, items, bytes)| (ContainerId::new(container), items, bytes)).collect())
+}
+
+pub(super) fn delete_in(conn: &mut Conn, gap: &Gap, containers: &[ContainerId]) -> QueryResult<()> {
+    diesel::delete(container_tallies::table)
+        .filter(container_tallies::container_id.eq_any(containers.iter().map(|id| id.get())))
+        .filter(container_tallies::point.gt(gap.after.get()))
+        .filter(container_tallies::point.lt(gap.until.get()))
+        .execute(conn)
+        .map(drop)
+}
+
 pub(in crate::catalog) fn delete_of(conn: &mut Conn, containers: &[ContainerId]) -> QueryResult<()> {
-    let ids: Vec<u32> = containers.iter().map(|container| container.get()).collect();
-    diesel::delete(container_tallies::table.filter(container_tallies::container_id.eq_any(ids))).execute(conn).map(drop)
+    diesel::delete(container_tallies::table)
+        .filter(container_tallies::container_id.eq_any(containers.iter().map(|id| id.get())))
+        .execute(conn)
+        .map(drop)
 }

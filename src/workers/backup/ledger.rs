@@ -60,7 +60,7 @@ impl<'a> Ledger<'a> {
         let (chain, point) = (backup.chain, backup.point);
         let before = backup.workshop.db.run("read the open point", move |conn| {
             let untold = catalog::points::untold(conn, chain, point)?;
-            Ok((catalog::items::issue_count(conn, chain)?, catalog::points::get(conn, chain, point)?, untold))
+            Ok((catalog::issues::count(conn, chain)?, catalog::points::get(conn, chain, point)?, untold))
         });
         let (issues, row, untold) = before.await?;
         Ok(Self {
@@ -347,7 +347,7 @@ impl<'a> Ledger<'a> {
         self.flush().await?;
         let (lease, chain, point) = (self.backup.control.lease(), self.backup.chain, self.backup.point);
         let db = self.backup.workshop.db.clone();
-        let n_issues = db.run("count issues", move |conn| catalog::items::issue_count(conn, chain)).await?;
+        let n_issues = db.run("count issues", move |conn| catalog::issues::count(conn, chain)).await?;
         // Also for what only an earlier attempt at this point had to tell.
         if self.recorder.wrote_something() || self.total.bytes_stored > 0 {
             self.recorder.point_seal(&self.total, self.n_items, n_issues);

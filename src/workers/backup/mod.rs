@@ -24,7 +24,7 @@ use crate::catalog::{self, Container};
 use crate::features::{self, Feature, WalkError};
 use crate::ids::{ChainId, PointNumber};
 use crate::queue::Progress;
-use crate::queue::work::BackupWork;
+use crate::queue::work::{BackupWork, Keeping};
 
 /// Captured items on their way to the ledger. Each may hold a message in memory, so this bounds memory.
 const EVENTS_AHEAD: usize = 4;
@@ -92,12 +92,18 @@ impl End {
 
 async fn open(workshop: &Workshop, control: &Control, work: &BackupWork) -> Result<(ChainId, PointNumber), TaskError> {
     let key = catalog::ChainKey { resource: work.resource, feature: work.feature.clone(), storage: work.storage };
-    let (lease, run, task) = (control.lease(), control.task.run, control.task.id);
+    let (lease, run, task, keeping) = (control.lease(), control.task.run, control.task.id, work.keeping);
     let opened = workshop.db.transaction("open a restore point", move |conn| {
         crate::queue::assert_held(conn, &lease)?;
         let chain = catalog::points::open_chain(conn, &key)?;
         if chain.state == catalog::rebuild::REBUILDING {
             return Ok(Err(chain.state_detail));
+        }
+        match (keeping, chain.policy) {
+            (Keeping::Under(policy), _) | (Keeping::FirstUnder(policy), None) => {
+                catalog::points::set_policy(conn, chain.id, policy)?;
+            }
+            (Keeping::AsBefore, _) | (Keeping::FirstUnder(_), Some(_)) => {}
         }
         Ok(Ok((chain.id, catalog::points::open_point(conn, chain.id, run, task)?)))
     });

@@ -202,12 +202,12 @@ impl<'a> Walker<'a> {
     }
 
     async fn known(&self, keys: Vec<ItemKey>) -> Result<HashMap<ItemKey, VersionRow>, End> {
-        let chain = self.backup.chain;
+        let (chain, point) = (self.backup.chain, self.backup.point);
         if keys.is_empty() {
             return Ok(HashMap::new());
         }
         let found = self.backup.workshop.db.run("look up items", move |conn| {
-            let mut newest = catalog::items::newest(conn, chain, &keys)?;
+            let mut newest = catalog::items::newest(conn, chain, point, &keys)?;
             // What lost its bytes on the storage counts as unknown: it is read anew, changed or not.
             catalog::damage::withhold(conn, chain, &mut newest)?;
             Ok(newest)
@@ -219,7 +219,7 @@ impl<'a> Walker<'a> {
     async fn issue_retries(&self, after: Option<ItemKey>) -> Result<(Vec<Step>, Option<ItemKey>), End> {
         let chain = self.backup.chain;
         let db = &self.backup.workshop.db;
-        let open = db.run("read issues", move |conn| catalog::items::issues(conn, chain, after, ISSUES_PAGE)).await?;
+        let open = db.run("read issues", move |conn| catalog::issues::list(conn, chain, after, ISSUES_PAGE)).await?;
         let last = (open.len() == ISSUES_PAGE as usize).then(|| open.last().map(|issue| issue.key)).flatten();
         // One without a Graph id is met by the full walk of its container.
         let nameable = open.into_iter().filter(|open| !open.issue.graph_id.is_empty());

@@ -107,7 +107,7 @@ impl Verification<'_> {
             damage::put(conn, storage, &marks)?;
             let mut to_walk: BTreeSet<ContainerId> = BTreeSet::new();
             for (key, issue) in &issues {
-                if !items::put_damaged(conn, chain, point, *key, issue)? {
+                if !issues::put_damaged(conn, chain, point, *key, issue)? {
                     to_walk.insert(issue.container);
                 }
             }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use crate::catalog::{
-    ContentRef, CursorUpdate, ItemIssue, NewVersion, PointCounts, VersionRow, containers, items, points,
+    ContentRef, CursorUpdate, ItemIssue, NewVersion, PointCounts, VersionRow, containers, issues, items, points,
 };
 use crate::db::{Conn, QueryResult};
 use crate::features::Summary;
@@ -208,9 +208,9 @@ impl Gathered {
         }
         if resolve_issues {
             let settled: Vec<ItemKey> = self.ops.keys().copied().collect();
-            items::resolve_issues(conn, chain, &settled)?;
+            issues::resolve(conn, chain, &settled)?;
         }
-        items::put_issues(conn, chain, point, &self.issues)?;
+        issues::put(conn, chain, point, &self.issues)?;
         points::add_counts(conn, chain, point, &counts)?;
         for (container, update) in &self.cursors {
             containers::move_cursor(conn, *container, update)?;
