@@ -156,7 +156,7 @@ pub async fn delete(app: Data<Shared>, body: Json<DeletePointBody>) -> ApiResult
         (GaveUp::Newest, _) => Err(ApiError::Conflict(format!(
             "point {point} is the newest of chain {id}, and the next backup builds on it: back up again first"
         ))),
-        (GaveUp::NotSealed, Some(PointState::Open | PointState::Sealed)) => {
+        (GaveUp::NotSealed, Some(PointState::Open | PointState::Sealed | PointState::Aside)) => {
             Err(ApiError::Conflict(format!("point {point} of chain {id} is still being written")))
         }
         (GaveUp::NotSealed, None) => Err(ApiError::not_found("point", format!("{point} of chain {id}"))),

@@ -160,7 +160,7 @@ pub struct ChainWanted<'a> {
 pub async fn chain(app: &Shared, wanted: ChainWanted<'_>) -> ApiResult<Chain> {
     match wanted {
         ChainWanted { chain: Some(id), resource: None, feature: None } => {
-            let found = app.db.run("read a chain", move |conn| catalog::points::chain(conn, id)).await?;
+            let found = app.db.run("read a chain", move |conn| catalog::chains::get(conn, id)).await?;
             found.ok_or_else(|| ApiError::not_found("chain", id))
         }
         ChainWanted { chain: None, resource: Some(named), feature: Some(feature) } => {
@@ -176,7 +176,7 @@ pub async fn chain(app: &Shared, wanted: ChainWanted<'_>) -> ApiResult<Chain> {
 }
 
 pub async fn chains(app: &Shared, resource: Option<ResourceId>, after: ChainId, limit: u32) -> ApiResult<Vec<Chain>> {
-    let read = move |conn: &mut crate::db::Conn| catalog::points::chains(conn, resource, after, limit);
+    let read = move |conn: &mut crate::db::Conn| catalog::chains::list(conn, resource, after, limit);
     Ok(app.db.run("list chains", read).await?)
 }
 

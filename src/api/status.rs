@@ -39,7 +39,7 @@ pub struct ChainCounts {
 pub async fn show(app: Data<Shared>) -> ApiResult<Json<StatusView>> {
     let agents = agents::list(&app.db).await?;
     let open = app.queue.open_counts().await?;
-    let chains = app.db.run("count chains", catalog::points::counts_by_state).await?;
+    let chains = app.db.run("count chains", catalog::chains::counts_by_state).await?;
     let open_issues = app.db.run("count issues", catalog::issues::total).await?;
     let mut storages = Vec::new();
     for storage in repository::list_storages(&app.db).await.map_err(storage_error)? {

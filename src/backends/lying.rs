@@ -58,6 +58,11 @@ impl<B: Backend> Backend for Lying<B> {
         self.inner.delete(key)
     }
 
+    fn set_aside(&self, key: &str) -> Result<(), BackendError> {
+        self.be_honest_about(key);
+        self.inner.set_aside(key)
+    }
+
     fn free_space(&self) -> Result<Option<Space>, BackendError> {
         self.inner.free_space()
     }

@@ -14,6 +14,7 @@
 //! Functions take the connection of the caller's transaction, because a commit spans this module, `repository` and
 //! `queue`.
 
+pub mod chains;
 pub mod containers;
 pub mod damage;
 pub mod expiry;
@@ -25,11 +26,12 @@ pub mod rebuild;
 pub mod retention;
 pub mod tallies;
 
+pub use chains::{Chain, ChainKey};
 pub use containers::{Container, ContainerState, CursorUpdate};
 pub use issues::{ItemIssue, OpenIssue};
 pub use items::{ContentRef, NewVersion, VersionRow};
 pub use outcomes::{Outcome, OutcomeCounts, OutcomeRow};
-pub use points::{Chain, ChainKey, PointCounts, PointRow, PointState};
+pub use points::{PointCounts, PointRow, PointState};
 pub use retention::Keep;
 pub use tallies::Holding;
 

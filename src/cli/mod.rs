@@ -165,12 +165,9 @@ fn run(cli: Cli) -> Result<(), CliError> {
         Command::Worker => process::worker(&global),
         Command::Migrate => process::migrate(&global, out),
         Command::CheckConfig => check_config::run(&global, out),
-<<<<<<< HEAD
         Command::VerifyStorage(verify) => process::block_on(verify_storage::run(out, verify))?,
-=======
         Command::RebuildCatalog(rebuild) => rebuild::run(&global, out, rebuild),
         Command::Rescue(command) => process::block_on(rescue::run(out, command))?,
->>>>>>> rebuild
         other => process::block_on(client_command(global, out, other))?,
     }
 }

@@ -124,7 +124,7 @@ pub async fn start(
     check_request(&request)?;
     let chain_id = request.chain;
     let chain = db
-        .run("read a chain", move |conn| catalog::points::chain(conn, chain_id))
+        .run("read a chain", move |conn| catalog::chains::get(conn, chain_id))
         .await?
         .ok_or(StartError::NoChain(chain_id))?;
     let point = sealed_point(db, &chain, request.point).await?;

@@ -14,7 +14,7 @@ use super::task::{Control, Done, TaskError};
 use super::workshop::{Workshop, identity};
 use crate::catalog::expiry::{Deleted, Pace, Step, Sweep};
 use crate::catalog::retention::{self, Judge};
-use crate::catalog::{Chain, Keep, PointState, points};
+use crate::catalog::{Chain, Keep, PointState, chains, points};
 use crate::db::{Conn, QueryResult, TxError};
 use crate::ids::{ChainId, PointNumber, PolicyId, StorageId};
 use crate::queue::work::PruneWork;
@@ -193,7 +193,7 @@ impl Prune<'_> {
 
 /// What the next chains of a storage give up, and the last of these chains; `None`: there are no more.
 fn leaving_of(conn: &mut Conn, storage: StorageId, after: ChainId) -> QueryResult<(Vec<Leaving>, Option<ChainId>)> {
-    let chains = points::of_storage(conn, storage, after, CHAINS_TOGETHER)?;
+    let chains = chains::of_storage(conn, storage, after, CHAINS_TOGETHER)?;
     let last = chains.last().map(|chain| chain.id);
     let mut policies: Vec<PolicyId> = chains.iter().filter_map(|chain| chain.policy).collect();
     policies.sort_unstable();

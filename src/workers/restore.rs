@@ -48,7 +48,7 @@ struct Restoration<'a> {
 pub async fn run(workshop: &Workshop, control: &Control) -> Result<Done, TaskError> {
     let work: RestoreWork = control.work()?;
     let (chain_id, point) = (work.chain, work.point);
-    let chain = workshop.db.run("read a chain", move |conn| catalog::points::chain(conn, chain_id)).await?;
+    let chain = workshop.db.run("read a chain", move |conn| catalog::chains::get(conn, chain_id)).await?;
     let chain = chain.ok_or_else(|| TaskError::permanent(format!("chain {chain_id} does not exist any more")))?;
     let feature = features::find(chain.key.feature.as_str()).ok_or_else(|| {
         TaskError::permanent(format!("this version of kodo has no feature \"{}\"", chain.key.feature))

@@ -168,7 +168,7 @@ impl Workshop {
     pub async fn not_applicable(&self, lease: Lease, chain: ChainId, reason: String) -> Result<(), TaskError> {
         let noted = self.db.transaction("note that a feature is not applicable", move |conn| {
             queue::assert_held(conn, &lease)?;
-            Ok(catalog::points::set_not_applicable(conn, chain, &reason)?)
+            Ok(catalog::chains::set_not_applicable(conn, chain, &reason)?)
         });
         Ok(noted.await?)
     }

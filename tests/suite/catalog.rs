@@ -48,7 +48,7 @@ async fn database() -> (MariaDb, Db, ChainId) {
     let db = server.connect().unwrap();
     let key =
         ChainKey { resource: ResourceId::new(1), feature: "mailbox".parse().unwrap(), storage: StorageId::new(1) };
-    let chain = db.run("make a chain", move |conn| Ok(catalog::points::open_chain(conn, &key)?.id)).await.unwrap();
+    let chain = db.run("make a chain", move |conn| Ok(catalog::chains::open(conn, &key)?.id)).await.unwrap();
     (server, db, chain)
 }
 

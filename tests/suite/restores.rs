@@ -36,7 +36,7 @@ impl Fixture {
         let users = users_of(&db, tenant).await;
         let key = ChainKey { resource: users[0], feature: "mailbox".parse().unwrap(), storage: StorageId::new(1) };
         let backed_up = move |conn: &mut Conn| -> QueryResult<ChainId> {
-            let chain = catalog::points::open_chain(conn, &key)?.id;
+            let chain = catalog::chains::open(conn, &key)?.id;
             for task in 1..=3 {
                 let point = catalog::points::open_point(conn, chain, None, TaskId::new(task))?;
                 if task < 3 {

@@ -7,7 +7,7 @@ use kodo::catalog::expiry::{Pace, Step, Sweep};
 use kodo::catalog::items::After;
 use kodo::catalog::points::GaveUp;
 use kodo::catalog::{
-    ChainKey, ContainerState, ContentRef, Holding, ItemIssue, NewVersion, PointState, containers, issues, items,
+    ChainKey, ContainerState, ContentRef, Holding, ItemIssue, NewVersion, PointState, chains, containers, issues, items,
     points, tallies,
 };
 use kodo::db::{Conn, Db, QueryResult};
@@ -67,7 +67,7 @@ fn version(item: u32, container: ContainerId, bytes: u64, change_tag: u64) -> Ne
 fn open_chain(conn: &mut Conn, resource: u32) -> QueryResult<ChainId> {
     let feature = "mailbox".parse().unwrap();
     let key = ChainKey { resource: ResourceId::new(resource), feature, storage: StorageId::new(1) };
-    Ok(points::open_chain(conn, &key)?.id)
+    Ok(chains::open(conn, &key)?.id)
 }
 
 async fn database() -> (MariaDb, Db) {

@@ -228,7 +228,7 @@ pub fn scan(
 pub fn versions(conn: &mut Conn, chain: ChainId, keys: &[ItemKey]) -> QueryResult<Vec<VersionRow>> {
     let mut found = Vec::with_capacity(keys.len());
     for batch in keys.chunks(super::BATCH_ROWS) {
-        found.extend(sql::versions_of(conn, chain, batch)?);
+        found.extend(sql::versions_of(conn, chain, PointNumber::new(0), batch)?);
     }
     Ok(found)
 }

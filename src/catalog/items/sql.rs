@@ -3,7 +3,6 @@
 use chrono::NaiveDateTime;
 use diesel::mysql::Mysql;
 use diesel::prelude::*;
-use diesel::sql_types::Text;
 
 use super::{After, ContentRef, NewVersion, Span, VersionRow};
 use crate::catalog::fit;
@@ -344,11 +343,6 @@ pub(super) fn containers_among(
         .distinct()
         .load(conn)?;
     Ok(found.into_iter().map(ContainerId::new).collect())
-}
-
-/// Whether the issue of an item knows its Graph id; `None`: the item has no issue.
-pub(super) fn issue_is_named(conn: &mut Conn, chain: ChainId, key: ItemKey) -> QueryResult<Option<bool>> {
-    issues::table.find((chain.get(), key.as_bytes().to_vec())).select(issues::graph_id.ne("")).first(conn).optional()
 }
 
 /// Versions of a chain in primary-key order, behind `after`.

@@ -1,41 +1,20 @@
-//! Chains and their restore points.
+//! The restore points of chains.
 
 pub(super) mod sql;
 
 use chrono::{DateTime, Utc};
 
+use super::chains;
 use super::retention::{Gap, GapFinder, Stays};
 use crate::clock;
 use crate::db::{Conn, QueryResult};
-use crate::ids::{ChainId, FeatureName, PointNumber, PolicyId, ResourceId, RunId, StorageId, TaskId};
+use crate::ids::{ChainId, PointNumber, RunId, StorageId, TaskId};
 
 /// Points that are read at once while gaps are looked for.
 const POINTS_PAGE: u32 = 10_000;
 
 /// Points without news that one backup makes up for in its records.
 const UNTOLD_MAX: u32 = 1000;
-
-/// What a chain is about: this feature of this resource, kept in this storage.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ChainKey {
-    pub resource: ResourceId,
-    pub feature: FeatureName,
-    pub storage: StorageId,
-}
-
-#[derive(Clone, Debug)]
-pub struct Chain {
-    pub id: ChainId,
-    pub key: ChainKey,
-    /// `unprotected`, `protected`, `not_applicable` or `rebuilding`.
-    pub state: String,
-    pub state_detail: Option<String>,
-    /// The newest sealed point; 0 before the first.
-    pub last_point: u32,
-    pub sealed_at: Option<DateTime<Utc>>,
-    /// The policy that says for how long its points are kept; `None`: all are kept.
-    pub policy: Option<PolicyId>,
-}
 
 /// Where a restore point stands in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -48,10 +27,12 @@ pub enum PointState {
     GivenUp,
     /// Given up, and the storage knows; what only it needed is being deleted.
     Expiring,
+    /// Its chain is being rebuilt.
+    Aside,
 }
 
 impl PointState {
-    pub const ALL: [Self; 4] = [Self::Open, Self::Sealed, Self::GivenUp, Self::Expiring];
+    pub const ALL: [Self; 5] = [Self::Open, Self::Sealed, Self::GivenUp, Self::Expiring, Self::Aside];
 
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -59,6 +40,7 @@ impl PointState {
             Self::Sealed => "sealed",
             Self::GivenUp => "given_up",
             Self::Expiring => "expiring",
+            Self::Aside => "aside",
         }
     }
 
@@ -72,6 +54,7 @@ impl PointState {
             Self::Open => Some("is still being written"),
             Self::Sealed => None,
             Self::GivenUp | Self::Expiring => Some("was given up"),
+            Self::Aside => Some("is being rebuilt"),
         }
     }
 }
@@ -109,31 +92,6 @@ pub struct PointRow {
     pub counts: PointCounts,
 }
 
-/// The chain of this key; made at first use.
-pub fn open_chain(conn: &mut Conn, key: &ChainKey) -> QueryResult<Chain> {
-    sql::insert_chain(conn, key, clock::now())?;
-    sql::chain_by_key(conn, key)
-}
-
-/// The chain of this key, if there is one.
-pub fn find_chain(conn: &mut Conn, key: &ChainKey) -> QueryResult<Option<Chain>> {
-    sql::find_chain(conn, key)
-}
-
-pub fn chain(conn: &mut Conn, id: ChainId) -> QueryResult<Option<Chain>> {
-    sql::chain_by_id(conn, id)
-}
-
-/// The chains of these resources, or all, in the order of their ids.
-pub fn chains(conn: &mut Conn, resource: Option<ResourceId>, after: ChainId, limit: u32) -> QueryResult<Vec<Chain>> {
-    sql::chains(conn, resource, None, after, limit)
-}
-
-/// How many chains are in each state.
-pub fn counts_by_state(conn: &mut Conn) -> QueryResult<Vec<(String, u64)>> {
-    sql::counts_by_state(conn)
-}
-
 /// The point that is being written: the one an interrupted task left open, else a new one after the last sealed.
 pub fn open_point(conn: &mut Conn, chain: ChainId, run: Option<RunId>, task: TaskId) -> QueryResult<PointNumber> {
     if let Some(number) = sql::open_point(conn, chain)? {
@@ -155,14 +113,9 @@ pub fn seal(conn: &mut Conn, chain: ChainId, point: PointNumber, n_issues: u64) 
     let now = clock::now();
     let sealed = sql::seal_point(conn, chain, point, n_issues, now)?;
     if sealed == 1 {
-        sql::set_protected(conn, chain, point, now)?;
+        chains::sql::set_protected(conn, chain, point, now)?;
     }
     Ok(sealed)
-}
-
-/// Notes that the resource does not have the feature (now); earlier points stay.
-pub fn set_not_applicable(conn: &mut Conn, chain: ChainId, reason: &str) -> QueryResult<()> {
-    sql::set_not_applicable(conn, chain, &super::fit(reason, 1000))
 }
 
 /// Points of a chain, newest first, older than `before`.
@@ -174,18 +127,13 @@ pub fn list(conn: &mut Conn, chain: ChainId, before: PointNumber, limit: u32) ->
 pub fn untold(conn: &mut Conn, chain: ChainId, before: PointNumber) -> QueryResult<Vec<PointRow>> {
     let newest_first = sql::points(conn, chain, before, UNTOLD_MAX)?;
     let mut untold: Vec<PointRow> =
-        newest_first.into_iter().take_while(|row| row.sealed && row.counts.bytes_stored == 0).collect();
+        newest_first.into_iter().take_while(|row| row.state == PointState::Sealed && row.counts.bytes_stored == 0).collect();
     untold.reverse();
     Ok(untold)
 }
 
 pub fn get(conn: &mut Conn, chain: ChainId, number: PointNumber) -> QueryResult<Option<PointRow>> {
     sql::point(conn, chain, number)
-}
-
-/// Puts a chain under a policy: from now on that says for how long its points are kept.
-pub fn set_policy(conn: &mut Conn, chain: ChainId, policy: PolicyId) -> QueryResult<()> {
-    sql::set_policy(conn, chain, policy)
 }
 
 /// Whether a point is sealed, locked for the rest of the transaction: it cannot be given up before that ends.
@@ -195,16 +143,11 @@ pub fn lock_sealed(conn: &mut Conn, chain: ChainId, point: PointNumber) -> Query
 
 /// Gives up one sealed point, which must not be the newest one. The next prune of the storage does the rest.
 pub fn give_up(conn: &mut Conn, chain: ChainId, point: PointNumber) -> QueryResult<GaveUp> {
-    let newest = sql::chain_by_id(conn, chain)?.is_some_and(|chain| chain.last_point == point.get());
+    let newest = chains::sql::by_id(conn, chain)?.is_some_and(|chain| chain.last_point == point.get());
     if newest {
         return Ok(GaveUp::Newest);
     }
     Ok(if sql::give_up(conn, chain, point)? == 1 { GaveUp::Yes } else { GaveUp::NotSealed })
-}
-
-/// The chains of a storage, in the order of their ids.
-pub fn of_storage(conn: &mut Conn, storage: StorageId, after: ChainId, limit: u32) -> QueryResult<Vec<Chain>> {
-    sql::chains(conn, None, Some(storage), after, limit)
 }
 
 /// Sealed points with when they were sealed, newest first, older than `before`.
@@ -248,7 +191,16 @@ pub fn chains_with(
     after: ChainId,
     limit: u32,
 ) -> QueryResult<Vec<ChainId>> {
-    sql::chains_with(conn, storage, state, after, limit)
+    let mut after = after;
+    loop {
+        let page = sql::chains_with(conn, state, after, limit)?;
+        let Some(last) = page.last() else { return Ok(Vec::new()) };
+        after = *last;
+        let here = chains::sql::among(conn, storage, &page)?;
+        if !here.is_empty() {
+            return Ok(here);
+        }
+    }
 }
 
 /// The first gaps that the points being deleted leave between those that stay, in ascending order.

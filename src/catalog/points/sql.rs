@@ -1,46 +1,13 @@
-//! Tables `chains` and `restore_points`.
+//! Table `restore_points`.
 
 use chrono::{DateTime, NaiveDateTime, Utc};
 use diesel::prelude::*;
 
-use super::{Chain, ChainKey, PointCounts, PointRow, PointState};
+use super::{PointCounts, PointRow, PointState};
 use crate::catalog::retention::Gap;
-use crate::catalog::rebuild::REBUILDING;
-use crate::db::schema::{chains, restore_points};
+use crate::db::schema::restore_points;
 use crate::db::{Conn, QueryResult};
-use crate::ids::{ChainId, FeatureName, PointNumber, PolicyId, ResourceId, RunId, StorageId, TaskId};
-
-#[derive(Queryable, Selectable)]
-#[diesel(table_name = chains)]
-struct ChainRecord {
-    id: u32,
-    resource_id: u32,
-    feature: String,
-    storage_id: u32,
-    state: String,
-    state_detail: Option<String>,
-    last_point: u32,
-    sealed_at: Option<NaiveDateTime>,
-    policy_id: Option<u32>,
-}
-
-impl ChainRecord {
-    fn into_chain(self) -> QueryResult<Chain> {
-        let feature: FeatureName =
-            self.feature.parse().map_err(|err| diesel::result::Error::DeserializationError(Box::new(err)))?;
-        let key =
-            ChainKey { resource: ResourceId::new(self.resource_id), feature, storage: StorageId::new(self.storage_id) };
-        Ok(Chain {
-            id: ChainId::new(self.id),
-            key,
-            state: self.state,
-            state_detail: self.state_detail,
-            last_point: self.last_point,
-            sealed_at: self.sealed_at.map(|at| at.and_utc()),
-            policy: self.policy_id.map(PolicyId::new),
-        })
-    }
-}
+use crate::ids::{ChainId, PointNumber, RunId, TaskId};
 
 #[derive(Queryable, Selectable)]
 #[diesel(table_name = restore_points)]
@@ -90,81 +57,6 @@ fn state(text: &str) -> QueryResult<PointState> {
             format!("a restore point is in the unknown state \"{text}\"").into(),
         )
     })
-}
-
-pub(super) fn insert_chain(conn: &mut Conn, key: &ChainKey, now: DateTime<Utc>) -> QueryResult<()> {
-    diesel::insert_or_ignore_into(chains::table)
-        .values((
-            chains::resource_id.eq(key.resource.get()),
-            chains::feature.eq(key.feature.as_str()),
-            chains::storage_id.eq(key.storage.get()),
-            chains::state.eq("unprotected"),
-            chains::created_at.eq(now.naive_utc()),
-        ))
-        .execute(conn)
-        .map(drop)
-}
-
-pub(super) fn chain_by_key(conn: &mut Conn, key: &ChainKey) -> QueryResult<Chain> {
-    chains::table
-        .filter(chains::resource_id.eq(key.resource.get()))
-        .filter(chains::feature.eq(key.feature.as_str()))
-        .filter(chains::storage_id.eq(key.storage.get()))
-        .select(ChainRecord::as_select())
-        .first(conn)?
-        .into_chain()
-}
-
-pub(super) fn find_chain(conn: &mut Conn, key: &ChainKey) -> QueryResult<Option<Chain>> {
-    chain_by_key(conn, key).optional()
-}
-
-pub(super) fn chain_by_id(conn: &mut Conn, id: ChainId) -> QueryResult<Option<Chain>> {
-    let record = chains::table.find(id.get()).select(ChainRecord::as_select()).first(conn).optional()?;
-    record.map(ChainRecord::into_chain).transpose()
-}
-
-pub(super) fn chains(
-    conn: &mut Conn,
-    resource: Option<ResourceId>,
-    storage: Option<StorageId>,
-    after: ChainId,
-    limit: u32,
-) -> QueryResult<Vec<Chain>> {
-    let mut query = chains::table.filter(chains::id.gt(after.get())).into_boxed();
-    if let Some(storage) = storage {
-        query = query.filter(chains::storage_id.eq(storage.get()));
-    }
-    if let Some(resource) = resource {
-        query = query.filter(chains::resource_id.eq(resource.get()));
-    }
-    let records: Vec<ChainRecord> =
-        query.order(chains::id).limit(limit.into()).select(ChainRecord::as_select()).load(conn)?;
-    records.into_iter().map(ChainRecord::into_chain).collect()
-}
-
-pub(super) fn set_protected(
-    conn: &mut Conn,
-    chain: ChainId,
-    point: PointNumber,
-    now: DateTime<Utc>,
-) -> QueryResult<()> {
-    diesel::update(chains::table.find(chain.get()))
-        .set((
-            chains::state.eq("protected"),
-            chains::state_detail.eq(None::<String>),
-            chains::last_point.eq(point.get()),
-            chains::sealed_at.eq(Some(now.naive_utc())),
-        ))
-        .execute(conn)
-        .map(drop)
-}
-
-pub(super) fn set_not_applicable(conn: &mut Conn, chain: ChainId, reason: &str) -> QueryResult<()> {
-    diesel::update(chains::table.find(chain.get()))
-        .set((chains::state.eq("not_applicable"), chains::state_detail.eq(Some(reason))))
-        .execute(conn)
-        .map(drop)
 }
 
 pub(super) fn open_point(conn: &mut Conn, chain: ChainId) -> QueryResult<Option<PointNumber>> {
@@ -266,49 +158,23 @@ pub(super) fn point(conn: &mut Conn, chain: ChainId, number: PointNumber) -> Que
         .transpose()
 }
 
-pub(super) fn counts_by_state(conn: &mut Conn) -> QueryResult<Vec<(String, u64)>> {
-    let rows: Vec<(String, i64)> =
-        chains::table.group_by(chains::state).select((chains::state, diesel::dsl::count_star())).load(conn)?;
-    Ok(rows.into_iter().map(|(state, n)| (state, n.unsigned_abs())).collect())
-}
-
-/// A sealed point that a rebuild put aside: it cannot be browsed meanwhile.
-const ASIDE: &str = "aside";
-
-pub(in crate::catalog) fn set_rebuilding(conn: &mut Conn, chain: ChainId) -> QueryResult<()> {
-    diesel::update(chains::table.find(chain.get()))
-        .set((
-            chains::state.eq(REBUILDING),
-            chains::state_detail.eq(Some("its rebuild has not ended: run \"kodo rebuild-catalog\" again")),
-        ))
-        .execute(conn)
-        .map(drop)
-}
-
-pub(in crate::catalog) fn rebuilding(conn: &mut Conn, storage: StorageId) -> QueryResult<Vec<ChainKey>> {
-    let records: Vec<ChainRecord> = chains::table
-        .filter(chains::storage_id.eq(storage.get()).and(chains::state.eq(REBUILDING)))
-        .select(ChainRecord::as_select())
-        .load(conn)?;
-    records.into_iter().map(|record| Ok(record.into_chain()?.key)).collect()
-}
-
 /// The open point is told anew by the storage.
 pub(in crate::catalog) fn put_aside(conn: &mut Conn, chain: ChainId) -> QueryResult<()> {
     let points = restore_points::table.filter(restore_points::chain_id.eq(chain.get()));
-    diesel::update(points.filter(restore_points::state.eq("sealed")))
-        .set(restore_points::state.eq(ASIDE))
+    diesel::update(points.filter(restore_points::state.eq(PointState::Sealed.as_str())))
+        .set(restore_points::state.eq(PointState::Aside.as_str()))
         .execute(conn)?;
     diesel::delete(points.filter(restore_points::state.eq("open"))).execute(conn).map(drop)
 }
 
 pub(in crate::catalog) fn aside(conn: &mut Conn, chain: ChainId) -> QueryResult<Vec<PointRow>> {
     let records: Vec<PointRecord> = restore_points::table
-        .filter(restore_points::chain_id.eq(chain.get()).and(restore_points::state.eq(ASIDE)))
+        .filter(restore_points::chain_id.eq(chain.get()).and(restore_points::state.eq(PointState::Aside.as_str())))
         .order(restore_points::number)
         .select(PointRecord::as_select())
         .load(conn)?;
-    Ok(records.into_iter().map(|record| PointRow { sealed: true, ..record.into() }).collect())
+    let sealed = |record: PointRecord| Ok(PointRow { state: PointState::Sealed, ..record.into_row()? });
+    records.into_iter().map(sealed).collect()
 }
 
 pub(in crate::catalog) fn delete_points(conn: &mut Conn, chain: ChainId) -> QueryResult<()> {
@@ -320,7 +186,7 @@ pub(in crate::catalog) fn insert_points(conn: &mut Conn, chain: ChainId, rows: &
         (
             restore_points::chain_id.eq(chain.get()),
             restore_points::number.eq(row.number.get()),
-            restore_points::state.eq(if row.sealed { "sealed" } else { "open" }),
+            restore_points::state.eq(row.state.as_str()),
             restore_points::run_id.eq(row.run.map(RunId::get)),
             restore_points::started_at.eq(row.started_at.naive_utc()),
             restore_points::sealed_at.eq(row.sealed_at.map(|at| at.naive_utc())),
@@ -333,40 +199,16 @@ pub(in crate::catalog) fn insert_points(conn: &mut Conn, chain: ChainId, rows: &
     diesel::insert_into(restore_points::table).values(rows.iter().map(row).collect::<Vec<_>>()).execute(conn).map(drop)
 }
 
-/// Puts a chain into use again.
-pub(in crate::catalog) fn set_rebuilt(
-    conn: &mut Conn,
-    chain: ChainId,
-    last: Option<(PointNumber, Option<DateTime<Utc>>)>,
-) -> QueryResult<()> {
-    diesel::update(chains::table.find(chain.get()))
-        .set((
-            chains::state.eq(if last.is_some() { "protected" } else { "unprotected" }),
-            chains::state_detail.eq(None::<String>),
-            chains::last_point.eq(last.map_or(0, |(number, _)| number.get())),
-            chains::sealed_at.eq(last.and_then(|(_, at)| at).map(|at| at.naive_utc())),
-        ))
-        .execute(conn)
-        .map(drop)
-}
-
-pub(super) fn set_policy(conn: &mut Conn, chain: ChainId, policy: PolicyId) -> QueryResult<()> {
-    let target = chains::table.find(chain.get());
-    diesel::update(target).set(chains::policy_id.eq(Some(policy.get()))).execute(conn).map(drop)
-}
-
+/// Chains of all storages with points in a state, in the order of their ids.
 pub(super) fn chains_with(
     conn: &mut Conn,
-    storage: StorageId,
     state: PointState,
     after: ChainId,
     limit: u32,
 ) -> QueryResult<Vec<ChainId>> {
     let found: Vec<u32> = restore_points::table
-        .inner_join(chains::table.on(chains::id.eq(restore_points::chain_id)))
         .filter(restore_points::state.eq(state.as_str()))
         .filter(restore_points::chain_id.gt(after.get()))
-        .filter(chains::storage_id.eq(storage.get()))
         .order(restore_points::chain_id)
         .select(restore_points::chain_id)
         .distinct()

@@ -3,8 +3,10 @@
 use std::collections::{BTreeMap, HashMap};
 
 use crate::catalog::containers::{self, Cursors};
+use crate::catalog::issues;
 use crate::catalog::items::{self, VersionRow};
-use crate::catalog::points::{self, ChainKey, PointRow};
+use crate::catalog::chains::{self, ChainKey};
+use crate::catalog::points::{self, PointRow, PointState};
 use crate::catalog::rebuild::RebuiltIssue;
 use crate::catalog::rebuild::replay::ContainerVersion;
 use crate::catalog::{BATCH_ROWS, fit, tallies};
@@ -32,15 +34,15 @@ pub struct FinishedContainer {
 /// Takes a chain out of use; makes it when there is none. What the database knows of sealed points is put aside, because
 /// a point without news may be known to it alone.
 pub fn begin(conn: &mut Conn, key: &ChainKey) -> QueryResult<ChainId> {
-    let chain = points::open_chain(conn, key)?.id;
-    points::sql::set_rebuilding(conn, chain)?;
+    let chain = chains::open(conn, key)?.id;
+    chains::sql::set_rebuilding(conn, chain)?;
     points::sql::put_aside(conn, chain)?;
     Ok(chain)
 }
 
 /// The chains of a storage that a rebuild has begun and not finished.
 pub fn unfinished(conn: &mut Conn, storage: StorageId) -> QueryResult<Vec<ChainKey>> {
-    points::sql::rebuilding(conn, storage)
+    chains::sql::rebuilding(conn, storage)
 }
 
 /// The points that were put aside, in ascending order.
@@ -98,6 +100,6 @@ pub fn finish(conn: &mut Conn, chain: ChainId, finished: &Finished) -> QueryResu
     for batch in finished.points.chunks(BATCH_ROWS) {
         points::sql::insert_points(conn, chain, batch)?;
     }
-    let last = finished.points.iter().filter(|row| row.sealed).max_by_key(|row| row.number);
-    points::sql::set_rebuilt(conn, chain, last.map(|row| (row.number, row.sealed_at)))
+    let last = finished.points.iter().filter(|row| row.state == PointState::Sealed).max_by_key(|row| row.number);
+    chains::sql::set_rebuilt(conn, chain, last.map(|row| (row.number, row.sealed_at)))
 }

@@ -8,8 +8,8 @@ use crate::catalog::containers::Cursors;
 use crate::catalog::issues::{ItemIssue, OpenIssue};
 use crate::catalog::items::NewVersion;
 use crate::catalog::rebuild::RebuiltIssue;
-use crate::catalog::{PointCounts, PointRow};
-use crate::ids::{ChainId, ContainerId, PointNumber, WalkNumber};
+use crate::catalog::{PointCounts, PointRow, PointState};
+use crate::ids::{ChainId, ContainerId, ItemKey, PointNumber, WalkNumber};
 
 /// Where something stands in the history of a chain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -187,7 +187,8 @@ impl IssueTold {
             open = match (what, open) {
                 (Self::Settled, _) => None,
                 (Self::Failed { issue, at }, None) => {
-                    let first = OpenIssue { issue, attempts: 1, first_at: at, last_at: at };
+                    let key = ItemKey::of(&issue.graph_id);
+                    let first = OpenIssue { key, issue, attempts: 1, first_at: at, last_at: at };
                     Some((first, moment.point, moment.point))
                 }
                 (Self::Failed { issue, at }, Some((before, first, _))) => {
@@ -272,7 +273,7 @@ impl Points {
             match known.row(chain, *number, newest) {
                 None => {}
                 Some(row) if expired => given_up = Some(row),
-                Some(row) if row.sealed => points.sealed.push(row),
+                Some(row) if row.state == PointState::Sealed => points.sealed.push(row),
                 Some(row) => points.open = Some(row),
             }
         }
@@ -294,7 +295,7 @@ impl Facts {
         let row = PointRow {
             chain,
             number,
-            sealed: false,
+            state: PointState::Open,
             run: None,
             started_at,
             sealed_at: None,
@@ -304,11 +305,11 @@ impl Facts {
         };
         match self.sealed {
             Some((_, at, n_items, n_issues, counts)) => {
-                Some(PointRow { sealed: true, sealed_at: Some(at), n_items, n_issues, counts, ..row })
+                Some(PointRow { state: PointState::Sealed, sealed_at: Some(at), n_items, n_issues, counts, ..row })
             }
             // A later point begins only when this one is sealed; that record was lost.
             None if newest.is_some_and(|newest| newest > number) => {
-                Some(PointRow { sealed: true, sealed_at: Some(last), ..row })
+                Some(PointRow { state: PointState::Sealed, sealed_at: Some(last), ..row })
             }
             None => Some(row),
         }

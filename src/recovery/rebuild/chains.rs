@@ -11,7 +11,7 @@ use crate::catalog::rebuild::{
     self, ContainerTold, CursorTold, Finished, FinishedContainer, IssueTold, ItemTold, Line, Points, RebuiltIssue,
     needed,
 };
-use crate::catalog::{NewVersion, PointRow};
+use crate::catalog::{NewVersion, PointRow, PointState};
 use crate::db::{Conn, Db};
 use crate::ids::{ChainId, ContainerId, ItemKey, PackUid, PointNumber};
 use crate::recovery::reading::Unit;
@@ -91,7 +91,7 @@ impl<'a> Loader<'a> {
         let doubted = |why| Incomplete { user: user.clone(), feature: name.feature.clone(), why };
         report.incomplete.extend(doubts.into_iter().map(doubted));
         let finished = chain.finished(story, distrust);
-        report.points += finished.points.iter().filter(|row| row.sealed).count() as u64;
+        report.points += finished.points.iter().filter(|row| row.state == PointState::Sealed).count() as u64;
         let work = move |conn: &mut Conn| only_db(rebuild::finish(conn, id, &finished));
         self.db.transaction("put a chain into use", work).await?;
         Ok(())

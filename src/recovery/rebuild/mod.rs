@@ -22,7 +22,7 @@ use self::packs::Numbers;
 use super::reading::{self, Stories, Unit, units};
 use super::survey::{ChainName, Survey};
 use super::{Hear, Step, Unreadable, name_of};
-use crate::catalog::{ChainKey, points, rebuild};
+use crate::catalog::{self, ChainKey, rebuild};
 use crate::db::{Conn, Db, TxError};
 use crate::ids::{ChainId, FeatureName, PackUid};
 use crate::repository::adopt::KnownPack;
@@ -148,7 +148,7 @@ async fn begin(
                 let (resource, tenant_added) = tenants::ensure_found(conn, resource)?;
                 out.1.extend(tenant_added);
                 let key = ChainKey { resource, feature: feature.clone(), storage };
-                let whole = points::find_chain(conn, &key)?.is_some_and(|chain| chain.state != rebuild::REBUILDING);
+                let whole = catalog::chains::find(conn, &key)?.is_some_and(|chain| chain.state != rebuild::REBUILDING);
                 if *news || !whole {
                     out.0.push((name.clone(), rebuild::begin(conn, &key)?));
                 }

@@ -16,7 +16,7 @@ use super::reading::{self, Unit, units};
 use super::story::{KeyRange, PackNumbers, Story};
 use super::survey::{ChainName, Survey};
 use super::{Hear, ITEMS_AT_ONCE, Unreadable};
-use crate::catalog::PointRow;
+use crate::catalog::{PointRow, PointState};
 use crate::catalog::items::VersionRow;
 use crate::catalog::rebuild::{ContainerTold, ContainerVersion, ItemTold, Points};
 use crate::ids::{BlobId, ChainId, ContainerId, ItemKey, PackId, PackUid, PointNumber};
@@ -261,7 +261,7 @@ impl Selection {
 impl PointView {
     fn of(row: &PointRow) -> Self {
         let at = row.sealed_at.unwrap_or(row.started_at);
-        Self { number: row.number, sealed: row.sealed, at, items: row.n_items }
+        Self { number: row.number, sealed: row.state == PointState::Sealed, at, items: row.n_items }
     }
 }
 

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::prelude::*;
 
 use super::identity;
+use crate::catalog::PointState;
 use crate::catalog::rebuild::{ItemTold, Points, needed};
 use crate::ids::{BlobId, ChainId, ItemKey, PackId, PackUid, PointNumber};
 use crate::recovery::story::{KeyRange, PackNumbers, Story};
@@ -250,6 +251,6 @@ fn a_point_stands_in_for_the_last_one_that_was_never_recorded() {
     let points = Points::replay(ChainId::new(1), story.take_points());
 
     let stand_in = points.stand_in.expect("the last point is never given up");
-    assert_eq!((stand_in.number, stand_in.n_items, stand_in.sealed), (PointNumber::new(6), 4, true));
+    assert_eq!((stand_in.number, stand_in.n_items, stand_in.state), (PointNumber::new(6), 4, PointState::Sealed));
     assert!(points.sealed.is_empty() && points.open.is_none());
 }

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::identity;
 use crate::backends::{Backend, Memory};
 use crate::catalog::items::VersionRow;
-use crate::catalog::{ChainKey, containers, items, points, rebuild};
+use crate::catalog::{ChainKey, PointState, chains, containers, items, points, rebuild};
 use crate::db::Db;
 use crate::ids::{ChainId, ItemKey, PackUid, PointNumber, WriterId};
 use crate::recovery::rebuild::{Report, run};
@@ -89,7 +89,7 @@ impl Site {
             feature: "mailbox".parse().unwrap(),
             storage: self.store.storage(),
         };
-        self.db().run("find", move |conn| points::find_chain(conn, &key)).await.unwrap().unwrap().id
+        self.db().run("find", move |conn| chains::find(conn, &key)).await.unwrap().unwrap().id
     }
 
     /// Names and contents of a user's items as of a point, and what the inbox says it holds.
@@ -265,7 +265,7 @@ async fn a_rebuild_that_was_killed_half_way_is_finished_by_the_next_one() {
     let site = Site::at(lost.backend).await;
     site.rebuild().await;
     let (chain, storage) = (site.chain("ada").await, site.store.storage());
-    let resource = site.db().run("find", move |conn| points::chain(conn, chain)).await.unwrap().unwrap().key.resource;
+    let resource = site.db().run("find", move |conn| chains::get(conn, chain)).await.unwrap().unwrap().key.resource;
     let interrupt = move |conn: &mut crate::db::Conn| {
         let key = ChainKey { resource, feature: "mailbox".parse().unwrap(), storage };
         rebuild::begin(conn, &key)?;
@@ -273,7 +273,7 @@ async fn a_rebuild_that_was_killed_half_way_is_finished_by_the_next_one() {
         points::get(conn, chain, PointNumber::new(1))
     };
     let half = site.db().run("interrupt", interrupt).await.unwrap();
-    assert!(!half.unwrap().sealed, "a point of a half-written chain can be restored");
+    assert!(half.unwrap().state != PointState::Sealed, "a point of a half-written chain can be restored");
 
     let report = site.rebuild().await;
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 use uuid::Uuid;
 
+use super::sealing::Sealing;
 use super::*;
 use crate::ids::WriterId;
 use crate::secret::Secret;
@@ -258,7 +259,8 @@ fn forged(edit: impl FnOnce(&mut PackIndex)) -> Vec<u8> {
     let (stored_index, records) = trailer.split(uid, &rest[..rest.len() - TRAILER_BYTES]).unwrap();
     let mut index = PackIndex::open(&cipher, uid, &trailer, stored_index).unwrap();
     edit(&mut index);
-    let stored_index = cipher.close_section(cipher::Piece::Index, &index.encode());
+    let stored_index =
+        Sealing::new(ZSTD_LEVEL_DEFAULT).close_section(&cipher, cipher::Piece::Index, &index.encode()).to_vec();
     let trailer = Trailer {
         sections_hash: *blake3::hash(&[&stored_index, records].concat()).as_bytes(),
         index_stored: stored_index.len() as u32,
@@ -304,7 +306,7 @@ fn an_index_that_points_elsewhere_is_found_though_its_hashes_are_right() {
 fn a_few_bytes_that_claim_to_be_many_are_refused_before_room_is_made_for_them() {
     let cipher = PackKeys::None.of(PackUid::from_bytes([2; 16]));
     let zeros = vec![0; 1 << 20];
-    let stored = cipher.close_section(cipher::Piece::Index, &zeros);
+    let stored = Sealing::new(ZSTD_LEVEL_DEFAULT).close_section(&cipher, cipher::Piece::Index, &zeros).to_vec();
 
     let damage = cipher.open(cipher::Piece::Index, &stored, Codec::Zstd, SECTION_BYTES_MAX).unwrap_err();
 

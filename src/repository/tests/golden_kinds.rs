@@ -55,7 +55,7 @@ fn of_items(properties: Location, content: Location, refs: Vec<BlobId>) -> Vec<R
         Record::ContainerGone(record::ContainerGone { graph_id: "AAMkOld".into() }),
         Record::Item(item("whole", Some(content), refs)),
         Record::Item(item("without content", None, Vec::new())),
-        Record::ItemGone(record::ItemGone { item: ItemKey::of("AAMkGone") }),
+        Record::ItemGone(record::ItemGone { item: ItemKey::of("AAMkGone"), container: None }),
     ]
 }
 

@@ -95,13 +95,13 @@ async fn open(workshop: &Workshop, control: &Control, work: &BackupWork) -> Resu
     let (lease, run, task, keeping) = (control.lease(), control.task.run, control.task.id, work.keeping);
     let opened = workshop.db.transaction("open a restore point", move |conn| {
         crate::queue::assert_held(conn, &lease)?;
-        let chain = catalog::points::open_chain(conn, &key)?;
+        let chain = catalog::chains::open(conn, &key)?;
         if chain.state == catalog::rebuild::REBUILDING {
             return Ok(Err(chain.state_detail));
         }
         match (keeping, chain.policy) {
             (Keeping::Under(policy), _) | (Keeping::FirstUnder(policy), None) => {
-                catalog::points::set_policy(conn, chain.id, policy)?;
+                catalog::chains::set_policy(conn, chain.id, policy)?;
             }
             (Keeping::AsBefore, _) | (Keeping::FirstUnder(_), Some(_)) => {}
         }

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::Verification;
 use crate::catalog::damage::{self, Mark};
-use crate::catalog::{Chain, ItemIssue, VersionRow, containers, items, points};
+use crate::catalog::{Chain, ItemIssue, VersionRow, containers, chains, issues, items};
 use crate::db::Conn;
 use crate::ids::{ChainId, ContainerId, ItemKey, PackId, PointNumber};
 use crate::repository::verify::{self, DamagedRow, Lost};
@@ -53,7 +53,7 @@ impl Verification<'_> {
         let mut after = ChainId::new(0);
         loop {
             let chains =
-                self.workshop.db.run("list chains", move |conn| points::chains(conn, None, after, CHAINS_ROWS)).await?;
+                self.workshop.db.run("list chains", move |conn| chains::list(conn, None, after, CHAINS_ROWS)).await?;
             let Some(last) = chains.last() else { return Ok(()) };
             after = last.id;
             for chain in chains.iter().filter(|chain| chain.key.storage == self.storage.id) {
@@ -155,7 +155,7 @@ impl Verification<'_> {
             let damaged = verify::find_damaged(conn, &packs.into_iter().collect::<Vec<_>>())?;
             let known: BTreeSet<PackId> = damaged.iter().map(|row| row.pack).collect();
             let lost = Lost::load(conn, storage, &damaged)?;
-            Ok((points::chain(conn, id)?, items::versions(conn, id, &keys)?, known, lost))
+            Ok((chains::get(conn, id)?, items::versions(conn, id, &keys)?, known, lost))
         });
         let (chain, versions, known, lost) = read.await?;
         let (mut stale, mut current) = (Vec::new(), Vec::new());

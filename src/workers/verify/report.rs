@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use chrono::{DateTime, Utc};
 
 use crate::catalog::damage::{self, After, Mark, MarkRow};
-use crate::catalog::{Chain, VersionRow, items, points};
+use crate::catalog::{Chain, VersionRow, chains, items};
 use crate::db::{Conn, Db, DbError};
 use crate::ids::{ChainId, PackUid, ResourceId, StorageId};
 use crate::repository::verify;
@@ -35,7 +35,7 @@ pub async fn findings(db: &Db, storage: StorageId, after: Option<After>, limit: 
         for MarkRow { mark, found_at } in marks {
             let chain = match chains.get(&mark.chain) {
                 Some(chain) => chain.clone(),
-                None => points::chain(conn, mark.chain)?,
+                None => chains::get(conn, mark.chain)?,
             };
             chains.insert(mark.chain, chain.clone());
             let versions = items::versions(conn, mark.chain, &[mark.key])?;

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::Verification;
-use crate::catalog::{Chain, VersionRow, damage, items, points};
+use crate::catalog::{Chain, VersionRow, chains, damage, items};
 use crate::db::Conn;
 use crate::ids::{ChainId, ItemKey, PointNumber};
 use crate::repository::verify::Counted;
@@ -20,7 +20,7 @@ impl Verification<'_> {
     pub(super) async fn sample(&mut self) -> Result<(), TaskError> {
         let reader = self.storage.store.reader(self.workshop.db.clone());
         let first = ChainId::new(0);
-        let chains = self.workshop.db.run("list chains", move |conn| points::chains(conn, None, first, CHAINS_MAX));
+        let chains = self.workshop.db.run("list chains", move |conn| chains::list(conn, None, first, CHAINS_MAX));
         let mut chains = chains.await?;
         chains.retain(|chain| chain.key.storage == self.storage.id);
         if chains.is_empty() {

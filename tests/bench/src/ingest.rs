@@ -132,7 +132,7 @@ impl Backup {
         let (chain, point) = ground
             .db
             .run("open a restore point", move |conn| {
-                let chain = catalog::points::open_chain(conn, &key)?.id;
+                let chain = catalog::chains::open(conn, &key)?.id;
                 Ok((chain, catalog::points::open_point(conn, chain, None, TaskId::new(1))?))
             })
             .await?;

@@ -38,7 +38,7 @@ struct Folder {
 
 fn read_folders(conn: &mut Conn, only: Option<&str>) -> QueryResult<Vec<Folder>> {
     let mut folders = Vec::new();
-    for chain in catalog::points::chains(conn, None, ChainId::new(0), ROWS_MAX)? {
+    for chain in catalog::chains::list(conn, None, ChainId::new(0), ROWS_MAX)? {
         if only.is_some_and(|feature| chain.key.feature.as_str() != feature) {
             continue;
         }

@@ -1,0 +1,71 @@
+//! Chains: this feature of this resource in this storage, where tokens, items and restore points belong together.
+
+pub(super) mod sql;
+
+use chrono::{DateTime, Utc};
+
+use crate::clock;
+use crate::db::{Conn, QueryResult};
+use crate::ids::{ChainId, FeatureName, PolicyId, ResourceId, StorageId};
+
+/// What a chain is about: this feature of this resource, kept in this storage.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChainKey {
+    pub resource: ResourceId,
+    pub feature: FeatureName,
+    pub storage: StorageId,
+}
+
+#[derive(Clone, Debug)]
+pub struct Chain {
+    pub id: ChainId,
+    pub key: ChainKey,
+    /// `unprotected`, `protected`, `not_applicable` or `rebuilding`.
+    pub state: String,
+    pub state_detail: Option<String>,
+    /// The newest sealed point; 0 before the first.
+    pub last_point: u32,
+    pub sealed_at: Option<DateTime<Utc>>,
+    /// The policy that says for how long its points are kept; `None`: all are kept.
+    pub policy: Option<PolicyId>,
+}
+
+/// The chain of this key; made at first use.
+pub fn open(conn: &mut Conn, key: &ChainKey) -> QueryResult<Chain> {
+    sql::insert(conn, key, clock::now())?;
+    sql::by_key(conn, key)
+}
+
+/// The chain of this key, if there is one.
+pub fn find(conn: &mut Conn, key: &ChainKey) -> QueryResult<Option<Chain>> {
+    sql::find(conn, key)
+}
+
+pub fn get(conn: &mut Conn, id: ChainId) -> QueryResult<Option<Chain>> {
+    sql::by_id(conn, id)
+}
+
+/// The chains of these resources, or all, in the order of their ids.
+pub fn list(conn: &mut Conn, resource: Option<ResourceId>, after: ChainId, limit: u32) -> QueryResult<Vec<Chain>> {
+    sql::list(conn, resource, None, after, limit)
+}
+
+/// How many chains are in each state.
+pub fn counts_by_state(conn: &mut Conn) -> QueryResult<Vec<(String, u64)>> {
+    sql::counts_by_state(conn)
+}
+
+/// Notes that the resource does not have the feature (now); earlier points stay.
+pub fn set_not_applicable(conn: &mut Conn, chain: ChainId, reason: &str) -> QueryResult<()> {
+    sql::set_not_applicable(conn, chain, &super::fit(reason, 1000))
+}
+
+/// Puts a chain under a policy: from now on that says for how long its points are kept.
+pub fn set_policy(conn: &mut Conn, chain: ChainId, policy: PolicyId) -> QueryResult<()> {
+    sql::set_policy(conn, chain, policy)
+}
+
+/// The chains of a storage, in the order of their ids.
+pub fn of_storage(conn: &mut Conn, storage: StorageId, after: ChainId, limit: u32) -> QueryResult<Vec<Chain>> {
+    sql::list(conn, None, Some(storage), after, limit)
+}
