@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use futures_util::{StreamExt, TryStreamExt};
 
-use crate::db::{Conn, Db, TxError};
+use crate::db::{Conn, Db, QueryResult, TxError};
 use crate::ids::{PackId, PackUid, StorageId};
 use crate::recovery::story::PackNumbers;
 use crate::recovery::survey::{Survey, SurveyedPack};
@@ -108,7 +108,7 @@ async fn note(
             let note = |(pack, target): &(PackUid, Option<PackId>)| {
                 Ok((*pack, *target, note_gone(conn, storage, *pack, *target)?))
             };
-            only_db(batch.iter().map(note).collect())
+            only_db(batch.iter().map(note).collect::<QueryResult<Vec<_>>>())
         };
         noted.extend(db.transaction("note packs that are gone", work).await?);
     }
@@ -141,6 +141,6 @@ async fn adopt(db: &Db, store: &Store, wanted: Vec<SurveyedPack>, hear: Hear<'_>
 }
 
 /// The error of a transaction whose work cannot refuse.
-pub fn only_db<T>(result: crate::db::QueryResult<T>) -> Result<T, TxError<std::convert::Infallible>> {
+pub fn only_db<T>(result: QueryResult<T>) -> Result<T, TxError<std::convert::Infallible>> {
     Ok(result?)
 }
