@@ -7,8 +7,8 @@ use kodo::catalog::expiry::{Pace, Step, Sweep};
 use kodo::catalog::items::After;
 use kodo::catalog::points::GaveUp;
 use kodo::catalog::{
-    ChainKey, ContainerState, ContentRef, Holding, ItemIssue, NewVersion, PointState, chains, containers, issues, items,
-    points, tallies,
+    ChainKey, ContainerState, ContentRef, Holding, ItemIssue, NewVersion, PointState, chains, containers, issues,
+    items, points, tallies,
 };
 use kodo::db::{Conn, Db, QueryResult};
 use kodo::ids::{

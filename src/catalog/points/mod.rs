@@ -126,8 +126,10 @@ pub fn list(conn: &mut Conn, chain: ChainId, before: PointNumber, limit: u32) ->
 /// The points right before this one that stored nothing, in ascending order: no pack tells of them yet.
 pub fn untold(conn: &mut Conn, chain: ChainId, before: PointNumber) -> QueryResult<Vec<PointRow>> {
     let newest_first = sql::points(conn, chain, before, UNTOLD_MAX)?;
-    let mut untold: Vec<PointRow> =
-        newest_first.into_iter().take_while(|row| row.state == PointState::Sealed && row.counts.bytes_stored == 0).collect();
+    let mut untold: Vec<PointRow> = newest_first
+        .into_iter()
+        .take_while(|row| row.state == PointState::Sealed && row.counts.bytes_stored == 0)
+        .collect();
     untold.reverse();
     Ok(untold)
 }

@@ -200,12 +200,7 @@ pub(in crate::catalog) fn insert_points(conn: &mut Conn, chain: ChainId, rows: &
 }
 
 /// Chains of all storages with points in a state, in the order of their ids.
-pub(super) fn chains_with(
-    conn: &mut Conn,
-    state: PointState,
-    after: ChainId,
-    limit: u32,
-) -> QueryResult<Vec<ChainId>> {
+pub(super) fn chains_with(conn: &mut Conn, state: PointState, after: ChainId, limit: u32) -> QueryResult<Vec<ChainId>> {
     let found: Vec<u32> = restore_points::table
         .filter(restore_points::state.eq(state.as_str()))
         .filter(restore_points::chain_id.gt(after.get()))

@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use crate::catalog::chains::{self, ChainKey};
 use crate::catalog::containers::{self, Cursors};
 use crate::catalog::issues;
 use crate::catalog::items::{self, VersionRow};
-use crate::catalog::chains::{self, ChainKey};
 use crate::catalog::points::{self, PointRow, PointState};
 use crate::catalog::rebuild::RebuiltIssue;
 use crate::catalog::rebuild::replay::ContainerVersion;

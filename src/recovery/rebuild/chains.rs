@@ -24,21 +24,17 @@ const CONNECTIONS: usize = 2;
 /// Old rows that one transaction deletes.
 const WIPED_TOGETHER: u32 = 10_000;
 
-/// Writes chains. A large one comes in several parts.
+/// Writes chains, several at once. A large one comes in several parts.
 pub struct Loader<'a> {
-    db: &'a Db,
-    survey: &'a Survey,
-    numbers: &'a Numbers,
+    pub db: &'a Db,
+    pub survey: &'a Survey,
+    pub numbers: &'a Numbers,
     /// Records may be missing, of whatever chain.
     pub distrust: bool,
-    /// Item records gone through.
-    pub n_items: u64,
-    /// The chain whose parts are coming in.
-    under_way: Option<Chain>,
 }
 
 /// What is known of a chain once its first part was read.
-struct Chain {
+pub struct Chain {
     id: ChainId,
     /// The ids of the story's containers.
     ids: Vec<ContainerId>,
@@ -56,45 +52,42 @@ struct Chain {
     lost: BTreeSet<PackUid>,
 }
 
-impl<'a> Loader<'a> {
-    pub fn new(db: &'a Db, survey: &'a Survey, numbers: &'a Numbers, distrust: bool) -> Self {
-        Self { db, survey, numbers, distrust, n_items: 0, under_way: None }
-    }
-
-    /// Takes one part of a chain; the last puts it into use again.
+impl Loader<'_> {
+    /// Takes one part of a chain, behind what is known from the parts `before`; the last one puts it into use again.
+    /// Returns what the next part goes on from, and what this one did.
     pub async fn load(
-        &mut self,
+        &self,
+        before: Option<Chain>,
         id: ChainId,
         name: &ChainName,
         mut story: Story,
         unit: &Unit,
-        report: &mut Report,
-    ) -> anyhow::Result<()> {
-        let mut chain = match self.under_way.take() {
+    ) -> anyhow::Result<(Option<Chain>, Report)> {
+        let mut report = Report::default();
+        let mut chain = match before {
             Some(chain) if !unit.first => chain,
             _ => self.open(id, &mut story).await?,
         };
-        self.items(&mut chain, &mut story).await?;
+        report.item_records = self.items(&mut chain, &mut story).await?;
         if !unit.last {
-            self.under_way = Some(chain);
-            return Ok(());
+            return Ok((Some(chain), report));
         }
-        let user = self.survey.chains.get(name).map(|known| known.identity.address.clone()).unwrap_or_default();
-        report.chains_rebuilt += 1;
-        report.versions += chain.n_versions;
-        report.issues += chain.issues.len() as u64;
-        let doubts = chain.settle_points(&story);
-        let lost =
-            self.survey.chains.get(name).is_some_and(|known| known.named.iter().any(|p| self.numbers.lost.contains(p)));
-        let distrust = self.distrust || lost || !doubts.is_empty();
+        let known = self.survey.chains.get(name);
+        let user = known.map(|known| known.identity.address.clone()).unwrap_or_default();
+        report.chains_rebuilt = 1;
+        report.versions = chain.n_versions;
+        report.issues = chain.issues.len() as u64;
         report.miss(&user, &name.feature, &chain.lost);
+        let doubts = chain.settle_points(&story);
+        let lost = known.is_some_and(|known| known.named.iter().any(|pack| self.numbers.lost.contains(pack)));
+        let distrust = self.distrust || lost || !doubts.is_empty();
         let doubted = |why| Incomplete { user: user.clone(), feature: name.feature.clone(), why };
         report.incomplete.extend(doubts.into_iter().map(doubted));
         let finished = chain.finished(story, distrust);
-        report.points += finished.points.iter().filter(|row| row.state == PointState::Sealed).count() as u64;
+        report.points = finished.points.iter().filter(|row| row.state == PointState::Sealed).count() as u64;
         let work = move |conn: &mut Conn| only_db(rebuild::finish(conn, id, &finished));
         self.db.transaction("put a chain into use", work).await?;
-        Ok(())
+        Ok((None, report))
     }
 
     async fn open(&self, id: ChainId, story: &mut Story) -> anyhow::Result<Chain> {
@@ -135,10 +128,12 @@ impl<'a> Loader<'a> {
         })
     }
 
-    async fn items(&mut self, chain: &mut Chain, story: &mut Story) -> anyhow::Result<()> {
+    /// Writes the items of one part; returns how many records told of them.
+    async fn items(&self, chain: &mut Chain, story: &mut Story) -> anyhow::Result<u64> {
+        let mut n_records = 0;
         let mut rows: Vec<VersionRow> = Vec::new();
         for (key, told) in story.take_items() {
-            self.n_items += told.len() as u64;
+            n_records += told.len() as u64;
             if let Some(issues) = story.issues.get_mut(&key) {
                 issues.extend(told.iter().map(|(moment, _)| (*moment, IssueTold::Settled)));
             }
@@ -162,7 +157,7 @@ impl<'a> Loader<'a> {
             .buffer_unordered(CONNECTIONS)
             .try_for_each(|()| std::future::ready(Ok(())))
             .await?;
-        Ok(())
+        Ok(n_records)
     }
 }
 

@@ -14,13 +14,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use futures_util::stream::{self, StreamExt, TryStreamExt};
 use serde::Serialize;
 use tokio::task::JoinHandle;
 
-use self::chains::Loader;
+use self::chains::{Chain, Loader};
 use self::packs::Numbers;
 use super::reading::{self, Stories, Unit, units};
-use super::survey::{ChainName, Survey};
+use super::survey::{ChainName, Survey, SurveyedChain};
 use super::{Hear, Step, Unreadable, name_of};
 use crate::catalog::{self, ChainKey, rebuild};
 use crate::db::{Conn, Db, TxError};
@@ -31,6 +32,8 @@ use crate::tenants::{self, FoundResource};
 
 /// Chains that one transaction takes out of use.
 const CHAINS_TOGETHER: usize = 200;
+/// Chains that are written at once.
+const CHAINS_AT_ONCE: usize = 2;
 
 /// What a rebuild did.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -64,6 +67,17 @@ pub struct Incomplete {
 }
 
 impl Report {
+    /// Adds what was done for one chain.
+    fn add(&mut self, done: Self) {
+        self.chains_rebuilt += done.chains_rebuilt;
+        self.points += done.points;
+        self.versions += done.versions;
+        self.issues += done.issues;
+        self.item_records += done.item_records;
+        self.lost.extend(done.lost);
+        self.incomplete.extend(done.incomplete);
+    }
+
     /// Notes that items of a user lie in packs that are nowhere.
     fn miss(&mut self, user: &str, feature: &str, packs: &BTreeSet<PackUid>) {
         if packs.is_empty() {
@@ -123,7 +137,7 @@ async fn begin(
 ) -> anyhow::Result<HashMap<ChainName, ChainId>> {
     let storage = store.storage();
     let mut begun = HashMap::new();
-    let all: Vec<(&ChainName, &super::survey::SurveyedChain)> = survey.chains.iter().collect();
+    let all: Vec<(&ChainName, &SurveyedChain)> = survey.chains.iter().collect();
     for batch in all.chunks(CHAINS_TOGETHER) {
         let mut wanted = Vec::with_capacity(batch.len());
         for (name, chain) in batch {
@@ -205,20 +219,30 @@ impl Ground<'_> {
     ) -> anyhow::Result<()> {
         let names: Vec<ChainName> = chains.keys().cloned().collect();
         let of_items = names.iter().filter_map(|name| self.survey.chains.get(name)).map(|chain| chain.n_items).sum();
-        let distrust = !self.survey.unreadable.is_empty();
-        let mut loader = Loader::new(self.db, &self.survey, &self.numbers, distrust);
-        let mut units = units(&self.survey, &names, items_at_once).into_iter();
+        let (db, survey, numbers) = (self.db, self.survey.as_ref(), self.numbers.as_ref());
+        let mut loader = Loader { db, survey, numbers, distrust: !survey.unreadable.is_empty() };
+        let mut under_way: Option<Chain> = None;
+        let mut units = units(survey, &names, items_at_once).into_iter();
         let mut reading = self.read(units.next());
         while let Some(now) = reading {
             let Stories { unit, stories, unreadable } = now.await.context("a reader of packs failed")??;
             reading = self.read(units.next());
             loader.distrust |= !unreadable.is_empty();
             report.unreadable.extend(unreadable);
-            for (name, story) in stories {
-                let id = *chains.get(&name).context("a unit holds chains that were begun")?;
-                loader.load(id, &name, story, &unit, report).await?;
-                report.item_records = loader.n_items;
-                let (chains, items) = (report.chains_rebuilt, loader.n_items);
+            let (loader, unit, mut before) = (&loader, &unit, under_way.take());
+            let mut loading = stream::iter(stories)
+                .map(|(name, story)| {
+                    let before = before.take();
+                    async move {
+                        let id = *chains.get(&name).context("a unit holds chains that were begun")?;
+                        loader.load(before, id, &name, story, unit).await
+                    }
+                })
+                .buffer_unordered(CHAINS_AT_ONCE);
+            while let Some((chain, done)) = loading.try_next().await? {
+                under_way = chain;
+                report.add(done);
+                let (chains, items) = (report.chains_rebuilt, report.item_records);
                 hear(Step::Loaded { chains, of: names.len() as u64, items, of_items });
             }
         }

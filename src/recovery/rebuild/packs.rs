@@ -141,6 +141,6 @@ async fn adopt(db: &Db, store: &Store, wanted: Vec<SurveyedPack>, hear: Hear<'_>
 }
 
 /// The error of a transaction whose work cannot refuse.
-pub fn only_db<T>(result: crate::db::QueryResult<T>) -> Result<T, TxError<std::convert::Infallible>> {
+pub fn only_db<T>(result: QueryResult<T>) -> Result<T, TxError<std::convert::Infallible>> {
     Ok(result?)
 }

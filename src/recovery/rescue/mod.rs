@@ -16,9 +16,9 @@ use super::reading::{self, Unit, units};
 use super::story::{KeyRange, PackNumbers, Story};
 use super::survey::{ChainName, Survey};
 use super::{Hear, ITEMS_AT_ONCE, Unreadable};
-use crate::catalog::{PointRow, PointState};
 use crate::catalog::items::VersionRow;
 use crate::catalog::rebuild::{ContainerTold, ContainerVersion, ItemTold, Points};
+use crate::catalog::{PointRow, PointState};
 use crate::ids::{BlobId, ChainId, ContainerId, ItemKey, PackId, PackUid, PointNumber};
 use crate::repository::{Reader, Scanned, Store};
 

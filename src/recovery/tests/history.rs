@@ -122,9 +122,7 @@ fn item_record(item: u8, container: u8, tag: u64) -> Record {
 fn play(history: &[Did]) -> (Model, Vec<Entry>) {
     let mut model = Model { rows: Vec::new(), point: 1, sealed: BTreeMap::new(), begun: false };
     let mut entries = Vec::new();
-    let mut seq = 0;
-    for did in history {
-        seq += 1;
+    for (seq, did) in (1u64..).zip(history) {
         let mut tell = |point: u32, record| {
             let point = PointNumber::new(point);
             entries.push(Entry { chain: Some(identity("ada")), point, seq, record });

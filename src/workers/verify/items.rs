@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::Verification;
 use crate::catalog::damage::{self, Mark};
-use crate::catalog::{Chain, ItemIssue, VersionRow, containers, chains, issues, items};
+use crate::catalog::{Chain, ItemIssue, VersionRow, chains, containers, issues, items};
 use crate::db::Conn;
 use crate::ids::{ChainId, ContainerId, ItemKey, PackId, PointNumber};
 use crate::repository::verify::{self, DamagedRow, Lost};

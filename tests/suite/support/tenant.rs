@@ -251,7 +251,8 @@ pub fn client_with(simulator: &Simulator, change: impl FnOnce(&mut GraphConfig))
     GraphClient::new(&config, credentials).unwrap()
 }
 
-fn in_memory(content: Content) -> Bytes {
+/// Content, wherever it was put.
+pub fn in_memory(content: Content) -> Bytes {
     match content {
         Content::Mime(bytes) => bytes,
         Content::Spooled { mut file, bytes } => {

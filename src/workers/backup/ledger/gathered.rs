@@ -114,7 +114,8 @@ impl Draft {
 #[derive(Debug)]
 enum Op {
     Put(Box<Draft>),
-    RemoveFrom(ContainerId),
+    /// From each of these, wherever it lives by then: two folders may both have lost it to a third.
+    RemoveFrom(Vec<ContainerId>),
     Remove,
 }
 
@@ -137,13 +138,12 @@ impl Gathered {
 
     /// The item left this container. It may have arrived in another one before: then that stands.
     pub fn remove_from(&mut self, container: ContainerId, key: ItemKey) {
-        let op = match self.ops.get(&key) {
-            Some(Op::Put(draft)) if draft.container != container => return,
-            Some(Op::Put(_) | Op::Remove) => Op::Remove,
-            Some(Op::RemoveFrom(other)) if *other != container => Op::Remove,
-            Some(Op::RemoveFrom(_)) | None => Op::RemoveFrom(container),
-        };
-        self.ops.insert(key, op);
+        match self.ops.get_mut(&key) {
+            Some(Op::Put(draft)) if draft.container != container => {}
+            Some(op @ (Op::Put(_) | Op::Remove)) => *op = Op::Remove,
+            Some(Op::RemoveFrom(containers)) => containers.push(container),
+            None => drop(self.ops.insert(key, Op::RemoveFrom(vec![container]))),
+        }
     }
 
     /// The item is nowhere any more.
@@ -190,7 +190,9 @@ impl Gathered {
         for (key, op) in &self.ops {
             match op {
                 Op::Put(draft) => versions.push(draft.resolve(packs)),
-                Op::RemoveFrom(container) => leaving.entry(Some(*container)).or_default().push(*key),
+                Op::RemoveFrom(containers) => {
+                    containers.iter().for_each(|container| leaving.entry(Some(*container)).or_default().push(*key));
+                }
                 Op::Remove => leaving.entry(None).or_default().push(*key),
             }
         }
@@ -285,5 +287,15 @@ mod tests {
         gathered.remove_from(B, key);
 
         assert!(matches!(gathered.ops[&key], Op::Remove));
+    }
+
+    #[test]
+    fn an_item_that_two_folders_lost_to_a_third_stays_there() {
+        let key = ItemKey::of("item");
+        let mut gathered = Gathered::default();
+        gathered.remove_from(A, key);
+        gathered.remove_from(B, key);
+
+        assert!(matches!(&gathered.ops[&key], Op::RemoveFrom(left) if *left == [A, B]));
     }
 }
