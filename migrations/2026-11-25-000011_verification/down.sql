@@ -1,5 +1,5 @@
 DROP TABLE damaged_versions;
-DROP TABLE lost_blobs;
-DROP TABLE damaged_packs;
+DROP TABLE losses;
+DROP TABLE quarantines;
 DROP TABLE verifications;
 ALTER TABLE packs DROP KEY packs_verified, DROP COLUMN verified_level;

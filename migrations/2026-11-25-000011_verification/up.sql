@@ -21,28 +21,28 @@ CREATE TABLE verifications (
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_unicode_ci;
 
 -- Packs that were found damaged or missing and set aside (packs.state 'bad').
-CREATE TABLE damaged_packs (
+CREATE TABLE quarantines (
   pack_id      INT UNSIGNED NOT NULL PRIMARY KEY,
   storage_id   INT UNSIGNED NOT NULL,
   task_id      BIGINT UNSIGNED NOT NULL,
   what         VARCHAR(500) NOT NULL,
-  -- Its index was unreadable: everything that only this pack held is lost. Else lost_blobs says what is.
+  -- Its index was unreadable: everything that only this pack held is lost. Else losses says what is.
   all_lost     BOOLEAN NOT NULL,
   n_lost       INT UNSIGNED NOT NULL,
   n_saved      INT UNSIGNED NOT NULL,
   found_at     DATETIME(3) NOT NULL,
   -- When the items were last searched for those that need it.
   scanned_at   DATETIME(3) NULL,
-  KEY damaged_packs_storage (storage_id, pack_id),
-  KEY damaged_packs_task (task_id)
+  KEY quarantines_storage (storage_id, pack_id),
+  KEY quarantines_task (task_id)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_unicode_ci;
 
-CREATE TABLE lost_blobs (
+CREATE TABLE losses (
   storage_id  INT UNSIGNED NOT NULL,
   blob_id     BINARY(16) NOT NULL,
   pack_id     INT UNSIGNED NOT NULL,
   PRIMARY KEY (storage_id, blob_id, pack_id),
-  KEY lost_blobs_pack (pack_id)
+  KEY losses_pack (pack_id)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_unicode_ci;
 
 -- Versions of items whose bytes are not all there any more. A version that was written anew under the same key has

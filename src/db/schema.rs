@@ -127,7 +127,7 @@ diesel::table! {
 }
 
 diesel::table! {
-    damaged_packs (pack_id) {
+    quarantines (pack_id) {
         pack_id -> Unsigned<Integer>,
         storage_id -> Unsigned<Integer>,
         task_id -> Unsigned<BigInt>,
@@ -141,7 +141,7 @@ diesel::table! {
 }
 
 diesel::table! {
-    lost_blobs (storage_id, blob_id, pack_id) {
+    losses (storage_id, blob_id, pack_id) {
         storage_id -> Unsigned<Integer>,
         blob_id -> Binary,
         pack_id -> Unsigned<Integer>,

@@ -1,9 +1,7 @@
 //! Table `issues`.
 
 use chrono::{DateTime, NaiveDateTime, Utc};
-use diesel::dsl::sql;
 use diesel::prelude::*;
-use diesel::sql_types::Text;
 
 use super::{ItemIssue, OpenIssue};
 use crate::catalog::fit;
@@ -38,7 +36,7 @@ pub(super) fn put(
     let again = diesel::update(issues::table.find((chain.get(), key.as_bytes().to_vec())))
         .set((
             issues::container_id.eq(issue.container.get()),
-            issues::graph_id.eq(sql::<Text>("IF(graph_id = '', ").bind::<Text, _>(&issue.graph_id).sql(", graph_id)")),
+            issues::graph_id.eq(&issue.graph_id),
             issues::reason.eq(&reason),
             issues::message.eq(&message),
             issues::attempts.eq(issues::attempts + 1),

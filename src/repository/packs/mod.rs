@@ -3,11 +3,11 @@
 pub(super) mod sql;
 
 use super::door::blocking;
+use super::format::Header;
 use super::reader::read_end;
 use super::records::{Records, read_records};
 use super::store::packs_prefix;
-use super::verify::read_header;
-use super::{Store, StoreError};
+use super::{Store, StoreError, verify};
 use crate::backends::Backend;
 use crate::ids::{BlobId, PackUid, WriterId};
 
@@ -48,7 +48,7 @@ impl Store {
     pub async fn read_pack(&self, pack: PackUid) -> Result<PackContents, StoreError> {
         let store = self.clone();
         blocking(move || {
-            let header = read_header(store.backend(), store.description().store, pack)?;
+            let header = read_header(&store, pack)?;
             let end = read_end(&store, pack)?;
             let records = read_records(pack, &end.records()?)?;
             let n_blobs = u32::try_from(end.index.blobs.len()).unwrap_or(u32::MAX);
@@ -63,6 +63,11 @@ impl Store {
         })
         .await
     }
+}
+
+/// Reads the header of a pack, which must be one of the store. Blocks.
+pub(super) fn read_header(store: &Store, pack: PackUid) -> Result<Header, StoreError> {
+    verify::read_header(store.backend(), store.description().store, pack)
 }
 
 /// The packs in one folder of a place, by name. Blocks.

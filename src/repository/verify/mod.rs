@@ -1,7 +1,7 @@
 //! Whether a storage still holds what was stored in it, and what becomes of a pack that does not.
 //!
 //! Owns: how a pack is looked at, with the key and without; how one that is damaged is set aside and what is still
-//! good in it saved; the tables `verifications`, `damaged_packs` and `lost_blobs`. Does not own: which items need what
+//! good in it saved; the tables `verifications`, `quarantines` and `losses`. Does not own: which items need what
 //! was lost (the catalog knows), when to look (a task does).
 //!
 //! Invariants: a pack is called damaged only after a second reading said so too, and never because of an error of the

@@ -9,7 +9,7 @@ use crate::db::{Conn, QueryResult, TxError};
 use crate::ids::{BlobId, PackId, PackUid, StorageId, TaskId, WriterId};
 use crate::repository::door::blocking;
 use crate::repository::store::pack_key;
-use crate::repository::{CommitRefused, Store, StoreError, blobs, commit, packs};
+use crate::repository::{CommitRefused, Store, StoreError, blobs, commit, packs, writers};
 
 /// Compactions that are followed backwards from a damaged pack.
 const MOVES_MAX: u32 = 16;
@@ -39,6 +39,10 @@ pub fn quarantine(
     found: &Quarantine,
 ) -> Result<Damaged, TxError<CommitRefused>> {
     let Quarantine { pack, what, salvage } = found;
+    // In the order of every commit: the writer, packs, blobs.
+    if !writers::sql::lock_alive(conn, storage, writer)? {
+        return Err(TxError::Refused(CommitRefused::WriterDead));
+    }
     if !packs::sql::lock_live(conn, storage, pack.id)? {
         return Ok(Damaged::NotLive);
     }

@@ -1,4 +1,4 @@
-//! The tables `verifications`, `damaged_packs` and `lost_blobs`.
+//! The tables `verifications`, `quarantines` and `losses`.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use diesel::result::Error as DieselError;
 use diesel::sql_types::{Bool, Datetime};
 
 use super::{DamagedRow, VerificationRow};
-use crate::db::schema::{damaged_packs, lost_blobs, verifications};
+use crate::db::schema::{losses, quarantines, verifications};
 use crate::db::{Conn, QueryResult};
 use crate::ids::{BlobId, PackId, StorageId, TaskId};
 
@@ -82,7 +82,7 @@ impl From<VerificationRecord> for VerificationRow {
 }
 
 #[derive(Queryable, Selectable)]
-#[diesel(table_name = damaged_packs)]
+#[diesel(table_name = quarantines)]
 struct DamagedRecord {
     pack_id: u32,
     task_id: u64,
@@ -180,16 +180,16 @@ pub fn list_verifications(
 pub(super) fn insert_damaged(conn: &mut Conn, storage: StorageId, new: &NewDamaged<'_>) -> QueryResult<()> {
     let what: String = new.what.chars().take(WHAT_CHARS_MAX).collect();
     let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-    diesel::insert_into(damaged_packs::table)
+    diesel::insert_into(quarantines::table)
         .values((
-            damaged_packs::pack_id.eq(new.pack.get()),
-            damaged_packs::storage_id.eq(storage.get()),
-            damaged_packs::task_id.eq(new.task.get()),
-            damaged_packs::what.eq(what),
-            damaged_packs::all_lost.eq(new.all_lost),
-            damaged_packs::n_lost.eq(count(new.n_lost)),
-            damaged_packs::n_saved.eq(count(new.n_saved)),
-            damaged_packs::found_at.eq(sql::<Datetime>("NOW(3)")),
+            quarantines::pack_id.eq(new.pack.get()),
+            quarantines::storage_id.eq(storage.get()),
+            quarantines::task_id.eq(new.task.get()),
+            quarantines::what.eq(what),
+            quarantines::all_lost.eq(new.all_lost),
+            quarantines::n_lost.eq(count(new.n_lost)),
+            quarantines::n_saved.eq(count(new.n_saved)),
+            quarantines::found_at.eq(sql::<Datetime>("NOW(3)")),
         ))
         .execute(conn)
         .map(drop)
@@ -201,22 +201,22 @@ pub(super) fn insert_lost(conn: &mut Conn, storage: StorageId, pack: PackId, los
             .iter()
             .map(|blob| {
                 (
-                    lost_blobs::storage_id.eq(storage.get()),
-                    lost_blobs::blob_id.eq(blob.as_bytes().as_slice()),
-                    lost_blobs::pack_id.eq(pack.get()),
+                    losses::storage_id.eq(storage.get()),
+                    losses::blob_id.eq(blob.as_bytes().as_slice()),
+                    losses::pack_id.eq(pack.get()),
                 )
             })
             .collect();
-        diesel::insert_or_ignore_into(lost_blobs::table).values(rows).execute(conn)?;
+        diesel::insert_or_ignore_into(losses::table).values(rows).execute(conn)?;
     }
     Ok(())
 }
 
 /// Damaged packs that one task found.
 pub fn damaged_by(conn: &mut Conn, task: TaskId, limit: u32) -> QueryResult<Vec<DamagedRow>> {
-    let records: Vec<DamagedRecord> = damaged_packs::table
-        .filter(damaged_packs::task_id.eq(task.get()))
-        .order(damaged_packs::pack_id)
+    let records: Vec<DamagedRecord> = quarantines::table
+        .filter(quarantines::task_id.eq(task.get()))
+        .order(quarantines::pack_id)
         .limit(limit.into())
         .select(DamagedRecord::as_select())
         .load(conn)?;
@@ -225,15 +225,15 @@ pub fn damaged_by(conn: &mut Conn, task: TaskId, limit: u32) -> QueryResult<Vec<
 
 /// How many damaged packs one task found.
 pub fn n_damaged_by(conn: &mut Conn, task: TaskId) -> QueryResult<u64> {
-    let n: i64 = damaged_packs::table.filter(damaged_packs::task_id.eq(task.get())).count().get_result(conn)?;
+    let n: i64 = quarantines::table.filter(quarantines::task_id.eq(task.get())).count().get_result(conn)?;
     Ok(n.unsigned_abs())
 }
 
 /// The damaged packs of a storage whose row id is above `after`, in that order.
 pub fn list_damaged(conn: &mut Conn, storage: StorageId, after: PackId, limit: u32) -> QueryResult<Vec<DamagedRow>> {
-    let records: Vec<DamagedRecord> = damaged_packs::table
-        .filter(damaged_packs::storage_id.eq(storage.get()).and(damaged_packs::pack_id.gt(after.get())))
-        .order(damaged_packs::pack_id)
+    let records: Vec<DamagedRecord> = quarantines::table
+        .filter(quarantines::storage_id.eq(storage.get()).and(quarantines::pack_id.gt(after.get())))
+        .order(quarantines::pack_id)
         .limit(limit.into())
         .select(DamagedRecord::as_select())
         .load(conn)?;
@@ -243,10 +243,8 @@ pub fn list_damaged(conn: &mut Conn, storage: StorageId, after: PackId, limit: u
 /// These damaged packs.
 pub fn find_damaged(conn: &mut Conn, packs: &[PackId]) -> QueryResult<Vec<DamagedRow>> {
     let ids: Vec<u32> = packs.iter().map(|pack| pack.get()).collect();
-    let records: Vec<DamagedRecord> = damaged_packs::table
-        .filter(damaged_packs::pack_id.eq_any(ids))
-        .select(DamagedRecord::as_select())
-        .load(conn)?;
+    let records: Vec<DamagedRecord> =
+        quarantines::table.filter(quarantines::pack_id.eq_any(ids)).select(DamagedRecord::as_select()).load(conn)?;
     Ok(records.into_iter().map(DamagedRow::from).collect())
 }
 
@@ -260,11 +258,11 @@ pub fn unscanned(
     limit: u32,
 ) -> QueryResult<Vec<DamagedRow>> {
     let early = sql::<Bool>(&format!("scanned_at < found_at + INTERVAL {} SECOND", settling.as_secs()));
-    let before = damaged_packs::scanned_at.lt(since.naive_utc()).assume_not_null();
-    let records: Vec<DamagedRecord> = damaged_packs::table
-        .filter(damaged_packs::storage_id.eq(storage.get()))
-        .filter(damaged_packs::scanned_at.is_null().or(before.and(early)))
-        .order(damaged_packs::pack_id)
+    let before = quarantines::scanned_at.lt(since.naive_utc()).assume_not_null();
+    let records: Vec<DamagedRecord> = quarantines::table
+        .filter(quarantines::storage_id.eq(storage.get()))
+        .filter(quarantines::scanned_at.is_null().or(before.and(early)))
+        .order(quarantines::pack_id)
         .limit(limit.into())
         .select(DamagedRecord::as_select())
         .load(conn)?;
@@ -274,8 +272,8 @@ pub fn unscanned(
 /// Notes that the items were searched just now for those that need what is lost with these packs.
 pub fn set_scanned(conn: &mut Conn, packs: &[PackId]) -> QueryResult<()> {
     let ids: Vec<u32> = packs.iter().map(|pack| pack.get()).collect();
-    diesel::update(damaged_packs::table.filter(damaged_packs::pack_id.eq_any(ids)))
-        .set(damaged_packs::scanned_at.eq(sql::<diesel::sql_types::Nullable<Datetime>>("NOW(3)")))
+    diesel::update(quarantines::table.filter(quarantines::pack_id.eq_any(ids)))
+        .set(quarantines::scanned_at.eq(sql::<diesel::sql_types::Nullable<Datetime>>("NOW(3)")))
         .execute(conn)
         .map(drop)
 }
@@ -284,12 +282,12 @@ pub fn set_scanned(conn: &mut Conn, packs: &[PackId]) -> QueryResult<()> {
 pub(super) fn lost_of(conn: &mut Conn, pack: PackId) -> QueryResult<Vec<BlobId>> {
     let mut found: Vec<BlobId> = Vec::new();
     loop {
-        let mut query = lost_blobs::table.filter(lost_blobs::pack_id.eq(pack.get())).into_boxed();
+        let mut query = losses::table.filter(losses::pack_id.eq(pack.get())).into_boxed();
         if let Some(last) = found.last() {
-            query = query.filter(lost_blobs::blob_id.gt(last.as_bytes().to_vec()));
+            query = query.filter(losses::blob_id.gt(last.as_bytes().to_vec()));
         }
         let page: Vec<Vec<u8>> =
-            query.order(lost_blobs::blob_id).limit(PAGE_ROWS as i64).select(lost_blobs::blob_id).load(conn)?;
+            query.order(losses::blob_id).limit(PAGE_ROWS as i64).select(losses::blob_id).load(conn)?;
         let full = page.len() == PAGE_ROWS;
         for id in page {
             found.push(BlobId::from_slice(&id).ok_or_else(malformed)?);
@@ -302,9 +300,9 @@ pub(super) fn lost_of(conn: &mut Conn, pack: PackId) -> QueryResult<Vec<BlobId>>
 
 /// A pack with which a blob was lost.
 pub fn find_lost(conn: &mut Conn, storage: StorageId, blob: BlobId) -> QueryResult<Option<PackId>> {
-    let found: Option<u32> = lost_blobs::table
-        .filter(lost_blobs::storage_id.eq(storage.get()).and(lost_blobs::blob_id.eq(blob.as_bytes().as_slice())))
-        .select(lost_blobs::pack_id)
+    let found: Option<u32> = losses::table
+        .filter(losses::storage_id.eq(storage.get()).and(losses::blob_id.eq(blob.as_bytes().as_slice())))
+        .select(losses::pack_id)
         .first(conn)
         .optional()?;
     Ok(found.map(PackId::new))

@@ -1,6 +1,6 @@
 //! Which items need what was lost: they are marked, and those that are current are captured again by the next backup.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -92,14 +92,19 @@ impl Verification<'_> {
         }
         let marks: Vec<Mark> = damaged.iter().map(|(row, pack)| Mark::of(chain.id, row, *pack)).collect();
         let mut issues: Vec<(ItemKey, ItemIssue)> = Vec::new();
+        let mut messages: HashMap<PackId, String> = HashMap::new();
         for (row, pack) in damaged.iter().filter(|(row, _)| row.to == PointNumber::OPEN) {
             let issue = ItemIssue {
                 graph_id: graph_id(reader, row).await?,
                 container: row.version.container,
                 name: row.version.name.clone(),
                 reason: REASON.to_owned(),
-                message: self.message(*pack).await?,
+                message: match messages.get(pack) {
+                    Some(known) => known.clone(),
+                    None => self.message(*pack).await?,
+                },
             };
+            messages.insert(*pack, issue.message.clone());
             issues.push((row.version.key, issue));
         }
         let (storage, chain, point) = (self.storage.id, chain.id, PointNumber::new(chain.last_point.max(1)));
