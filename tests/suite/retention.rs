@@ -188,7 +188,7 @@ impl History {
             for row in rows {
                 let item: u32 = row.version.name.parse().unwrap();
                 assert_eq!(items::get(conn, chain, point, key(item))?.as_ref(), Some(&row));
-                assert_eq!(items::at(conn, chain, point, &[key(item)])?, [row.clone()]);
+                assert_eq!(items::at(conn, chain, point, &[key(item)])?, std::slice::from_ref(&row));
                 content.items.insert(item, (folder, row.version.bytes, row.version.change_tag));
             }
             content.folders.insert(folder, container.name);
