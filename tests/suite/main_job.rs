@@ -276,6 +276,7 @@ fn count_requests(stage: &Stage) -> u64 {
     requests(stage, |route| route.contains("/users"))
 }
 
-fn downloads(stage: &Stage) -> u64 {
+/// How many messages were downloaded whole so far.
+pub fn downloads(stage: &Stage) -> u64 {
     requests(stage, |route| route.contains("$value"))
 }

@@ -7,6 +7,7 @@ use kodo::secret::Sealer;
 use kodo_simulator::Options;
 use serde_json::{Value, json};
 
+use crate::main_job::downloads;
 use crate::support::stage::{Mailbox, Stage, assert_same};
 use crate::support::wait::until_ended;
 
@@ -167,4 +168,25 @@ async fn a_prune_that_is_killed_is_finished_by_the_next_start() -> anyhow::Resul
         assert_restores(&stage, user, "6", state)?;
     }
     Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_ended_before_the_newest_point_is_downloaded_again_when_it_comes_back() -> anyhow::Result<()> {
+    let stage = Stage::ready(company()).await?;
+    let user = &stage.users()[0];
+    stage.back_up(user)?;
+    let first = downloads(&stage);
+    for _ in 2..=3 {
+        stage.back_up(user)?;
+    }
+    assert_eq!(downloads(&stage), first, "nothing changed");
+    let state = stage.mailbox(user)?;
+
+    // As if everything had been gone since the second point, and were back now.
+    stage.separate().execute("UPDATE item_versions SET to_point = 2")?;
+    stage.tenant.expire_delta(None)?;
+    stage.back_up(user)?;
+
+    assert_eq!(downloads(&stage), 2 * first, "a version that retention may be deleting was built upon");
+    assert_restores(&stage, user, "4", &state)
 }

@@ -64,6 +64,17 @@ fn version(item: u32, container: ContainerId, bytes: u64, change_tag: u64) -> Ne
     }
 }
 
+fn folder_state(graph_id: &str, name: &str) -> ContainerState {
+    ContainerState {
+        graph_id: graph_id.to_owned(),
+        parent: None,
+        name: name.to_owned(),
+        hidden: false,
+        well_known: None,
+        n_items: None,
+    }
+}
+
 fn open_chain(conn: &mut Conn, resource: u32) -> QueryResult<ChainId> {
     let feature = "mailbox".parse().unwrap();
     let key = ChainKey { resource: ResourceId::new(resource), feature, storage: StorageId::new(1) };
@@ -111,14 +122,7 @@ impl History {
     fn put_folder(&mut self, conn: &mut Conn, point: PointNumber, folder: u32) -> QueryResult<()> {
         let name = format!("{folder} as of {}", self.dice.random_range(0..3));
         let id = self.folder(conn, folder)?;
-        let state = ContainerState {
-            graph_id: format!("folder {folder}"),
-            parent: None,
-            name: name.clone(),
-            hidden: false,
-            well_known: None,
-            n_items: None,
-        };
+        let state = folder_state(&format!("folder {folder}"), &name);
         containers::put(conn, self.chain, point, id, &state)?;
         self.now.folders.insert(folder, name);
         Ok(())
@@ -188,7 +192,7 @@ impl History {
             for row in rows {
                 let item: u32 = row.version.name.parse().unwrap();
                 assert_eq!(items::get(conn, chain, point, key(item))?.as_ref(), Some(&row));
-                assert_eq!(items::at(conn, chain, point, &[key(item)])?, [row.clone()]);
+                assert_eq!(items::at(conn, chain, point, &[key(item)])?, std::slice::from_ref(&row));
                 content.items.insert(item, (folder, row.version.bytes, row.version.change_tag));
             }
             content.folders.insert(folder, container.name);
@@ -348,4 +352,43 @@ async fn one_point_is_given_up_by_hand_but_never_the_newest() {
     let not = GaveUp::NotSealed;
     assert_eq!(gave_up, [GaveUp::Yes, not, GaveUp::Newest, not, not]);
     assert_eq!(states, [PointState::Open, PointState::Sealed, PointState::GivenUp]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_prune_reads_each_version_of_a_chain_about_once() {
+    const MANY: u32 = 4_000;
+    let (server, db) = database().await;
+    let chain = db
+        .run("fill a chain", |conn| {
+            let chain = open_chain(conn, 1)?;
+            let folder = containers::identify(conn, chain, "folder")?;
+            for task in 1..=3 {
+                let point = points::open_point(conn, chain, None, TaskId::new(task))?;
+                containers::put(conn, chain, point, folder, &folder_state("folder", "Inbox"))?;
+                let n_items = if task == 1 { MANY } else { ITEMS };
+                let some: Vec<NewVersion> = (0..n_items).map(|item| version(item, folder, task, 1)).collect();
+                items::put(conn, chain, point, &some)?;
+                points::seal(conn, chain, point, 0)?;
+            }
+            points::expire(conn, chain, &[PointNumber::new(2)])?;
+            Ok(chain)
+        })
+        .await
+        .unwrap();
+    let before = server.rows_read().unwrap();
+
+    let sweep = move |conn: &mut Conn| {
+        let mut sweep = Sweep::of(chain, Pace { versions: 100, ..PACE });
+        loop {
+            match sweep.step(conn)? {
+                Step::More(next) => sweep = next,
+                Step::Done(deleted) => return Ok(deleted),
+            }
+        }
+    };
+    let deleted = db.run("sweep", sweep).await.unwrap();
+
+    assert_eq!((deleted.points, deleted.versions), (1, u64::from(ITEMS)));
+    let n_read = server.rows_read().unwrap() - before;
+    assert!(n_read < 2 * u64::from(MANY), "{n_read} rows were read to look at {MANY} versions");
 }
