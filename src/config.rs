@@ -13,6 +13,7 @@ use serde::Deserialize;
 use crate::api::ServerConfig;
 use crate::db::DatabaseConfig;
 use crate::graph::GraphConfig;
+use crate::repository::SpaceConfig;
 use crate::scheduler::SchedulerConfig;
 use crate::secret::Secret;
 use crate::telemetry::LogConfig;
@@ -29,6 +30,7 @@ pub struct Config {
     pub server: ServerConfig,
     pub agent: AgentConfig,
     pub scheduler: SchedulerConfig,
+    pub space: SpaceConfig,
     pub graph: GraphConfig,
     pub log: LogConfig,
 }
@@ -91,6 +93,7 @@ impl Config {
         self.server.validate()?;
         self.agent.validate()?;
         self.scheduler.validate()?;
+        self.space.validate()?;
         self.graph.validate()?;
         self.log.validate()
     }
@@ -105,6 +108,8 @@ pub struct ClientEnv {
     pub server: Option<String>,
     /// `KODO_CLIENT_SECRET`, for `kodo tenant add`.
     pub client_secret: Option<Secret<String>>,
+    /// `KODO_PASSPHRASE`, for what opens a storage.
+    pub passphrase: Option<Secret<String>>,
 }
 
 pub fn client_env() -> ClientEnv {
@@ -112,6 +117,7 @@ pub fn client_env() -> ClientEnv {
         token: variable("KODO_TOKEN").map(Secret::new),
         server: variable("KODO_SERVER"),
         client_secret: variable("KODO_CLIENT_SECRET").map(Secret::new),
+        passphrase: variable("KODO_PASSPHRASE").map(Secret::new),
     }
 }
 

@@ -17,6 +17,7 @@ mod error;
 mod health;
 pub mod issues;
 pub mod items;
+pub mod keys;
 pub mod organizations;
 mod page;
 pub mod points;
@@ -42,6 +43,7 @@ use std::sync::Arc;
 
 use crate::db::Db;
 use crate::queue::Queue;
+use crate::repository::SpaceMeter;
 use crate::scheduler::{ExclusiveKey, Scheduler};
 use crate::secret::Sealer;
 use crate::workers::Workshop;
@@ -74,6 +76,7 @@ pub struct Shared {
     workshop: Arc<Workshop>,
     exclusive_key: ExclusiveKey,
     readers: readers::Readers,
+    space: SpaceMeter,
     rows_max: u32,
 }
 
@@ -88,6 +91,7 @@ impl Shared {
             workshop,
             exclusive_key,
             readers: readers::Readers::default(),
+            space: SpaceMeter::default(),
             rows_max: config.page_rows_max,
         }
     }

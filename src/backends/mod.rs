@@ -18,6 +18,7 @@ pub mod faulty;
 mod filesystem;
 mod memory;
 mod retry;
+mod vdo;
 
 use bytes::Bytes;
 

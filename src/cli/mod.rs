@@ -24,10 +24,13 @@ mod resource;
 mod restore;
 mod run;
 mod schedule;
+mod sheet;
 mod status;
 mod storage;
+mod storage_key;
 mod task;
 mod tenant;
+mod unlock;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

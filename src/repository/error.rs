@@ -39,6 +39,16 @@ pub enum StoreError {
     Setup(String),
     #[error("there is no storage {0}")]
     NoSuchStorage(StorageId),
+    #[error("the storage has no key {0}")]
+    NoSuchKey(String),
+    /// Not full yet, so that what frees space still can: the task rests until there is room.
+    #[error(
+        "storage {storage} has {} MB free, less than the reserve of {} MB: free or add space there, and backups go on by \
+         themselves",
+        megabytes(*free_bytes),
+        megabytes(*reserve_bytes)
+    )]
+    SpaceShort { storage: String, free_bytes: u64, reserve_bytes: u64 },
 }
 
 impl From<BackendError> for StoreError {
@@ -56,5 +66,36 @@ impl From<DbError> for StoreError {
 impl From<Damage> for StoreError {
     fn from(damage: Damage) -> Self {
         Self::Damaged(damage)
+    }
+}
+
+/// `1,024`, rounded up, so that a reserve of little is not one of nothing.
+fn megabytes(bytes: u64) -> String {
+    let digits = bytes.div_ceil(1 << 20).to_string();
+    let mut grouped = String::with_capacity(digits.len() * 4 / 3 + 1);
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_storage_short_of_space_says_how_much_there_is_and_should_be() {
+        let err = StoreError::SpaceShort { storage: "disk".into(), free_bytes: 312 << 20, reserve_bytes: 1 << 30 };
+
+        let text = err.to_string();
+
+        assert!(text.starts_with("storage disk has 312 MB free, less than the reserve of 1,024 MB: "), "{text}");
+        assert_eq!(
+            (megabytes(0), megabytes(1), megabytes(1_234_567 << 20)),
+            ("0".into(), "1".into(), "1,234,567".into())
+        );
     }
 }

@@ -25,6 +25,7 @@ mod reader;
 mod recipe;
 pub mod record;
 mod records;
+mod space;
 mod spooled;
 pub mod storages;
 mod store;
@@ -36,16 +37,17 @@ pub use chunking::ChunkSizes;
 pub use commit::{CommitRefused, Flushed, PackIds, commit};
 pub use error::StoreError;
 pub use format::{Damage, Layout};
-pub use keys::{MasterKey, RecoveryKey};
+pub use keys::{KeyKind, KeyState, MasterKey, NewRecoveryKey, RecoveryKey, StoredKey, Unlock};
 pub use packer::{Ingest, IngestContent, Packer, Stored, StoredContent};
 pub use packs::sql::StoreTotals;
 pub use packs::{Depth, PackContents, PackFile};
 pub use reader::{Pieces, Reader};
 pub use record::{ChainIdentity, Location, Record};
 pub use records::Records;
+pub use space::{SpaceConfig, SpaceGuard, SpaceMeter, SpaceState, SpaceWatch};
 pub use storages::{
-    AddedStorage, BackendKind, Storage, StorageConfig, StorageSettings, add_storage, attach_storage, list_storages,
-    open_storage, storage_totals,
+    AddedStorage, BackendKind, Storage, StorageConfig, StorageSettings, add_storage, add_storage_with, attach_storage,
+    list_storages, open_storage, storage_name, storage_space, storage_totals,
 };
 pub use store::{CreatedSecrets, CreatedStore, Crypto, Description, Store};
 pub use writers::{heartbeat_writer, mark_dead_writers, register_writer, retire_writer};

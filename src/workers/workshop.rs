@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::io::Read;
+use std::sync::Arc;
 
 use anyhow::Context;
 use bytes::Bytes;
@@ -16,7 +17,7 @@ use crate::features::Source;
 use crate::graph::{GraphClient, GraphConfig, Scope, Waiting};
 use crate::ids::{AgentId, ChainId, ResourceId, StorageId, TenantId, WriterId};
 use crate::queue::{self, Lease, agents};
-use crate::repository::{self, ChainIdentity, IngestContent, Store};
+use crate::repository::{self, ChainIdentity, IngestContent, SpaceConfig, SpaceWatch, Store};
 use crate::secret::Sealer;
 use crate::tenants;
 
@@ -35,6 +36,7 @@ pub struct Workshop {
     /// As whom this agent writes to a storage. `None`: its writer was taken for dead, and the next task registers
     /// another.
     writers: Mutex<HashMap<StorageId, Option<WriterId>>>,
+    space: Arc<SpaceWatch>,
     /// One large message at a time is in memory whole, whatever the number of workers.
     large: Semaphore,
 }
@@ -87,8 +89,18 @@ impl Workshop {
             graph,
             clients: Mutex::default(),
             writers: Mutex::default(),
+            space: SpaceWatch::new(SpaceConfig::default()),
             large: Semaphore::new(1),
         }
+    }
+
+    /// With other limits of free space than the default ones.
+    pub fn with_space(self, config: SpaceConfig) -> Self {
+        Self { space: SpaceWatch::new(config), ..self }
+    }
+
+    pub fn space(&self) -> &SpaceConfig {
+        self.space.config()
     }
 
     /// Makes this agent known to the others.
@@ -195,6 +207,16 @@ impl Workshop {
         let writer = self.db.run("register a writer", move |conn| repository::register_writer(conn, id, &name)).await?;
         writers.insert(id, Some(writer));
         Ok(OpenStorage { id, store, writer })
+    }
+
+    /// The same for a task that adds to the storage: it rests while less than the reserve is free, from its start on
+    /// and with each pack.
+    pub async fn storage_to_fill(&self, id: StorageId) -> Result<OpenStorage, TaskError> {
+        let open = self.storage(id).await?;
+        let name = repository::storage_name(&self.db, id).await?;
+        let store = open.store.guarded(self.space.guard(id, name));
+        store.check_space().await?;
+        Ok(OpenStorage { store, ..open })
     }
 
     /// Reads a spooled message back when it is small enough to be split, one at a time over all workers.
