@@ -43,10 +43,10 @@ pub enum StoreError {
     NoSuchKey(String),
     /// Not full yet, so that what frees space still can: the task rests until there is room.
     #[error(
-        "storage {storage} has {} MB free, less than the reserve of {} MB: free or add space there, and backups go on by \
+        "storage {storage} has {} free, less than the reserve of {}: free or add space there, and backups go on by \
          themselves",
-        megabytes(*free_bytes),
-        megabytes(*reserve_bytes)
+        size(*free_bytes),
+        size(*reserve_bytes)
     )]
     SpaceShort { storage: String, free_bytes: u64, reserve_bytes: u64 },
 }
@@ -69,17 +69,18 @@ impl From<Damage> for StoreError {
     }
 }
 
-/// `1,024`, rounded up, so that a reserve of little is not one of nothing.
-fn megabytes(bytes: u64) -> String {
-    let digits = bytes.div_ceil(1 << 20).to_string();
-    let mut grouped = String::with_capacity(digits.len() * 4 / 3 + 1);
+/// `1,024 MB`; of little, `984 KB`. Rounded up, so that a reserve of little is not one of nothing.
+fn size(bytes: u64) -> String {
+    let (unit, name) = if bytes < 10 << 20 { (1 << 10, "KB") } else { (1 << 20, "MB") };
+    let digits = bytes.div_ceil(unit).to_string();
+    let mut grouped = String::with_capacity(digits.len() * 4 / 3 + 4);
     for (at, digit) in digits.chars().enumerate() {
         if at > 0 && (digits.len() - at).is_multiple_of(3) {
             grouped.push(',');
         }
         grouped.push(digit);
     }
-    grouped
+    format!("{grouped} {name}")
 }
 
 #[cfg(test)]
@@ -93,9 +94,8 @@ mod tests {
         let text = err.to_string();
 
         assert!(text.starts_with("storage disk has 312 MB free, less than the reserve of 1,024 MB: "), "{text}");
-        assert_eq!(
-            (megabytes(0), megabytes(1), megabytes(1_234_567 << 20)),
-            ("0".into(), "1".into(), "1,234,567".into())
-        );
+        for (bytes, wanted) in [(0, "0 KB"), (1, "1 KB"), (5 << 20, "5,120 KB"), (1_234_567 << 20, "1,234,567 MB")] {
+            assert_eq!(size(bytes), wanted);
+        }
     }
 }

@@ -3,6 +3,7 @@
 mod commits;
 mod faults;
 mod golden;
+mod keys;
 mod kill;
 mod places;
 mod server;
