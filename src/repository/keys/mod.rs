@@ -24,7 +24,7 @@ const CHUNK_SEED_CONTEXT: &str = "kodo format 1: chunk seed";
 const CHECK_TEXT: &[u8] = b"kodo format 1: key check";
 
 /// The key from which all keys of a store come. Whoever has it and the storage has the data.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct MasterKey(Secret<[u8; 32]>);
 
 impl MasterKey {
