@@ -44,9 +44,9 @@ impl Sheet {
 
 impl Drop for Sheet {
     fn drop(&mut self) {
-        if !self.written && std::fs::remove_file(&self.path).is_err() {
-            // Nobody is helped by hearing of an empty file on top of why it stayed empty.
-            self.written = true;
+        if !self.written {
+            // The error that led here is told; an empty file that stays misleads nobody.
+            std::fs::remove_file(&self.path).ok();
         }
     }
 }

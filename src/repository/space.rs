@@ -131,14 +131,11 @@ impl SpaceGuard {
         if self.watch.note(self.storage, state) {
             self.tell(state, space);
         }
-        match (state, space) {
-            (SpaceState::Full, Some(Space { free_bytes, total_bytes })) => Err(StoreError::SpaceShort {
-                storage: self.name.clone(),
-                free_bytes,
-                reserve_bytes: config.reserve_bytes(total_bytes),
-            }),
-            _ => Ok(()),
-        }
+        let Some(Space { free_bytes, total_bytes }) = space.filter(|_| state == SpaceState::Full) else {
+            return Ok(());
+        };
+        let reserve_bytes = config.reserve_bytes(total_bytes);
+        Err(StoreError::SpaceShort { storage: self.name.clone(), free_bytes, reserve_bytes })
     }
 
     fn tell(&self, state: SpaceState, space: Option<Space>) {

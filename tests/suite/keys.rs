@@ -147,7 +147,7 @@ async fn encryption_is_the_default_and_impossible_in_the_aligned_layout() -> any
 /// What people would recognise: subjects, people, folders, attachments.
 fn telling(mailbox: &Mailbox, user: &str) -> BTreeSet<String> {
     let mut words = BTreeSet::from([user.to_owned()]);
-    let mut note = |value: &Value| drop(words.insert(text(value).to_owned()));
+    let mut note = |value: &Value| words.extend([text(value).to_owned()]);
     for message in &mailbox.messages {
         note(&message["subject"]);
         note(&message["from"]["name"]);
