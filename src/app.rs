@@ -14,9 +14,9 @@ use crate::db::{self, Db};
 use crate::ids::{FeatureName, ResourceId, StorageId};
 use crate::queue::{Queue, agents};
 use crate::recovery::{Hear, ITEMS_AT_ONCE, rebuild};
-use crate::repository::StorageConfig;
+use crate::repository::{StorageConfig, Unlock};
 use crate::scheduler::Scheduler;
-use crate::secret::{Sealer, Secret, write_private};
+use crate::secret::{Sealer, write_private};
 use crate::workers::{AgentName, Workshop, claim_name, run_agent};
 use crate::{access, api, features, repository};
 
@@ -143,7 +143,7 @@ pub enum RebuildFrom {
     /// One that the database knows, by name; the only one when none is named.
     Known(Option<String>),
     /// A place, which becomes a storage of this name if the database does not know it.
-    Place { config: StorageConfig, recovery_key: Option<Secret<String>> },
+    Place { config: StorageConfig, unlock: Option<Unlock> },
 }
 
 /// Rebuilds the catalog from a storage. Refuses while anything else works with the database.
@@ -171,13 +171,12 @@ async fn rebuild_in(db: &Db, ground: &Ground, from: RebuildFrom, hear: Hear<'_>)
     let (sealer, agent) = (&ground.sealer, &ground.agent.name);
     let storage = match from {
         RebuildFrom::Known(name) => known_storage(db, name).await.map_err(Failure::Start)?,
-        RebuildFrom::Place { config, recovery_key } => {
+        RebuildFrom::Place { config, unlock } => {
             let known = repository::find_place(db, config.backend, &config.settings, agent).await;
             match known.map_err(|err| Failure::Start(err.into()))? {
                 Some(known) => known,
                 None => {
-                    let key = recovery_key.as_ref().map(|key| key.expose().as_str());
-                    let attached = repository::attach_storage(db, sealer, agent, config, key).await;
+                    let attached = repository::attach_storage(db, sealer, agent, config, unlock).await;
                     attached.map_err(|err| Failure::Start(err.into()))?
                 }
             }
@@ -266,7 +265,7 @@ async fn serve_on(
     let queue = Queue::new(db.clone());
     let scheduler = Scheduler::new(db.clone(), queue.clone(), exclusive_key);
     let workshop = Workshop::new(db.clone(), sealer.clone(), config.graph.clone(), config.agent.clone(), agent);
-    let workshop = Arc::new(workshop.storing(config.repository.clone()));
+    let workshop = Arc::new(workshop.storing(config.repository.clone()).with_space(config.space.clone()));
     let app = api::App {
         db: db.clone(),
         queue: queue.clone(),
@@ -302,7 +301,7 @@ pub async fn worker(config: Config) -> Result<(), Failure> {
     let queue = Queue::new(database.db.clone());
     tracing::info!(agent.name, "worker started");
     let workshop = Workshop::new(database.db.clone(), sealer, config.graph, config.agent, agent);
-    let workshop = workshop.storing(config.repository);
+    let workshop = workshop.storing(config.repository).with_space(config.space);
     run_agent(Arc::new(workshop), queue, stop).await.map_err(Failure::Work)?;
     tracing::info!("stopped");
     Ok(())

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use crate::api::ServerConfig;
 use crate::db::DatabaseConfig;
 use crate::graph::GraphConfig;
-use crate::repository::RepositoryConfig;
+use crate::repository::{RepositoryConfig, SpaceConfig};
 use crate::scheduler::SchedulerConfig;
 use crate::secret::Secret;
 use crate::telemetry::LogConfig;
@@ -30,6 +30,7 @@ pub struct Config {
     pub server: ServerConfig,
     pub agent: AgentConfig,
     pub scheduler: SchedulerConfig,
+    pub space: SpaceConfig,
     pub graph: GraphConfig,
     pub repository: RepositoryConfig,
     pub log: LogConfig,
@@ -93,6 +94,7 @@ impl Config {
         self.server.validate()?;
         self.agent.validate()?;
         self.scheduler.validate()?;
+        self.space.validate()?;
         self.graph.validate()?;
         self.repository.validate()?;
         self.log.validate()
@@ -108,6 +110,8 @@ pub struct ClientEnv {
     pub server: Option<String>,
     /// `KODO_CLIENT_SECRET`, for `kodo tenant add`.
     pub client_secret: Option<Secret<String>>,
+    /// `KODO_PASSPHRASE`, for what opens a storage.
+    pub passphrase: Option<Secret<String>>,
 }
 
 pub fn client_env() -> ClientEnv {
@@ -115,6 +119,7 @@ pub fn client_env() -> ClientEnv {
         token: variable("KODO_TOKEN").map(Secret::new),
         server: variable("KODO_SERVER"),
         client_secret: variable("KODO_CLIENT_SECRET").map(Secret::new),
+        passphrase: variable("KODO_PASSPHRASE").map(Secret::new),
     }
 }
 

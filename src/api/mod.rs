@@ -18,6 +18,7 @@ pub mod findings;
 mod health;
 pub mod issues;
 pub mod items;
+pub mod keys;
 pub mod organizations;
 mod page;
 pub mod points;
@@ -43,6 +44,7 @@ use std::sync::Arc;
 
 use crate::db::Db;
 use crate::queue::Queue;
+use crate::repository::SpaceMeter;
 use crate::scheduler::{ExclusiveKey, Scheduler};
 use crate::secret::Sealer;
 use crate::workers::Workshop;
@@ -75,6 +77,7 @@ pub struct Shared {
     workshop: Arc<Workshop>,
     exclusive_key: ExclusiveKey,
     readers: readers::Readers,
+    space: SpaceMeter,
     rows_max: u32,
 }
 
@@ -89,6 +92,7 @@ impl Shared {
             workshop,
             exclusive_key,
             readers: readers::Readers::default(),
+            space: SpaceMeter::default(),
             rows_max: config.page_rows_max,
         }
     }

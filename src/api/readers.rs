@@ -36,10 +36,11 @@ pub fn storage_error(err: StoreError) -> ApiError {
     match err {
         StoreError::Db(err) => err.into(),
         StoreError::NoSuchStorage(id) => ApiError::not_found("storage", id),
+        StoreError::NoSuchKey(_) => ApiError::NotFound(err.to_string()),
         StoreError::Setup(_) | StoreError::TooLarge { .. } | StoreError::Item(_) => {
             ApiError::Unprocessable(err.to_string())
         }
-        StoreError::Backend(_) => ApiError::Unavailable(err.to_string()),
+        StoreError::Backend(_) | StoreError::SpaceShort { .. } => ApiError::Unavailable(err.to_string()),
         StoreError::Damaged(_)
         | StoreError::Unreadable { .. }
         | StoreError::BlobMissing(_)

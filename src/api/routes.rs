@@ -7,7 +7,7 @@ use actix_web::{HttpRequest, Route, web};
 
 use super::error::ApiError;
 use super::{
-    agents, auth, backups, browse, findings, health, issues, items, organizations, points, policies, resources,
+    agents, auth, backups, browse, findings, health, issues, items, keys, organizations, points, policies, resources,
     restores, runs, schedules, status, storages, tasks, tenants, upkeep,
 };
 use crate::access::Permission;
@@ -44,6 +44,11 @@ pub const ROUTES: &[RouteRow] = &[
     get("/resources", Read, || web::to(resources::list)),
     get("/storages", Read, || web::to(storages::list)),
     post("/storages", Configure, || web::to(storages::add)),
+    post("/storages/attach", Configure, || web::to(storages::attach)),
+    get("/storages/{storage}/keys", Configure, || web::to(keys::list)),
+    post("/storages/{storage}/keys", Configure, || web::to(keys::add)),
+    post("/storages/{storage}/keys/rotate", Configure, || web::to(keys::rotate)),
+    post("/storages/{storage}/keys/{key}/remove", Configure, || web::to(keys::remove)),
     post("/storages/{storage}/prune", Configure, || web::to(upkeep::prune)),
     post("/storages/{storage}/collect", Configure, || web::to(upkeep::collect)),
     post("/storages/{storage}/verify", StartRuns, || web::to(upkeep::verify)),

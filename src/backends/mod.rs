@@ -20,6 +20,7 @@ mod filesystem;
 pub mod lying;
 mod memory;
 mod retry;
+mod vdo;
 
 use bytes::Bytes;
 

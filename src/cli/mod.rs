@@ -27,10 +27,13 @@ mod resource;
 mod restore;
 mod run;
 mod schedule;
+mod sheet;
 mod status;
 mod storage;
+mod storage_key;
 mod task;
 mod tenant;
+mod unlock;
 mod verify_storage;
 
 use std::path::PathBuf;

@@ -1,6 +1,6 @@
 //! `kodo rebuild-catalog`: works on the database directly, while nothing else does.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::Context;
 use clap::Args;
@@ -11,10 +11,10 @@ use super::output::{Output, count, remark};
 use super::process::{block_on, prepared};
 use super::progress::Steps;
 use super::storage::Backend;
+use super::unlock::UnlockFiles;
 use crate::app::{self, RebuildFrom};
 use crate::recovery::rebuild::Report;
 use crate::repository::{StorageConfig, StorageSettings};
-use crate::secret::Secret;
 
 /// Losses that are shown one by one.
 const SHOWN_MAX: usize = 50;
@@ -22,7 +22,7 @@ const SHOWN_MAX: usize = 50;
 #[derive(Debug, Args)]
 pub struct RebuildCatalog {
     /// A storage that the database knows [default: the only one]
-    #[arg(long, value_name = "NAME", conflicts_with_all = ["path", "backend", "name", "recovery_key_file"])]
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["path", "backend", "name"])]
     storage: Option<String>,
     /// The directory of a storage that the database does not know
     #[arg(long, value_name = "DIR")]
@@ -33,9 +33,8 @@ pub struct RebuildCatalog {
     /// How the storage is to be called
     #[arg(long, value_name = "NAME", default_value = "rebuilt", requires = "path")]
     name: String,
-    /// File with the recovery key of the storage
-    #[arg(long, value_name = "FILE", requires = "path")]
-    recovery_key_file: Option<PathBuf>,
+    #[command(flatten)]
+    unlock: UnlockFiles,
 }
 
 pub fn run(global: &Global, out: Output, asked: RebuildCatalog) -> Result<(), CliError> {
@@ -61,7 +60,7 @@ pub fn run(global: &Global, out: Output, asked: RebuildCatalog) -> Result<(), Cl
 fn from(asked: RebuildCatalog) -> Result<RebuildFrom, CliError> {
     let Some(path) = asked.path else { return Ok(RebuildFrom::Known(asked.storage)) };
     let path = std::path::absolute(&path).with_context(|| format!("cannot use {}", path.display()))?;
-    let recovery_key = asked.recovery_key_file.as_deref().map(key).transpose()?;
+    let unlock = asked.unlock.unlock()?;
     let config = StorageConfig {
         name: asked.name,
         backend: asked.backend.into(),
@@ -69,13 +68,7 @@ fn from(asked: RebuildCatalog) -> Result<RebuildFrom, CliError> {
         layout: None,
         encrypted: None,
     };
-    Ok(RebuildFrom::Place { config, recovery_key })
-}
-
-/// The recovery key in a file.
-pub fn key(file: &Path) -> Result<Secret<String>, CliError> {
-    let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
-    Ok(Secret::new(text))
+    Ok(RebuildFrom::Place { config, unlock })
 }
 
 fn summary(report: &Report) -> String {

@@ -9,8 +9,8 @@ use serde::Serialize;
 use super::exit::CliError;
 use super::output::{Output, bytes, count, remark, time};
 use super::progress::Steps;
-use super::rebuild::key;
 use super::storage::Backend;
+use super::unlock::UnlockFiles;
 use crate::api::Page;
 use crate::ids::{ItemKey, PointNumber};
 use crate::recovery::rescue::{Extracted, Place, Selection};
@@ -37,9 +37,8 @@ struct At {
     /// What kind of file system it is on
     #[arg(long, value_enum, default_value_t = Backend::Filesystem)]
     backend: Backend,
-    /// File with the recovery key of the storage
-    #[arg(long, value_name = "FILE")]
-    recovery_key_file: Option<PathBuf>,
+    #[command(flatten)]
+    unlock: UnlockFiles,
 }
 
 #[derive(Debug, Args)]
@@ -99,9 +98,7 @@ pub async fn run(out: Output, command: Command) -> Result<(), CliError> {
 
 async fn open(at: &At) -> Result<Place, CliError> {
     let path = std::path::absolute(&at.path).with_context(|| format!("cannot use {}", at.path.display()))?;
-    let key = at.recovery_key_file.as_deref().map(key).transpose()?;
-    let key = key.as_ref().map(|key| key.expose().as_str());
-    let store = open_place(at.backend.into(), &StorageSettings { path }, AGENT, key).await;
+    let store = open_place(at.backend.into(), &StorageSettings { path }, AGENT, at.unlock.unlock()?).await;
     let store = store.map_err(|err| CliError::CannotStart(err.into()))?;
     let steps = Steps::new();
     let place = Place::open(store, &|step| steps.show(step)).await;

@@ -24,6 +24,7 @@ pub async fn run(session: &Session) -> Result<(), CliError> {
                 ),
             ),
             ("open issues", count(view.open_issues)),
+            ("space", storage::space_warnings(&view.storages)),
         ],
     )?;
     if session.out.json {

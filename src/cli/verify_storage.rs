@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::exit::CliError;
 use super::output::{Output, bytes, count};
+use super::unlock::UnlockFiles;
 use crate::backends::BackendError;
 use crate::ids::PackUid;
 use crate::repository::verify::Place;
@@ -24,12 +25,11 @@ pub struct VerifyStorage {
     /// The directory of the storage
     path: PathBuf,
     /// How deep to look: 1 every pack is whole, 2 every stored byte, 3 every content, for which an encrypted storage
-    /// needs its recovery key
+    /// needs a key of it
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=3))]
     level: u8,
-    /// File with the recovery key
-    #[arg(long, value_name = "FILE")]
-    recovery_key_file: Option<PathBuf>,
+    #[command(flatten)]
+    unlock: UnlockFiles,
 }
 
 /// What was found.
@@ -54,15 +54,8 @@ struct DamagedPack {
 }
 
 pub async fn run(out: Output, verify: VerifyStorage) -> Result<(), CliError> {
-    let VerifyStorage { path, level, recovery_key_file } = verify;
-    let key =
-        match &recovery_key_file {
-            None => None,
-            Some(file) => Some(std::fs::read_to_string(file).map_err(|err| {
-                CliError::Usage(format!("cannot read the recovery key file {}: {err}", file.display()))
-            })?),
-        };
-    let place = Place::open(&path, key.as_deref()).await.map_err(|err| no_store(&path, err))?;
+    let VerifyStorage { path, level, unlock } = verify;
+    let place = Place::open(&path, unlock.unlock()?).await.map_err(|err| no_store(&path, err))?;
     let depth = match level {
         1 => Depth::Shape,
         2 => Depth::Stored,
@@ -70,8 +63,7 @@ pub async fn run(out: Output, verify: VerifyStorage) -> Result<(), CliError> {
     };
     if depth > place.depth_max() {
         return Err(CliError::Usage(
-            "the storage is encrypted, so level 3 needs its recovery key: give --recovery-key-file, or --level 2"
-                .to_owned(),
+            "the storage is encrypted, so level 3 needs a key of it: give --recovery-key-file, or --level 2".to_owned(),
         ));
     }
     let report = verify_all(&place, depth).await?;

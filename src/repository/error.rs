@@ -42,6 +42,16 @@ pub enum StoreError {
     Setup(String),
     #[error("there is no storage {0}")]
     NoSuchStorage(StorageId),
+    #[error("the storage has no key {0}")]
+    NoSuchKey(String),
+    /// Not full yet, so that what frees space still can: the task rests until there is room.
+    #[error(
+        "storage {storage} has {} free, less than the reserve of {}: free or add space there, and backups go on by \
+         themselves",
+        size(*free_bytes),
+        size(*reserve_bytes)
+    )]
+    SpaceShort { storage: String, free_bytes: u64, reserve_bytes: u64 },
 }
 
 impl From<BackendError> for StoreError {
@@ -59,5 +69,36 @@ impl From<DbError> for StoreError {
 impl From<Damage> for StoreError {
     fn from(damage: Damage) -> Self {
         Self::Damaged(damage)
+    }
+}
+
+/// `1,024 MB`; of little, `984 KB`. Rounded up, so that a reserve of little is not one of nothing.
+fn size(bytes: u64) -> String {
+    let (unit, name) = if bytes < 10 << 20 { (1 << 10, "KB") } else { (1 << 20, "MB") };
+    let digits = bytes.div_ceil(unit).to_string();
+    let mut grouped = String::with_capacity(digits.len() * 4 / 3 + 4);
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    format!("{grouped} {name}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_storage_short_of_space_says_how_much_there_is_and_should_be() {
+        let err = StoreError::SpaceShort { storage: "disk".into(), free_bytes: 312 << 20, reserve_bytes: 1 << 30 };
+
+        let text = err.to_string();
+
+        assert!(text.starts_with("storage disk has 312 MB free, less than the reserve of 1,024 MB: "), "{text}");
+        for (bytes, wanted) in [(0, "0 KB"), (1, "1 KB"), (5 << 20, "5,120 KB"), (1_234_567 << 20, "1,234,567 MB")] {
+            assert_eq!(size(bytes), wanted);
+        }
     }
 }

@@ -33,6 +33,7 @@ pub mod record;
 mod records;
 mod scanned;
 mod settings;
+mod space;
 mod spooled;
 pub mod storages;
 mod store;
@@ -45,7 +46,7 @@ pub use chunking::ChunkSizes;
 pub use commit::{CommitRefused, Flushed, PackIds, commit};
 pub use error::StoreError;
 pub use format::{Damage, Layout};
-pub use keys::{MasterKey, RecoveryKey};
+pub use keys::{KeyKind, KeyState, MasterKey, NewRecoveryKey, RecoveryKey, StoredKey, Unlock};
 pub use packer::{Ingest, IngestContent, Packer, Stored, StoredContent};
 pub use packs::sql::StoreTotals;
 pub use packs::{PackContents, PackFile};
@@ -54,9 +55,10 @@ pub use record::{ChainIdentity, Location, Record};
 pub use records::Records;
 pub use scanned::Scanned;
 pub use settings::{Packing, RepositoryConfig};
+pub use space::{SpaceConfig, SpaceGuard, SpaceMeter, SpaceState, SpaceWatch};
 pub use storages::{
-    AddedStorage, BackendKind, Storage, StorageConfig, StorageSettings, add_storage, attach_storage, find_place,
-    list_storages, open_place, open_storage, storage_totals,
+    AddedStorage, BackendKind, Storage, StorageConfig, StorageSettings, add_storage, add_storage_with, attach_storage,
+    find_place, list_storages, open_place, open_storage, storage_name, storage_space, storage_totals,
 };
 pub use store::{CreatedSecrets, CreatedStore, Crypto, Description, Store};
 pub use verify::Depth;

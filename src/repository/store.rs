@@ -10,15 +10,15 @@ use super::StoreError;
 use super::chunking::{ChunkSizes, Chunking};
 use super::door::blocking;
 use super::format::{FORMAT, Header, Layout, PackBuilder};
-use super::keys::{KeyFile, MasterKey, RecoveryKey, StoreKeys};
+use super::keys::{self, MasterKey, NewRecoveryKey, RecoveryKey, StoreKeys, Unlock};
 use super::settings::Packing;
+use super::space::SpaceGuard;
 use crate::backends::{Backend, BackendError, Space};
 use crate::clock;
 use crate::ids::{PackUid, StorageId, WriterId};
 
 pub(super) const DESCRIPTION_KEY: &str = "STORE.json";
-const KEYS_PREFIX: &str = "keys/";
-/// The longest description or key file that is read.
+/// The longest description that is read.
 const DESCRIPTION_BYTES_MAX: usize = 64 << 10;
 /// Packs are closed when they reach this length; one blob may carry them beyond it.
 const PACK_BYTES: u64 = 32 << 20;
@@ -53,6 +53,8 @@ pub struct Description {
 pub struct Store {
     inner: Arc<Inner>,
     packing: Packing,
+    /// Looks at free space before anything is put; only for work that free space may stop.
+    guard: Option<Arc<SpaceGuard>>,
 }
 
 struct Inner {
@@ -72,7 +74,7 @@ pub struct CreatedStore {
 
 pub struct CreatedSecrets {
     pub master: MasterKey,
-    pub recovery: RecoveryKey,
+    pub recovery: NewRecoveryKey,
 }
 
 impl std::fmt::Debug for Store {
@@ -115,12 +117,13 @@ impl Store {
         }
         let chunking = Chunking::new(&keys, description.chunk_bytes);
         let inner = Arc::new(Inner { storage, description, keys, chunking, backend });
-        Ok(Self { inner, packing: Packing::default() })
+        Ok(Self { inner, packing: Packing::default(), guard: None })
     }
 
-    /// The master key of the store on a place, by the recovery key that was shown when it was created.
-    pub async fn recover(backend: Arc<dyn Backend>, recovery: RecoveryKey) -> Result<MasterKey, StoreError> {
-        blocking(move || recover(backend.as_ref(), &recovery)).await
+    /// The master key of the store on a place, by anything that opens it: a recovery key, a passphrase or a key file.
+    /// The one way to a master key without the database.
+    pub async fn recover(backend: Arc<dyn Backend>, unlock: impl Into<Unlock>) -> Result<MasterKey, StoreError> {
+        keys::recover(backend, unlock.into()).await
     }
 
     /// Takes back [`Store::create`], for a store that nobody knows of yet.
@@ -159,6 +162,28 @@ impl Store {
     pub async fn free_space(&self) -> Result<Option<Space>, StoreError> {
         let backend = Arc::clone(&self.inner.backend);
         Ok(blocking(move || backend.free_space()).await?)
+    }
+
+    /// The same store for work that is to rest rather than fill the storage up. Without a guard, what frees space can
+    /// still write what it has to.
+    pub fn guarded(self, guard: Arc<SpaceGuard>) -> Self {
+        Self { guard: Some(guard), ..self }
+    }
+
+    /// [`StoreError::SpaceShort`] when less than the reserve is free. [`Packer`](super::Packer) asks before each pack.
+    pub async fn check_space(&self) -> Result<(), StoreError> {
+        let store = self.clone();
+        blocking(move || store.look_at_space()).await
+    }
+
+    /// A place that cannot be measured, or not now, is not full for that.
+    pub(super) fn look_at_space(&self) -> Result<(), StoreError> {
+        let Some(guard) = &self.guard else { return Ok(()) };
+        let space = self.inner.backend.free_space().unwrap_or_else(|err| {
+            tracing::debug!(error = %err, "free space cannot be measured");
+            None
+        });
+        guard.look(space)
     }
 
     /// Removes temporary files of an earlier life of this agent. Only at its start, before any packer works.
@@ -228,13 +253,10 @@ fn create(backend: &dyn Backend, layout: Layout, crypto: Crypto) -> Result<Creat
     let secrets = match crypto {
         Crypto::None => None,
         Crypto::Aes256Gcm => {
-            let secrets = CreatedSecrets {
-                master: MasterKey::random().map_err(entropy)?,
-                recovery: RecoveryKey::random().map_err(entropy)?,
-            };
-            let file = KeyFile::wrap(store, &secrets.master, &secrets.recovery).map_err(entropy)?;
-            put_json(backend, &format!("{KEYS_PREFIX}{}.json", file.id), &file)?;
-            Some(secrets)
+            let master = MasterKey::random().map_err(entropy)?;
+            let recovery = RecoveryKey::random().map_err(entropy)?;
+            let key = keys::add_key(backend, store, &master, &recovery.clone().into())?;
+            Some(CreatedSecrets { master, recovery: NewRecoveryKey::of(&recovery, key) })
         }
     };
     let keys = StoreKeys::derive(store, secrets.as_ref().map(|secrets| &secrets.master));
@@ -292,24 +314,5 @@ fn discard_created(backend: &dyn Backend, store: Uuid) -> Result<(), StoreError>
         return Ok(());
     }
     backend.delete(DESCRIPTION_KEY)?;
-    for entry in backend.list(KEYS_PREFIX)? {
-        let file: KeyFile = read_json(backend, &entry.key)?;
-        if file.store == store {
-            backend.delete(&entry.key)?;
-        }
-    }
-    Ok(())
-}
-
-fn recover(backend: &dyn Backend, recovery: &RecoveryKey) -> Result<MasterKey, StoreError> {
-    let description = read_description(backend)?;
-    for entry in backend.list(KEYS_PREFIX)? {
-        let file: KeyFile = read_json(backend, &entry.key)?;
-        if file.store == description.store
-            && let Some(master) = file.unwrap(recovery)
-        {
-            return Ok(master);
-        }
-    }
-    Err(StoreError::Setup(format!("this recovery key does not open store {}", description.store)))
+    keys::delete_keys(backend, store)
 }

@@ -339,7 +339,9 @@ pub(super) fn is_damage(err: &StoreError) -> bool {
         | StoreError::Db(_)
         | StoreError::Interrupted
         | StoreError::Setup(_)
-        | StoreError::NoSuchStorage(_) => false,
+        | StoreError::NoSuchStorage(_)
+        | StoreError::NoSuchKey(_)
+        | StoreError::SpaceShort { .. } => false,
     }
 }
 

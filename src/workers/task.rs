@@ -119,7 +119,9 @@ impl From<WalkError> for TaskError {
 impl From<StoreError> for TaskError {
     fn from(err: StoreError) -> Self {
         match &err {
-            StoreError::Backend(BackendError::Full { .. }) => Self::Snooze { after: SNOOZE, why: err.to_string() },
+            StoreError::Backend(BackendError::Full { .. }) | StoreError::SpaceShort { .. } => {
+                Self::Snooze { after: SNOOZE, why: err.to_string() }
+            }
             StoreError::Setup(_) | StoreError::NoSuchStorage(_) => Self::Permanent(err.to_string()),
             _ => Self::Retry(err.to_string()),
         }

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::io::Read;
+use std::sync::Arc;
 
 use anyhow::Context;
 use bytes::Bytes;
@@ -16,7 +17,9 @@ use crate::features::Source;
 use crate::graph::{GraphClient, GraphConfig, Scope, Waiting};
 use crate::ids::{AgentId, ChainId, ResourceId, StorageId, TenantId, WriterId};
 use crate::queue::{self, Lease, agents};
-use crate::repository::{self, ChainIdentity, IngestContent, Packing, RepositoryConfig, Store};
+use crate::repository::{
+    self, ChainIdentity, IngestContent, Packing, RepositoryConfig, SpaceConfig, SpaceWatch, Store,
+};
 use crate::secret::Sealer;
 use crate::tenants::{self, ResourceView};
 
@@ -38,6 +41,7 @@ pub struct Workshop {
     /// As whom this agent writes to a storage. `None`: its writer was taken for dead, and the next task registers
     /// another.
     writers: Mutex<HashMap<StorageId, Option<WriterId>>>,
+    space: Arc<SpaceWatch>,
     /// One large message at a time is in memory whole, whatever the number of workers.
     large: Semaphore,
 }
@@ -92,6 +96,7 @@ impl Workshop {
             repository: RepositoryConfig::default(),
             packings: Mutex::default(),
             writers: Mutex::default(),
+            space: SpaceWatch::new(SpaceConfig::default()),
             large: Semaphore::new(1),
         }
     }
@@ -99,6 +104,15 @@ impl Workshop {
     /// The same, writing into storages as configured.
     pub fn storing(self, repository: RepositoryConfig) -> Self {
         Self { repository, ..self }
+    }
+
+    /// With other limits of free space than the default ones.
+    pub fn with_space(self, config: SpaceConfig) -> Self {
+        Self { space: SpaceWatch::new(config), ..self }
+    }
+
+    pub fn space(&self) -> &SpaceConfig {
+        self.space.config()
     }
 
     /// Makes this agent known to the others.
@@ -201,6 +215,16 @@ impl Workshop {
         let writer = self.db.run("register a writer", move |conn| repository::register_writer(conn, id, &name)).await?;
         writers.insert(id, Some(writer));
         Ok(OpenStorage { id, store, writer })
+    }
+
+    /// The same for a task that adds to the storage: it rests while less than the reserve is free, from its start on
+    /// and with each pack.
+    pub async fn storage_to_fill(&self, id: StorageId) -> Result<OpenStorage, TaskError> {
+        let open = self.storage(id).await?;
+        let name = repository::storage_name(&self.db, id).await?;
+        let store = open.store.guarded(self.space.guard(id, name));
+        store.check_space().await?;
+        Ok(OpenStorage { store, ..open })
     }
 
     /// Reads a spooled message back when it is small enough to be split, one at a time over all workers.

@@ -19,6 +19,7 @@ mod cli_tenant;
 mod configuration;
 mod graph_client;
 mod https_tenant;
+mod keys;
 mod killed;
 mod mailbox_feature;
 mod main_job;

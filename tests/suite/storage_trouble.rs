@@ -23,8 +23,22 @@ struct Mount(PathBuf);
 impl Mount {
     /// `None`: this user may not mount.
     fn small(path: PathBuf) -> Option<Self> {
-        let done = mount(&["-t", "tmpfs", "-o", SMALL, "tmpfs"], &path);
+        Self::of(SMALL, path)
+    }
+
+    fn of(size: &str, path: PathBuf) -> Option<Self> {
+        let done = mount(&["-t", "tmpfs", "-o", size, "tmpfs"], &path);
         done.then_some(Self(path))
+    }
+
+    /// Other data that leaves so many bytes free.
+    fn leave(&self, free: u64) -> anyhow::Result<()> {
+        let ballast = self.0.join("ballast");
+        std::fs::remove_file(&ballast).ok();
+        let found = rustix::fs::statvfs(&self.0)?;
+        let taken = (found.f_bavail * found.f_frsize).saturating_sub(free);
+        std::fs::write(ballast, vec![1; usize::try_from(taken)?])?;
+        Ok(())
     }
 
     fn grow(&self) {
@@ -56,7 +70,11 @@ fn waits_for(stage: &Stage, wanted: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_backup_waits_for_space_and_then_completes_by_itself() -> anyhow::Result<()> {
-    let stage = Stage::serving(company()).await?;
+    let mut stage = Stage::fresh(company()).await?;
+    // To the last byte: with a reserve the disk itself would hardly ever be full.
+    stage.configure("[space]\nfree_reserve_mb = 0\n")?;
+    stage.expect(&["init"])?;
+    stage.start_serve()?;
     let Some(disk) = Mount::small(stage.storage()) else {
         println!("skipped: this user may not mount a small file system");
         return Ok(());
@@ -82,6 +100,52 @@ async fn a_backup_waits_for_space_and_then_completes_by_itself() -> anyhow::Resu
     stage.tenant.wipe_mailbox(&user)?;
     stage.expect(&["restore", "--user", &user, "--wait"])?;
     assert_same(&before, &stage.mailbox(&user)?);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_rests_before_the_storage_is_full_and_goes_on_when_there_is_room() -> anyhow::Result<()> {
+    let stage = Stage::serving(company()).await?;
+    let Some(disk) = Mount::of("size=32m", stage.storage()) else {
+        println!("skipped: this user may not mount a small file system");
+        return Ok(());
+    };
+    let space = || -> anyhow::Result<Value> { Ok(stage.expect(&["storage", "list"])?["items"][0]["space"].clone()) };
+    stage.add_everything()?;
+    let user = stage.users().remove(0);
+    assert_eq!(space()?, json!("ok"));
+    disk.leave(2 << 20)?;
+    assert_eq!(space()?, json!("low"));
+    stage.back_up(&user)?;
+    let before = stage.mailbox(&user)?;
+    stage.tenant.wipe_mailbox(&user)?;
+    disk.leave(512 << 10)?;
+
+    stage.expect(&["backup", "--user", &user])?;
+    let says = |run: &Value| run["progress"]["active"][0]["waits_for"].as_str().unwrap_or_default().to_owned();
+    let reason = says(&until_answer(&stage, &["run", "show", "2"], |run| says(run).contains("reserve")));
+
+    assert!(reason.starts_with("storage disk has 5") && reason.contains("the reserve of 984 KB: "), "{reason}");
+    let task = &stage.expect(&["task", "list", "--run", "2"])?["items"][0];
+    assert_eq!((&task["state"], &task["attempts"]), (&json!("queued"), &json!(0)), "{task}");
+    assert_eq!(space()?, json!("full"));
+    let status = stage.run(&["status"]);
+    assert!(status.stdout.contains("storage disk is full, backups rest"), "{status:?}");
+    stage.expect(&["restore", "--user", &user, "--wait"])?;
+    assert_same(&before, &stage.mailbox(&user)?);
+    wake(&stage)?;
+    until_answer(&stage, &["task", "list", "--run", "2"], |tasks| {
+        // It rests anew, for longer than the first time.
+        tasks["items"][0]["not_before"].as_str() > task["not_before"].as_str()
+    });
+    let log = std::fs::read_to_string(stage.dir.path().join("serve.log"))?;
+    assert_eq!(log.matches("has less space than its reserve").count(), 1, "a state is told once");
+    assert_eq!(log.matches("is low on space").count(), 1, "a state is told once");
+
+    disk.leave(16 << 20)?;
+    wake(&stage)?;
+    let run = until_ended(&stage, &["run", "show", "2"]);
+    assert_eq!((&run["state"], space()?), (&json!("succeeded"), json!("ok")), "{run}");
     Ok(())
 }
 

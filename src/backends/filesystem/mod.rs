@@ -186,7 +186,11 @@ impl Backend for Filesystem {
         let found = patiently(self.profile, Step::Read, || Ok(rustix::fs::statvfs(&self.root)?))
             .map_err(|err| BackendError::of(&err, "measure", &self.root))?;
         let bytes = |blocks: u64| blocks.saturating_mul(found.f_frsize);
-        Ok(Some(Space { free_bytes: bytes(found.f_bavail), total_bytes: bytes(found.f_blocks) }))
+        let space = Space { free_bytes: bytes(found.f_bavail), total_bytes: bytes(found.f_blocks) };
+        match self.profile {
+            Profile::Vdo => Ok(super::vdo::room(&self.root, self.device, space)),
+            Profile::Local | Profile::Nfs | Profile::Cifs => Ok(Some(space)),
+        }
     }
 
     fn sweep(&self) -> Result<u32, BackendError> {

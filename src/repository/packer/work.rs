@@ -103,6 +103,7 @@ impl Work {
 
     fn publish(&mut self, pack: FinishedPack) -> Result<(), StoreError> {
         let FinishedPack { uid, parts, bytes, index } = pack;
+        self.store.look_at_space()?;
         self.store.backend().put(&pack_key(uid), &parts)?;
         let n_blobs = u32::try_from(index.blobs.len()).expect("a pack holds far fewer blobs than 2^32");
         let shared = std::mem::take(&mut self.open_shared);

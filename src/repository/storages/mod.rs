@@ -17,13 +17,14 @@ use uuid::Uuid;
 use super::StoreError;
 use super::door::blocking;
 use super::format::Layout;
-use super::keys::{MasterKey, RecoveryKey};
+use super::keys::{self, MasterKey, NewRecoveryKey, Unlock};
 use super::packs::sql::{StoreTotals, read_totals};
+use super::space::SpaceMeter;
 use super::store::{Crypto, Store};
-use crate::backends::{Backend, BackendError, Filesystem, Profile};
+use crate::backends::{Backend, BackendError, Filesystem, Profile, Space};
 use crate::db::{Db, DbError};
 use crate::ids::StorageId;
-use crate::secret::{Sealer, Secret};
+use crate::secret::Sealer;
 
 /// The kinds of place that can be configured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -98,7 +99,7 @@ pub struct Storage {
 #[derive(Debug)]
 pub struct AddedStorage {
     pub id: StorageId,
-    pub recovery_key: Option<Secret<String>>,
+    pub recovery_key: Option<NewRecoveryKey>,
 }
 
 const NAME_CHARS_MAX: usize = 190;
@@ -109,6 +110,17 @@ pub async fn add_storage(
     sealer: &Sealer,
     agent: &str,
     config: StorageConfig,
+) -> Result<AddedStorage, StoreError> {
+    add_storage_with(db, sealer, agent, config, Vec::new()).await
+}
+
+/// The same, with further keys that open the store beside its recovery key.
+pub async fn add_storage_with(
+    db: &Db,
+    sealer: &Sealer,
+    agent: &str,
+    config: StorageConfig,
+    further: Vec<Unlock>,
 ) -> Result<AddedStorage, StoreError> {
     check_config(&config)?;
     let name = config.name.clone();
@@ -123,14 +135,21 @@ pub async fn add_storage(
         true => Crypto::Aes256Gcm,
         false => Crypto::None,
     };
+    if crypto == Crypto::None && !further.is_empty() {
+        return Err(StoreError::Setup("a storage that is not encrypted has no keys: leave them out".to_owned()));
+    }
     let backend = open_backend(config.backend, &config.settings, agent).await?;
     let created = Store::create(Arc::clone(&backend), layout, crypto).await?;
-    let (master, recovery) = match created.secrets {
+    let (master, shown) = match created.secrets {
         None => (None, None),
         Some(secrets) => (Some(secrets.master), Some(secrets.recovery)),
     };
+    if let Err(err) = add_further(&backend, created.store, master.as_ref(), further).await {
+        Store::discard_created(backend, created.store).await?;
+        return Err(err);
+    }
     match insert(db, sealer, config, created.store, layout, master).await {
-        Ok(id) => Ok(AddedStorage { id, recovery_key: recovery.map(|key| key.text()) }),
+        Ok(id) => Ok(AddedStorage { id, recovery_key: shown }),
         Err(NotInserted::Refused(err)) => {
             // Nobody was shown its key, so nobody could ever use what stands there now.
             Store::discard_created(backend, created.store).await?;
@@ -146,12 +165,12 @@ pub async fn attach_storage(
     sealer: &Sealer,
     agent: &str,
     config: StorageConfig,
-    recovery_key: Option<&str>,
+    unlock: Option<Unlock>,
 ) -> Result<StorageId, StoreError> {
     check_config(&config)?;
     let backend = open_backend(config.backend, &config.settings, agent).await?;
     let description = Store::describe(Arc::clone(&backend)).await.map_err(no_store)?;
-    let master = master_of(&backend, description.crypto, recovery_key).await?;
+    let master = master_of(&backend, description.crypto, unlock).await?;
     Store::open(StorageId::new(0), backend, master.clone()).await?;
     Ok(insert(db, sealer, config, description.store, description.layout, master).await?)
 }
@@ -161,11 +180,11 @@ pub async fn open_place(
     kind: BackendKind,
     settings: &StorageSettings,
     agent: &str,
-    recovery_key: Option<&str>,
+    unlock: Option<Unlock>,
 ) -> Result<Store, StoreError> {
     let backend = open_backend(kind, settings, agent).await?;
     let description = Store::describe(Arc::clone(&backend)).await.map_err(no_store)?;
-    let master = master_of(&backend, description.crypto, recovery_key).await?;
+    let master = master_of(&backend, description.crypto, unlock).await?;
     Store::open(StorageId::new(0), backend, master).await
 }
 
@@ -183,16 +202,14 @@ pub async fn find_place(
 async fn master_of(
     backend: &Arc<dyn Backend>,
     crypto: Crypto,
-    recovery_key: Option<&str>,
+    unlock: Option<Unlock>,
 ) -> Result<Option<MasterKey>, StoreError> {
-    match (crypto, recovery_key) {
+    match (crypto, unlock) {
         (Crypto::None, _) => Ok(None),
-        (Crypto::Aes256Gcm, Some(text)) => {
-            Store::recover(Arc::clone(backend), RecoveryKey::parse(text)?).await.map(Some)
-        }
-        (Crypto::Aes256Gcm, None) => {
-            Err(StoreError::Setup("this store is encrypted: give its recovery key".to_owned()))
-        }
+        (Crypto::Aes256Gcm, Some(unlock)) => Store::recover(Arc::clone(backend), unlock).await.map(Some),
+        (Crypto::Aes256Gcm, None) => Err(StoreError::Setup(
+            "this store is encrypted: give its recovery key, its passphrase or its key file".to_owned(),
+        )),
     }
 }
 
@@ -227,9 +244,35 @@ pub async fn open_storage(db: &Db, sealer: &Sealer, id: StorageId, agent: &str) 
     Ok(store)
 }
 
+/// What people call a storage.
+pub async fn storage_name(db: &Db, id: StorageId) -> Result<String, StoreError> {
+    let found = db.run("find a storage", move |conn| sql::find(conn, id)).await?;
+    found.map(|row| row.name).ok_or(StoreError::NoSuchStorage(id))
+}
+
 /// What a storage holds by the catalog's count.
 pub async fn storage_totals(db: &Db, id: StorageId) -> Result<StoreTotals, StoreError> {
     Ok(db.run("count packs", move |conn| read_totals(conn, id)).await?)
+}
+
+async fn add_further(
+    backend: &Arc<dyn Backend>,
+    store: Uuid,
+    master: Option<&MasterKey>,
+    further: Vec<Unlock>,
+) -> Result<(), StoreError> {
+    let (Some(master), backend) = (master.cloned(), Arc::clone(backend)) else { return Ok(()) };
+    blocking(move || {
+        further.iter().try_for_each(|unlock| keys::add_key(backend.as_ref(), store, &master, unlock).map(drop))
+    })
+    .await
+}
+
+/// How much room a storage has, without opening its store. `None`: it cannot be told, or not soon.
+pub async fn storage_space(meter: &SpaceMeter, storage: &Storage, agent: &str) -> Option<Space> {
+    let (kind, path, agent) = (storage.backend, storage.settings.path.clone(), agent.to_owned());
+    let measure = move || Filesystem::open(&path, kind.profile(), &agent)?.free_space();
+    meter.measure(storage.id, measure).await
 }
 
 fn check_config(config: &StorageConfig) -> Result<(), StoreError> {

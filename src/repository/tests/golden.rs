@@ -91,7 +91,7 @@ async fn write(path: &Path, layout: Layout, crypto: Crypto) {
     let backend: Arc<dyn Backend> = Arc::new(Filesystem::open(path, Profile::Local, "golden").unwrap());
     let created = Store::create(Arc::clone(&backend), layout, crypto).await.unwrap();
     let master = created.secrets.map(|secrets| {
-        std::fs::write(path.join(RECOVERY_KEY_FILE), format!("{}\n", secrets.recovery.text().expose())).unwrap();
+        std::fs::write(path.join(RECOVERY_KEY_FILE), format!("{}\n", secrets.recovery.expose())).unwrap();
         secrets.master
     });
     let store = Store::open(StorageId::new(1), Arc::clone(&backend), master).await.unwrap();

@@ -6,6 +6,7 @@ mod faults;
 mod golden;
 mod golden_kinds;
 mod independent;
+mod keys;
 mod kill;
 mod mutants;
 mod places;

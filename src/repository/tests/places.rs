@@ -2,7 +2,9 @@
 
 use super::*;
 use crate::repository::storages::{StorageConfig, StorageSettings};
-use crate::repository::{BackendKind, StoreError, add_storage, attach_storage, list_storages, open_storage};
+use crate::repository::{
+    BackendKind, RecoveryKey, StoreError, Unlock, add_storage, attach_storage, list_storages, open_storage,
+};
 use crate::secret::{Sealer, random_key};
 
 fn config(name: &str, path: &std::path::Path) -> StorageConfig {
@@ -86,10 +88,11 @@ async fn with_the_recovery_key_a_store_survives_its_database() {
 
     let without = text(attach_storage(&after.db, &sealer, "a", config("main", dir.path()), None).await);
     assert!(without.contains("give its recovery key"), "{without}");
-    let wrong = crate::repository::RecoveryKey::random().unwrap().text();
-    let wrong = text(attach_storage(&after.db, &sealer, "a", config("main", dir.path()), Some(wrong.expose())).await);
+    let wrong = Unlock::from(RecoveryKey::random().unwrap());
+    let wrong = text(attach_storage(&after.db, &sealer, "a", config("main", dir.path()), Some(wrong)).await);
     assert!(wrong.contains("does not open"), "{wrong}");
-    let attached = attach_storage(&after.db, &sealer, "a", config("main", dir.path()), Some(recovery.expose())).await;
+    let right = Unlock::recovery_key(recovery.expose()).unwrap();
+    let attached = attach_storage(&after.db, &sealer, "a", config("main", dir.path()), Some(right)).await;
     open_storage(&after.db, &sealer, attached.unwrap(), "a").await.unwrap();
 }
 

@@ -8,9 +8,9 @@ use super::check::{Sight, check};
 use crate::backends::{Backend, Filesystem, Profile};
 use crate::ids::{PackUid, StorageId};
 use crate::repository::door::blocking;
-use crate::repository::keys::{RecoveryKey, StoreKeys};
+use crate::repository::keys::StoreKeys;
 use crate::repository::store::{Crypto, Description};
-use crate::repository::{PackFile, Store, StoreError, packs};
+use crate::repository::{PackFile, Store, StoreError, Unlock, packs};
 
 /// Marks no temporary file: nothing is written.
 const READER: &str = "verify-storage";
@@ -24,17 +24,17 @@ pub struct Place {
 }
 
 impl Place {
-    /// Opens the store below `path`. Without the recovery key of an encrypted store its content cannot be proved.
-    pub async fn open(path: &Path, recovery_key: Option<&str>) -> Result<Self, StoreError> {
+    /// Opens the store below `path`. Without a key of an encrypted store its content cannot be proved.
+    pub async fn open(path: &Path, unlock: Option<Unlock>) -> Result<Self, StoreError> {
         let path = path.to_owned();
         let backend: Arc<dyn Backend> =
             Arc::new(blocking(move || Filesystem::open(&path, Profile::Local, READER)).await?);
         let description = Store::describe(Arc::clone(&backend)).await?;
-        let keys = match (description.crypto, recovery_key) {
+        let keys = match (description.crypto, unlock) {
             (Crypto::None, _) => Some(StoreKeys::derive(description.store, None)),
             (Crypto::Aes256Gcm, None) => None,
-            (Crypto::Aes256Gcm, Some(text)) => {
-                let master = Store::recover(Arc::clone(&backend), RecoveryKey::parse(text)?).await?;
+            (Crypto::Aes256Gcm, Some(unlock)) => {
+                let master = Store::recover(Arc::clone(&backend), unlock).await?;
                 Store::open(StorageId::new(0), Arc::clone(&backend), Some(master.clone())).await?;
                 Some(StoreKeys::derive(description.store, Some(&master)))
             }

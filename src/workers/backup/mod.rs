@@ -48,7 +48,7 @@ pub async fn run(workshop: &Workshop, control: &Control) -> Result<Done, TaskErr
     let feature = features::find(work.feature.as_str())
         .ok_or_else(|| TaskError::permanent(format!("this version of kodo has no feature \"{}\"", work.feature)))?;
     let subject = workshop.subject(work.resource).await?;
-    let storage = workshop.storage(work.storage).await?;
+    let storage = workshop.storage_to_fill(work.storage).await?;
     let (chain, point) = open(workshop, control, &work).await?;
     let backup = Backup { workshop, control, feature, subject: &subject, chain, point };
     let mut ledger = Ledger::open(&backup, &storage, work.feature.as_str()).await?;
