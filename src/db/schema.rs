@@ -97,6 +97,10 @@ diesel::table! {
         moved_to -> Nullable<Unsigned<Integer>>,
         created_at -> Datetime,
         verified_at -> Nullable<Datetime>,
+        dead_at -> Nullable<Datetime>,
+        plain_bytes -> Nullable<Unsigned<BigInt>>,
+        own_bytes -> Nullable<Unsigned<BigInt>>,
+        n_own -> Nullable<Unsigned<Integer>>,
     }
 }
 
@@ -107,6 +111,7 @@ diesel::table! {
         pack_id -> Unsigned<Integer>,
         bytes -> Unsigned<Integer>,
         state -> Unsigned<TinyInt>,
+        condemned_at -> Nullable<Datetime>,
     }
 }
 

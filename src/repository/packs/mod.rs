@@ -94,7 +94,7 @@ impl Store {
     }
 }
 
-fn read_header(store: &Store, pack: PackUid) -> Result<Header, StoreError> {
+pub(super) fn read_header(store: &Store, pack: PackUid) -> Result<Header, StoreError> {
     let bytes: Bytes = store.backend().get_range(&pack_key(pack), 0, HEADER_BYTES)?;
     let header = Header::decode(pack, &bytes)?;
     if header.store != store.description().store {
