@@ -196,8 +196,14 @@ async fn serve_on(
     let Ground { sealer, agent, _server: _held } = ground;
     let queue = Queue::new(db.clone());
     let scheduler = Scheduler::new(db.clone(), queue.clone(), exclusive_key);
-    let workshop =
-        Arc::new(Workshop::new(db.clone(), sealer.clone(), config.graph.clone(), config.agent.clone(), agent));
+    let workshop = Arc::new(Workshop::new(
+        db.clone(),
+        sealer.clone(),
+        config.graph.clone(),
+        config.agent.clone(),
+        config.collection.clone(),
+        agent,
+    ));
     let app = api::App {
         db: db.clone(),
         queue: queue.clone(),
@@ -232,7 +238,7 @@ pub async fn worker(config: Config) -> Result<(), Failure> {
     check_schema(&database.db).map_err(Failure::Start)?;
     let queue = Queue::new(database.db.clone());
     tracing::info!(agent.name, "worker started");
-    let workshop = Workshop::new(database.db.clone(), sealer, config.graph, config.agent, agent);
+    let workshop = Workshop::new(database.db.clone(), sealer, config.graph, config.agent, config.collection, agent);
     run_agent(Arc::new(workshop), queue, stop).await.map_err(Failure::Work)?;
     tracing::info!("stopped");
     Ok(())

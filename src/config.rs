@@ -13,6 +13,7 @@ use serde::Deserialize;
 use crate::api::ServerConfig;
 use crate::db::DatabaseConfig;
 use crate::graph::GraphConfig;
+use crate::repository::CollectionConfig;
 use crate::scheduler::SchedulerConfig;
 use crate::secret::Secret;
 use crate::telemetry::LogConfig;
@@ -29,6 +30,7 @@ pub struct Config {
     pub server: ServerConfig,
     pub agent: AgentConfig,
     pub scheduler: SchedulerConfig,
+    pub collection: CollectionConfig,
     pub graph: GraphConfig,
     pub log: LogConfig,
 }
@@ -91,6 +93,7 @@ impl Config {
         self.server.validate()?;
         self.agent.validate()?;
         self.scheduler.validate()?;
+        self.collection.validate()?;
         self.graph.validate()?;
         self.log.validate()
     }

@@ -16,7 +16,7 @@ use crate::features::Source;
 use crate::graph::{GraphClient, GraphConfig, Scope, Waiting};
 use crate::ids::{AgentId, ChainId, ResourceId, StorageId, TenantId, WriterId};
 use crate::queue::{self, Lease, agents};
-use crate::repository::{self, ChainIdentity, IngestContent, Store};
+use crate::repository::{self, ChainIdentity, CollectionConfig, IngestContent, Store};
 use crate::secret::Sealer;
 use crate::tenants;
 
@@ -27,6 +27,7 @@ const SPLIT_BYTES_MAX: u64 = 48 << 20;
 pub struct Workshop {
     pub db: Db,
     pub agent: AgentConfig,
+    pub collection: CollectionConfig,
     name: AgentName,
     host: String,
     pub(super) sealer: Sealer,
@@ -77,12 +78,20 @@ impl Subject {
 }
 
 impl Workshop {
-    pub fn new(db: Db, sealer: Sealer, graph: GraphConfig, agent: AgentConfig, name: AgentName) -> Self {
+    pub fn new(
+        db: Db,
+        sealer: Sealer,
+        graph: GraphConfig,
+        agent: AgentConfig,
+        collection: CollectionConfig,
+        name: AgentName,
+    ) -> Self {
         Self {
             name,
             host: host_name(),
             db,
             agent,
+            collection,
             sealer,
             graph,
             clients: Mutex::default(),

@@ -215,6 +215,28 @@ pub fn at(conn: &mut Conn, chain: ChainId, point: PointNumber, keys: &[ItemKey])
     Ok(found)
 }
 
+/// Versions of a chain in the order of their keys and points, behind `after`: at least one if there is one, and no more
+/// than have `bytes_max` of references.
+pub fn scan_within(
+    conn: &mut Conn,
+    chain: ChainId,
+    after: Option<(ItemKey, PointNumber)>,
+    rows_max: u32,
+    bytes_max: u64,
+) -> QueryResult<Vec<VersionRow>> {
+    let mut room = bytes_max;
+    let mut n_rows: u32 = 0;
+    for bytes in sql::scan_bytes(conn, chain, after, rows_max)? {
+        match room.checked_sub(bytes) {
+            Some(left) => room = left,
+            None if n_rows == 0 => room = 0,
+            None => break,
+        }
+        n_rows += 1;
+    }
+    if n_rows == 0 { Ok(Vec::new()) } else { sql::scan(conn, chain, after, n_rows) }
+}
+
 /// Records items that failed in this point; a known one gets one more attempt.
 pub fn put_issues(conn: &mut Conn, chain: ChainId, point: PointNumber, issues: &[ItemIssue]) -> QueryResult<()> {
     for issue in issues {

@@ -3,6 +3,7 @@
 use chrono::{DateTime, NaiveDateTime, Utc};
 use diesel::mysql::Mysql;
 use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Unsigned};
 
 use super::{After, ContentRef, ItemIssue, NewVersion, OpenIssue, VersionRow};
 use crate::catalog::fit;
@@ -366,4 +367,34 @@ pub(super) fn issue_count(conn: &mut Conn, chain: ChainId) -> QueryResult<u64> {
 pub(super) fn issue_total(conn: &mut Conn) -> QueryResult<u64> {
     let count: i64 = issues::table.count().get_result(conn)?;
     Ok(count.unsigned_abs())
+}
+
+fn behind(chain: ChainId, after: Option<(ItemKey, PointNumber)>) -> item_versions::BoxedQuery<'static, Mysql> {
+    let query = item_versions::table.filter(item_versions::chain_id.eq(chain.get())).into_boxed();
+    let query = query.order((item_versions::item_key, item_versions::from_point));
+    let Some((key, from)) = after else { return query };
+    let later = item_versions::item_key.eq(key.as_bytes().to_vec()).and(item_versions::from_point.gt(from.get()));
+    query.filter(item_versions::item_key.gt(key.as_bytes().to_vec()).or(later))
+}
+
+/// Versions of a chain in primary-key order, behind `after`.
+pub(super) fn scan(
+    conn: &mut Conn,
+    chain: ChainId,
+    after: Option<(ItemKey, PointNumber)>,
+    limit: u32,
+) -> QueryResult<Vec<VersionRow>> {
+    let page = behind(chain, after).limit(limit.into()).select(VersionRecord::as_select());
+    page.load::<VersionRecord>(conn)?.into_iter().map(VersionRecord::into_row).collect()
+}
+
+/// The bytes of the references of the versions that [`scan`] would return.
+pub(super) fn scan_bytes(
+    conn: &mut Conn,
+    chain: ChainId,
+    after: Option<(ItemKey, PointNumber)>,
+    limit: u32,
+) -> QueryResult<Vec<u64>> {
+    let bytes = diesel::dsl::sql::<Unsigned<BigInt>>("CAST(COALESCE(LENGTH(refs), 0) AS UNSIGNED)");
+    behind(chain, after).limit(limit.into()).select(bytes).load(conn)
 }

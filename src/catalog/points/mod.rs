@@ -63,7 +63,12 @@ pub fn chain(conn: &mut Conn, id: ChainId) -> QueryResult<Option<Chain>> {
 
 /// The chains of these resources, or all, in the order of their ids.
 pub fn chains(conn: &mut Conn, resource: Option<ResourceId>, after: ChainId, limit: u32) -> QueryResult<Vec<Chain>> {
-    sql::chains(conn, resource, after, limit)
+    sql::chains(conn, resource, None, after, limit)
+}
+
+/// The chains of a storage, in the order of their ids.
+pub fn of_storage(conn: &mut Conn, storage: StorageId, after: ChainId, limit: u32) -> QueryResult<Vec<Chain>> {
+    sql::chains(conn, None, Some(storage), after, limit)
 }
 
 /// How many chains are in each state.

@@ -110,10 +110,14 @@ pub(super) fn chain_by_id(conn: &mut Conn, id: ChainId) -> QueryResult<Option<Ch
 pub(super) fn chains(
     conn: &mut Conn,
     resource: Option<ResourceId>,
+    storage: Option<StorageId>,
     after: ChainId,
     limit: u32,
 ) -> QueryResult<Vec<Chain>> {
     let mut query = chains::table.filter(chains::id.gt(after.get())).into_boxed();
+    if let Some(storage) = storage {
+        query = query.filter(chains::storage_id.eq(storage.get()));
+    }
     if let Some(resource) = resource {
         query = query.filter(chains::resource_id.eq(resource.get()));
     }

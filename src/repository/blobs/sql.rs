@@ -212,13 +212,7 @@ pub fn held_in(conn: &mut Conn, storage: StorageId, pack: PackId) -> QueryResult
 }
 
 /// Points blobs, in ascending order, from some packs to another; those on their way out stay.
-pub fn move_blobs(
-    conn: &mut Conn,
-    storage: StorageId,
-    ids: &[BlobId],
-    from: &[PackId],
-    to: PackId,
-) -> QueryResult<()> {
+pub fn move_blobs(conn: &mut Conn, storage: StorageId, ids: &[BlobId], from: &[PackId], to: PackId) -> QueryResult<()> {
     let from: Vec<u32> = from.iter().map(|pack| pack.get()).collect();
     for page in ids.chunks(PAGE_ROWS) {
         let here = blobs::table

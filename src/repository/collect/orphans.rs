@@ -90,9 +90,8 @@ impl<R: References> Collection<R> {
         let (storage, PackFile { uid, bytes }) = (self.store.storage(), file);
         if stands(Guard::OrphansLeaveTombstones, self.writer) {
             // `false`: it was committed after the files were listed.
-            let marked = self.held_transaction("mark an orphan", move |conn| {
-                packs::add_tombstone(conn, storage, uid, bytes)
-            });
+            let marked =
+                self.held_transaction("mark an orphan", move |conn| packs::add_tombstone(conn, storage, uid, bytes));
             if !marked.await? {
                 return Ok(());
             }

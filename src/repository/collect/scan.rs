@@ -112,9 +112,9 @@ impl<R: References> Collection<R> {
             return Ok(None);
         }
         let storage = self.store.storage();
-        let begin = self.db.run("begin a scan", move |conn| {
-            Ok((packs::read_clock_us(conn)?, packs::newest_pack(conn, storage)?))
-        });
+        let begin = self
+            .db
+            .run("begin a scan", move |conn| Ok((packs::read_clock_us(conn)?, packs::newest_pack(conn, storage)?)));
         let (start_us, newest) = begin.await?;
         let n_max = |mark_bytes: usize| self.limits.memory_bytes / 2 / mark_bytes;
         let mut shared = shared_from.map(|from| Marks::new(from, None, n_max(SHARED_MARK_BYTES), |blob| blob));
@@ -173,9 +173,8 @@ impl<R: References> Collection<R> {
         let mut moves = Vec::new();
         let mut after = PackId::new(0);
         loop {
-            let page = self.db.run("list moved packs", move |conn| {
-                packs::moved_packs(conn, storage, after, MOVES_ROWS)
-            });
+            let page =
+                self.db.run("list moved packs", move |conn| packs::moved_packs(conn, storage, after, MOVES_ROWS));
             let page = page.await?;
             let Some((last, ..)) = page.last() else { break };
             after = *last;
@@ -185,12 +184,7 @@ impl<R: References> Collection<R> {
     }
 }
 
-fn note(
-    reference: &Reference,
-    shared: Option<&mut Marks<BlobId>>,
-    window: Option<&mut Window>,
-    moves: &mut Moves,
-) {
+fn note(reference: &Reference, shared: Option<&mut Marks<BlobId>>, window: Option<&mut Window>, moves: &mut Moves) {
     if let Some(marks) = shared {
         reference.shared.iter().for_each(|blob| marks.add(*blob));
     }
