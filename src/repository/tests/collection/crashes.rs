@@ -17,7 +17,7 @@ async fn a_collection_that_stops_after_any_step_is_completed_by_the_next() {
         let mut yard = Yard::new().await;
         yard.put(&(0..20).collect::<Vec<_>>()).await;
         yard.put(&(20..30).collect::<Vec<_>>()).await;
-        yard.forget(&(0..12).collect::<Vec<_>>()).await;
+        yard.forget(&(0..16).collect::<Vec<_>>()).await;
         store_items(&mut yard.bench.packer(), &[40]).await.unwrap();
         restart(&mut yard).await;
         let mut n_stops = 0;

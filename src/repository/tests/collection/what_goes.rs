@@ -14,7 +14,7 @@ async fn what_is_needed_stays_and_the_rest_goes_in_every_layout() {
         let yard = Yard::on(Arc::new(Memory::new()), layout, crypto).await;
         yard.put(&(0..20).collect::<Vec<_>>()).await;
         yard.put(&(20..30).collect::<Vec<_>>()).await;
-        let (dead, before) = ((0..12).collect::<Vec<_>>(), yard.bytes().await);
+        let (dead, before) = ((0..16).collect::<Vec<_>>(), yard.bytes().await);
         yard.forget(&dead).await;
 
         let first = yard.collect().await;
@@ -46,7 +46,9 @@ async fn little_memory_takes_more_passes_to_the_same_end() {
 
     assert!(first.passes > 2, "{first:?}");
     assert!(first.blobs_condemned > 15 && second.blobs_given_up == first.blobs_condemned, "{first:?} {second:?}");
-    assert_eq!((second.packs_compacted, second.files_deleted), (1, 1), "{second:?}");
+    // A pack may have been weighed before all of its blobs were judged.
+    let third = run_all(&mut yard.collection(limits)).await.unwrap();
+    assert_eq!(second.packs_compacted + third.packs_compacted, 1, "{second:?} {third:?}");
     assert_eq!(yard.losses().await, Vec::<String>::new());
 }
 
@@ -69,13 +71,14 @@ async fn small_packs_are_merged_once() {
 async fn locations_stay_good_over_many_compactions_and_their_rows_go_with_the_last_item() {
     let yard = Yard::new().await;
     yard.put(&(0..20).collect::<Vec<_>>()).await;
-    for dead in [0..12, 12..17, 17..19] {
+    for dead in [0..16, 16..19] {
         yard.forget(&dead.collect::<Vec<_>>()).await;
         yard.collect().await;
         let moved = yard.collect().await;
         assert_eq!(moved.packs_compacted, 1, "{moved:?}");
         assert_eq!(yard.losses().await, Vec::<String>::new());
     }
+    yard.collect().await;
     let storage = yard.bench.store.storage();
     let moves = |conn: &mut crate::db::Conn| moved_packs(conn, StorageId::new(1), PackId::new(0), 100);
     assert_eq!(storage, StorageId::new(1));
