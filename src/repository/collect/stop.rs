@@ -37,7 +37,6 @@ impl<R: References> Collection<R> {
     }
 
     #[cfg(not(test))]
-    #[expect(clippy::unused_self, clippy::unnecessary_wraps, reason = "only a test stops here")]
     pub(super) fn reached(&self, _step: Step) -> Result<(), CollectError> {
         Ok(())
     }
