@@ -265,7 +265,12 @@ async fn serve_on(
     let queue = Queue::new(db.clone());
     let scheduler = Scheduler::new(db.clone(), queue.clone(), exclusive_key);
     let workshop = Workshop::new(db.clone(), sealer.clone(), config.graph.clone(), config.agent.clone(), agent);
-    let workshop = Arc::new(workshop.storing(config.repository.clone()).with_space(config.space.clone()));
+    let workshop = Arc::new(
+        workshop
+            .storing(config.repository.clone())
+            .with_space(config.space.clone())
+            .collecting(config.collection.clone()),
+    );
     let app = api::App {
         db: db.clone(),
         queue: queue.clone(),
@@ -301,7 +306,7 @@ pub async fn worker(config: Config) -> Result<(), Failure> {
     let queue = Queue::new(database.db.clone());
     tracing::info!(agent.name, "worker started");
     let workshop = Workshop::new(database.db.clone(), sealer, config.graph, config.agent, agent);
-    let workshop = workshop.storing(config.repository).with_space(config.space);
+    let workshop = workshop.storing(config.repository).with_space(config.space).collecting(config.collection);
     run_agent(Arc::new(workshop), queue, stop).await.map_err(Failure::Work)?;
     tracing::info!("stopped");
     Ok(())

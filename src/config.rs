@@ -13,7 +13,7 @@ use serde::Deserialize;
 use crate::api::ServerConfig;
 use crate::db::DatabaseConfig;
 use crate::graph::GraphConfig;
-use crate::repository::{RepositoryConfig, SpaceConfig};
+use crate::repository::{CollectionConfig, RepositoryConfig, SpaceConfig};
 use crate::scheduler::SchedulerConfig;
 use crate::secret::Secret;
 use crate::telemetry::LogConfig;
@@ -31,6 +31,7 @@ pub struct Config {
     pub agent: AgentConfig,
     pub scheduler: SchedulerConfig,
     pub space: SpaceConfig,
+    pub collection: CollectionConfig,
     pub graph: GraphConfig,
     pub repository: RepositoryConfig,
     pub log: LogConfig,
@@ -95,6 +96,7 @@ impl Config {
         self.agent.validate()?;
         self.scheduler.validate()?;
         self.space.validate()?;
+        self.collection.validate()?;
         self.graph.validate()?;
         self.repository.validate()?;
         self.log.validate()

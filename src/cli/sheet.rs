@@ -117,6 +117,7 @@ mod tests {
             free_bytes: None,
             total_bytes: None,
             space: SpaceState::Unknown,
+            verified_at: None,
         }
     }
 

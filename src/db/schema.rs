@@ -98,6 +98,10 @@ diesel::table! {
         created_at -> Datetime,
         verified_at -> Nullable<Datetime>,
         verified_level -> Unsigned<TinyInt>,
+        dead_at -> Nullable<Datetime>,
+        plain_bytes -> Nullable<Unsigned<BigInt>>,
+        own_bytes -> Nullable<Unsigned<BigInt>>,
+        n_own -> Nullable<Unsigned<Integer>>,
     }
 }
 
@@ -108,6 +112,7 @@ diesel::table! {
         pack_id -> Unsigned<Integer>,
         bytes -> Unsigned<Integer>,
         state -> Unsigned<TinyInt>,
+        condemned_at -> Nullable<Datetime>,
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::guards::{Guard, stands};
 use super::{blobs, packs, writers};
 use crate::db::{Conn, TxError};
 use crate::ids::{BlobId, PackId, PackUid, StorageId, WriterId};
@@ -95,7 +96,9 @@ pub fn commit(
     if let Some(ids) = find_committed(conn, storage, &uids)? {
         return Ok(PackIds { ids, committed_before: true });
     }
-    validate_reused(conn, storage, reused)?;
+    if stands(Guard::ReusedAreValidated, writer) {
+        validate_reused(conn, storage, writer, reused)?;
+    }
     if !packs::sql::insert_packs(conn, storage, packs)? {
         return Err(TxError::Refused(CommitRefused::PackDiscarded(uids)));
     }
@@ -130,7 +133,12 @@ fn find_committed(
 }
 
 /// Locks what the flush builds on and saves what collection had condemned but not begun to delete.
-fn validate_reused(conn: &mut Conn, storage: StorageId, reused: &[BlobId]) -> Result<(), TxError<CommitRefused>> {
+fn validate_reused(
+    conn: &mut Conn,
+    storage: StorageId,
+    writer: WriterId,
+    reused: &[BlobId],
+) -> Result<(), TxError<CommitRefused>> {
     let mut condemned = Vec::new();
     let mut gone = Vec::new();
     for page in reused.chunks(blobs::sql::PAGE_ROWS) {
@@ -146,6 +154,9 @@ fn validate_reused(conn: &mut Conn, storage: StorageId, reused: &[BlobId]) -> Re
     }
     if !gone.is_empty() {
         return Err(TxError::Refused(CommitRefused::ReusedBlobGone(gone)));
+    }
+    if !stands(Guard::CondemnedAreSaved, writer) {
+        return Ok(());
     }
     for page in condemned.chunks(blobs::sql::PAGE_ROWS) {
         blobs::sql::resurrect_blobs(conn, storage, page)?;

@@ -10,7 +10,7 @@ use super::assemble::Assembly;
 use super::chunking::{ChunkSizes, Chunking};
 use super::format::{HEADER_BYTES, Header, PackIndex, PackKeys, TRAILER_BYTES, Trailer};
 use super::ingest::{Parts, take_apart_mime, take_apart_raw};
-use super::keys::{KeyFile, RecoveryKey, StoreKeys};
+use super::keys::{KeyFile, RecoveryKey, StoreKeys, Unlock};
 use super::mime;
 use super::recipe::Recipe;
 use super::records::read_records;
@@ -169,8 +169,8 @@ pub fn description(bytes: &[u8]) {
         drop(chunking.cut(Bytes::from(vec![0; 1 << 16])));
     }
     drop(std::str::from_utf8(bytes).map(RecoveryKey::parse));
-    if let Ok(file) = serde_json::from_slice::<KeyFile>(bytes) {
+    if let Ok(file) = KeyFile::decode(bytes) {
         let recovery = RecoveryKey::parse(RECOVERY_KEY).expect("it is the one of the golden store");
-        drop(file.unwrap(&recovery));
+        drop(file.unwrap(&Unlock::from(recovery)));
     }
 }

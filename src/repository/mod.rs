@@ -14,12 +14,14 @@ mod base64_text;
 mod blobs;
 mod cbor;
 mod chunking;
+pub mod collect;
 mod commit;
 mod door;
 mod error;
 mod format;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
+mod guards;
 mod ingest;
 mod keys;
 mod known;
@@ -43,6 +45,7 @@ pub mod verify;
 pub mod writers;
 
 pub use chunking::ChunkSizes;
+pub use collect::CollectionConfig;
 pub use commit::{CommitRefused, Flushed, PackIds, commit};
 pub use error::StoreError;
 pub use format::{Damage, Layout};

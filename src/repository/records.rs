@@ -31,6 +31,9 @@ pub struct RecordsBuilder {
     out: Vec<u8>,
     n_records: u32,
     chains: HashMap<Arc<ChainIdentity>, u32>,
+    /// Chains that came with sections of other packs, as they stood there.
+    moved_chains: HashMap<Vec<u8>, u32>,
+    n_chains: u32,
 }
 
 impl RecordsBuilder {
@@ -56,20 +59,75 @@ impl RecordsBuilder {
         if let Some(ordinal) = self.chains.get(chain) {
             return *ordinal;
         }
-        let ordinal = u32::try_from(self.chains.len()).expect("a pack holds far fewer chains than 2^32");
+        let ordinal = self.new_ordinal();
         self.chains.insert(Arc::clone(chain), ordinal);
         self.write(kind::CHAIN, Some(ordinal), PointNumber::new(0), 0, chain.as_ref());
         ordinal
     }
 
-    fn write(&mut self, kind: u16, chain: Option<u32>, point: PointNumber, seq: u64, body: &impl Encode<()>) {
+    fn new_ordinal(&mut self) -> u32 {
+        self.n_chains += 1;
+        self.n_chains - 1
+    }
+
+    /// Adds the records of another pack as they stand, with the kinds and fields that this version does not know. Only
+    /// the numbers of their chains change.
+    pub fn push_section(&mut self, pack: PackUid, section: &[u8]) -> Result<(), Damage> {
+        let mut ordinals = HashMap::new();
+        let mut d = Decoder::new(section);
+        while d.position() < section.len() {
+            let at = d.position();
+            self.push_moved(&mut d, section, &mut ordinals)
+                .map_err(|err| Damage::new(pack, format!("record at byte {at}"), err.to_string()))?;
+        }
+        Ok(())
+    }
+
+    fn push_moved(
+        &mut self,
+        d: &mut Decoder<'_>,
+        section: &[u8],
+        ordinals: &mut HashMap<u32, u32>,
+    ) -> Result<(), minicbor::decode::Error> {
+        let Head { number, ordinal, point, seq } = read_head(d)?;
+        let start = d.position();
+        d.skip()?;
+        let body = section.get(start..d.position()).unwrap_or_default();
+        let chain = match ordinal {
+            None => None,
+            Some(old) if number == kind::CHAIN => {
+                if let Some(known) = self.moved_chains.get(body) {
+                    ordinals.insert(old, *known);
+                    return Ok(());
+                }
+                let new = self.new_ordinal();
+                self.moved_chains.insert(body.to_vec(), new);
+                ordinals.insert(old, new);
+                Some(new)
+            }
+            Some(old) => {
+                let known = ordinals.get(&old).copied();
+                Some(known.ok_or_else(|| minicbor::decode::Error::message(CHAIN_UNKNOWN))?)
+            }
+        };
+        self.write_head(number, chain, point, seq);
+        self.out.extend_from_slice(body);
+        Ok(())
+    }
+
+    fn write_head(&mut self, kind: u16, chain: Option<u32>, point: PointNumber, seq: u64) {
         let mut e = Encoder::new(&mut self.out);
         let written = (|| {
-            e.array(5)?.u16(kind)?.encode(chain)?.u32(point.get())?.u64(seq)?.encode(body)?;
+            e.array(5)?.u16(kind)?.encode(chain)?.u32(point.get())?.u64(seq)?;
             Ok::<(), minicbor::encode::Error<std::convert::Infallible>>(())
         })();
         written.expect("writing to memory cannot fail");
         self.n_records += 1;
+    }
+
+    fn write(&mut self, kind: u16, chain: Option<u32>, point: PointNumber, seq: u64, body: &impl Encode<()>) {
+        self.write_head(kind, chain, point, seq);
+        Encoder::new(&mut self.out).encode(body).expect("writing to memory cannot fail");
     }
 
     /// The plain bytes so far.
@@ -108,17 +166,29 @@ pub fn read_records(pack: PackUid, section: &[u8]) -> Result<Records, Damage> {
     Ok(records)
 }
 
+const CHAIN_UNKNOWN: &str = "its chain was not spelled out before";
+
+/// What stands before the body of a record.
+struct Head {
+    number: u16,
+    ordinal: Option<u32>,
+    point: PointNumber,
+    seq: u64,
+}
+
+fn read_head(d: &mut Decoder<'_>) -> Result<Head, minicbor::decode::Error> {
+    if d.array()? != Some(5) {
+        return Err(minicbor::decode::Error::message("it is not an array of five"));
+    }
+    Ok(Head { number: d.u16()?, ordinal: d.decode()?, point: PointNumber::new(d.u32()?), seq: d.u64()? })
+}
+
 fn read_one(
     d: &mut Decoder<'_>,
     chains: &mut HashMap<u32, Arc<ChainIdentity>>,
     records: &mut Records,
 ) -> Result<(), minicbor::decode::Error> {
-    if d.array()? != Some(5) {
-        return Err(minicbor::decode::Error::message("it is not an array of five"));
-    }
-    let number = d.u16()?;
-    let ordinal: Option<u32> = d.decode()?;
-    let (point, seq) = (PointNumber::new(d.u32()?), d.u64()?);
+    let Head { number, ordinal, point, seq } = read_head(d)?;
     if number == kind::CHAIN {
         let ordinal = ordinal.ok_or_else(|| minicbor::decode::Error::message("a chain has no number"))?;
         chains.insert(ordinal, Arc::new(d.decode()?));
@@ -132,7 +202,7 @@ fn read_one(
         None => None,
         Some(ordinal) => {
             let known = chains.get(&ordinal).cloned();
-            Some(known.ok_or_else(|| minicbor::decode::Error::message("its chain was not spelled out before"))?)
+            Some(known.ok_or_else(|| minicbor::decode::Error::message(CHAIN_UNKNOWN))?)
         }
     };
     records.entries.push(Entry { chain, point, seq, record });
@@ -250,6 +320,34 @@ mod tests {
 
         assert_eq!(read.entries, entries);
         assert_eq!((read.n_unknown, n_records as usize), (0, entries.len() + 2));
+    }
+
+    #[test]
+    fn sections_of_several_packs_are_moved_into_one_as_they_stand() {
+        let section = |chains: [&str; 2], seq: u64| {
+            let mut builder = RecordsBuilder::default();
+            for (name, seq) in chains.into_iter().zip(seq..) {
+                let record = Record::ItemGone(ItemGone { item: ItemKey::of(name), container: None });
+                builder.push(&Entry { chain: Some(chain(name)), point: PointNumber::new(1), seq, record });
+            }
+            let mut section = builder.finish().0;
+            let mut e = Encoder::new(&mut section);
+            e.array(5).unwrap().u16(999).unwrap().u32(1).unwrap().u32(1).unwrap().u64(1).unwrap().str("new").unwrap();
+            section
+        };
+        let (one, two) = (section(["a", "b"], 1), section(["b", "c"], 3));
+        let pack = PackUid::random();
+        let mut builder = RecordsBuilder::default();
+
+        builder.push_section(pack, &one).unwrap();
+        builder.push_section(pack, &two).unwrap();
+        let (moved, n_records) = builder.finish();
+
+        let entries = |section: &[u8]| read_records(pack, section).unwrap().entries;
+        assert_eq!(entries(&moved), [entries(&one), entries(&two)].concat());
+        assert_eq!(read_records(pack, &moved).unwrap().n_unknown, 2);
+        assert_eq!(n_records, 3 + 4 + 2, "three chains, four records, two of a newer version");
+        assert!(RecordsBuilder::default().push_section(pack, &one[..one.len() - 1]).is_err());
     }
 
     #[test]

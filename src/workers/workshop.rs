@@ -18,7 +18,7 @@ use crate::graph::{GraphClient, GraphConfig, Scope, Waiting};
 use crate::ids::{AgentId, ChainId, ResourceId, StorageId, TenantId, WriterId};
 use crate::queue::{self, Lease, agents};
 use crate::repository::{
-    self, ChainIdentity, IngestContent, Packing, RepositoryConfig, SpaceConfig, SpaceWatch, Store,
+    self, ChainIdentity, CollectionConfig, IngestContent, Packing, RepositoryConfig, SpaceConfig, SpaceWatch, Store,
 };
 use crate::secret::Sealer;
 use crate::tenants::{self, ResourceView};
@@ -30,6 +30,7 @@ const SPLIT_BYTES_MAX: u64 = 48 << 20;
 pub struct Workshop {
     pub db: Db,
     pub agent: AgentConfig,
+    pub collection: CollectionConfig,
     name: AgentName,
     host: String,
     pub(super) sealer: Sealer,
@@ -90,6 +91,7 @@ impl Workshop {
             host: host_name(),
             db,
             agent,
+            collection: CollectionConfig::default(),
             sealer,
             graph,
             clients: Mutex::default(),
@@ -104,6 +106,11 @@ impl Workshop {
     /// The same, writing into storages as configured.
     pub fn storing(self, repository: RepositoryConfig) -> Self {
         Self { repository, ..self }
+    }
+
+    /// Collecting as configured.
+    pub fn collecting(self, collection: CollectionConfig) -> Self {
+        Self { collection, ..self }
     }
 
     /// With other limits of free space than the default ones.

@@ -16,6 +16,7 @@ mod catalog;
 mod chosen;
 mod cli_exit_codes;
 mod cli_tenant;
+mod collection;
 mod configuration;
 mod graph_client;
 mod https_tenant;

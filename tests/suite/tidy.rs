@@ -150,7 +150,13 @@ fn every_table_is_used_by_one_sql_file() {
         for table in &tables {
             let used = code_lines(&source.text).any(|line| line.contains(&format!("{table}::table")));
             if used {
-                users.entry(table).or_default().push(source.path.clone());
+                // A file that grew has the rest of its statements in a folder of its own name.
+                let folder = source.path.split_once("/sql/");
+                let home = folder.map_or_else(|| source.path.clone(), |(above, _)| format!("{above}/sql.rs"));
+                let homes = users.entry(table).or_default();
+                if !homes.contains(&home) {
+                    homes.push(home);
+                }
             }
         }
     }

@@ -224,6 +224,28 @@ pub fn scan(
     sql::scan(conn, chain, after, limit)
 }
 
+/// Versions of a chain in the order of their keys and points, behind `after`: at least one if there is one, and no more
+/// than have `bytes_max` of references.
+pub fn scan_within(
+    conn: &mut Conn,
+    chain: ChainId,
+    after: Option<(ItemKey, PointNumber)>,
+    rows_max: u32,
+    bytes_max: u64,
+) -> QueryResult<Vec<VersionRow>> {
+    let mut room = bytes_max;
+    let mut n_rows: u32 = 0;
+    for bytes in sql::scan_bytes(conn, chain, after, rows_max)? {
+        match room.checked_sub(bytes) {
+            Some(left) => room = left,
+            None if n_rows == 0 => room = 0,
+            None => break,
+        }
+        n_rows += 1;
+    }
+    if n_rows == 0 { Ok(Vec::new()) } else { sql::scan(conn, chain, after, n_rows) }
+}
+
 /// All versions of these items, in no order.
 pub fn versions(conn: &mut Conn, chain: ChainId, keys: &[ItemKey]) -> QueryResult<Vec<VersionRow>> {
     let mut found = Vec::with_capacity(keys.len());

@@ -3,6 +3,7 @@
 use chrono::NaiveDateTime;
 use diesel::mysql::Mysql;
 use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Unsigned};
 
 use super::{After, ContentRef, NewVersion, Span, VersionRow};
 use crate::catalog::fit;
@@ -293,26 +294,13 @@ pub(super) fn version_at(
     record.map(VersionRecord::into_row).transpose()
 }
 
-/// Chain and key are given as ranges, so that MariaDB begins at the page: see [`newest_first`].
 pub(super) fn spans(
     conn: &mut Conn,
     chain: ChainId,
     after: Option<(ItemKey, PointNumber)>,
     limit: u32,
 ) -> QueryResult<Vec<Span>> {
-    let mut query = item_versions::table
-        .filter(item_versions::chain_id.ge(chain.get()).and(item_versions::chain_id.le(chain.get())))
-        .order((item_versions::chain_id, item_versions::item_key, item_versions::from_point))
-        .into_boxed();
-    if let Some((key, from)) = after {
-        let key = key.as_bytes().to_vec();
-        query = query.filter(item_versions::item_key.ge(key.clone())).filter(
-            item_versions::item_key
-                .gt(key.clone())
-                .or(item_versions::item_key.eq(key).and(item_versions::from_point.gt(from.get()))),
-        );
-    }
-    let rows: Vec<(Vec<u8>, u32, u32)> = query
+    let rows: Vec<(Vec<u8>, u32, u32)> = behind(chain, after)
         .limit(limit.into())
         .select((item_versions::item_key, item_versions::from_point, item_versions::to_point))
         .load(conn)?;
@@ -345,6 +333,19 @@ pub(super) fn containers_among(
     Ok(found.into_iter().map(ContainerId::new).collect())
 }
 
+/// Versions of a chain in primary-key order. The chain is given as a range of one, so that MariaDB begins at the page:
+/// see [`newest_first`].
+fn behind(chain: ChainId, after: Option<(ItemKey, PointNumber)>) -> item_versions::BoxedQuery<'static, Mysql> {
+    let query = item_versions::table
+        .filter(item_versions::chain_id.ge(chain.get()).and(item_versions::chain_id.le(chain.get())))
+        .order((item_versions::chain_id, item_versions::item_key, item_versions::from_point))
+        .into_boxed();
+    let Some((key, from)) = after else { return query };
+    let key = key.as_bytes().to_vec();
+    let later = item_versions::item_key.eq(key.clone()).and(item_versions::from_point.gt(from.get()));
+    query.filter(item_versions::item_key.ge(key.clone())).filter(item_versions::item_key.gt(key).or(later))
+}
+
 /// Versions of a chain in primary-key order, behind `after`.
 pub(super) fn scan(
     conn: &mut Conn,
@@ -352,16 +353,17 @@ pub(super) fn scan(
     after: Option<(ItemKey, PointNumber)>,
     limit: u32,
 ) -> QueryResult<Vec<VersionRow>> {
-    let mut query = item_versions::table.filter(item_versions::chain_id.eq(chain.get())).into_boxed();
-    if let Some((key, from)) = after {
-        let key = key.as_bytes().to_vec();
-        let later_point = item_versions::item_key.eq(key.clone()).and(item_versions::from_point.gt(from.get()));
-        query = query.filter(item_versions::item_key.gt(key).or(later_point));
-    }
-    let records: Vec<VersionRecord> = query
-        .order((item_versions::item_key, item_versions::from_point))
-        .limit(limit.into())
-        .select(VersionRecord::as_select())
-        .load(conn)?;
-    records.into_iter().map(VersionRecord::into_row).collect()
+    let page = behind(chain, after).limit(limit.into()).select(VersionRecord::as_select());
+    page.load::<VersionRecord>(conn)?.into_iter().map(VersionRecord::into_row).collect()
+}
+
+/// The bytes of the references of the versions that [`scan`] would return.
+pub(super) fn scan_bytes(
+    conn: &mut Conn,
+    chain: ChainId,
+    after: Option<(ItemKey, PointNumber)>,
+    limit: u32,
+) -> QueryResult<Vec<u64>> {
+    let bytes = diesel::dsl::sql::<Unsigned<BigInt>>("CAST(COALESCE(LENGTH(refs), 0) AS UNSIGNED)");
+    behind(chain, after).limit(limit.into()).select(bytes).load(conn)
 }

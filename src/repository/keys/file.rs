@@ -16,7 +16,7 @@ const CHECK_FIELD: &str = "\"check\"";
 /// The master key, wrapped.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct KeyFile {
+pub(in crate::repository) struct KeyFile {
     pub format: u16,
     pub id: String,
     pub store: Uuid,

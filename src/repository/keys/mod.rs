@@ -13,6 +13,8 @@ use uuid::Uuid;
 use super::format::PackKeys;
 use crate::secret::{Secret, random_key};
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(super) use file::KeyFile;
 pub use file::{KeyKind, KeyState, StoredKey};
 pub use recovery::RecoveryKey;
 pub use ring::NewRecoveryKey;

@@ -7,6 +7,7 @@ use super::{Stored, StoredContent};
 use crate::ids::{BlobId, WriterId};
 use crate::repository::commit::{Flushed, FlushedPacks, PublishedPack};
 use crate::repository::format::{BlobKind, FinishedPack, PackBuilder};
+use crate::repository::guards::{Guard, stands};
 use crate::repository::ingest::{Parts, SharedPart};
 use crate::repository::record::{Entry, Location};
 use crate::repository::records::RecordsBuilder;
@@ -104,7 +105,9 @@ impl Work {
     fn publish(&mut self, pack: FinishedPack) -> Result<(), StoreError> {
         let FinishedPack { uid, parts, bytes, index } = pack;
         self.store.look_at_space()?;
-        self.store.backend().put(&pack_key(uid), &parts)?;
+        if stands(Guard::PacksComeFirst, self.writer) {
+            self.store.backend().put(&pack_key(uid), &parts)?;
+        }
         let n_blobs = u32::try_from(index.blobs.len()).expect("a pack holds far fewer blobs than 2^32");
         let shared = std::mem::take(&mut self.open_shared);
         self.published.push(PublishedPack { uid, bytes, n_blobs, n_records: index.n_records, shared });

@@ -1,10 +1,12 @@
 //! The table `packs`.
 
-use chrono::{DateTime, NaiveDateTime, Utc};
+mod collecting;
+mod verifying;
+
 use diesel::dsl::sql;
 use diesel::prelude::*;
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
-use diesel::sql_types::{BigInt, Datetime, Nullable, Unsigned};
+use diesel::sql_types::{BigInt, Datetime, Unsigned};
 
 use crate::db::Conn;
 use crate::db::schema::packs;
@@ -12,6 +14,12 @@ use crate::ids::{PackId, PackUid, StorageId};
 use crate::repository::adopt::FoundPack;
 use crate::repository::commit::PublishedPack;
 use crate::repository::verify::KnownPack;
+
+pub use collecting::{
+    add_tombstone, drop_moved, emptied_packs, held_packs, lock_held, moved_packs, newest_pack, retire_packs,
+    set_file_gone, set_shape,
+};
+pub use verifying::{lock_live, moved_into, oldest_verified, packs_in_folder, packs_to_verify, set_bad, set_verified};
 
 /// Ids in one `IN (…)`.
 const PAGE_ROWS: usize = 500;
@@ -47,6 +55,25 @@ pub struct PackRow {
     pub uid: PackUid,
     pub state: PackState,
     pub moved_to: Option<PackId>,
+}
+
+/// A live pack as collection weighs it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HeldPack {
+    pub id: PackId,
+    pub uid: PackUid,
+    pub bytes: u64,
+    pub n_blobs: u32,
+    pub shape: Option<PackShape>,
+}
+
+/// What the index of a pack says of its content, uncompressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PackShape {
+    pub plain_bytes: u64,
+    /// Of these, in blobs that have no row.
+    pub own_bytes: u64,
+    pub n_own: u32,
 }
 
 /// What a storage holds, for a status view.
@@ -96,10 +123,14 @@ pub fn find_pack(conn: &mut Conn, storage: StorageId, id: PackId) -> QueryResult
 fn pack_row((id, uid, state, moved_to): (u32, Vec<u8>, String, Option<u32>)) -> QueryResult<PackRow> {
     Ok(PackRow {
         id: PackId::new(id),
-        uid: PackUid::from_slice(&uid).ok_or_else(|| unreadable("a pack uid of another length than 16".to_owned()))?,
+        uid: pack_uid(&uid)?,
         state: PackState::of(&state)?,
         moved_to: moved_to.map(PackId::new),
     })
+}
+
+fn pack_uid(bytes: &[u8]) -> QueryResult<PackUid> {
+    PackUid::from_slice(bytes).ok_or_else(|| unreadable("a pack uid of another length than 16".to_owned()))
 }
 
 /// Adds packs. `false`: one of them has a row already, and nothing of this statement happened.
@@ -188,120 +219,10 @@ pub fn read_totals(conn: &mut Conn, storage: StorageId) -> QueryResult<StoreTota
     Ok(StoreTotals { n_packs: n_packs.unsigned_abs(), bytes, n_blobs, n_records })
 }
 
-/// Packs in one of the 256 folders, in the order of their names, behind `after`.
-pub fn packs_in_folder(
-    conn: &mut Conn,
-    storage: StorageId,
-    folder: u8,
-    after: Option<PackUid>,
-    limit: u32,
-) -> QueryResult<Vec<(KnownPack, PackState)>> {
-    let edge = |byte: u8| [&[folder][..], &[byte; 15]].concat();
-    let mut query = packs::table
-        .filter(packs::storage_id.eq(storage.get()))
-        .filter(packs::uid.ge(edge(0)).and(packs::uid.le(edge(255))))
-        .into_boxed();
-    if let Some(after) = after {
-        query = query.filter(packs::uid.gt(after.as_bytes().to_vec()));
-    }
-    let rows: Vec<(u32, Vec<u8>, u64, String)> = query
-        .order(packs::uid)
-        .limit(limit.into())
-        .select((packs::id, packs::uid, packs::bytes, packs::state))
-        .load(conn)?;
-    rows.into_iter().map(|(id, uid, bytes, state)| Ok((known_pack(id, &uid, bytes)?, PackState::of(&state)?))).collect()
-}
-
-/// Live packs that were not verified since `before`, those first that were not for the longest time, but not `except`.
-pub fn packs_to_verify(
-    conn: &mut Conn,
-    storage: StorageId,
-    before: DateTime<Utc>,
-    except: &[PackId],
-    limit: u32,
-) -> QueryResult<Vec<KnownPack>> {
-    let except: Vec<u32> = except.iter().map(|pack| pack.get()).collect();
-    let rows: Vec<(u32, Vec<u8>, u64)> = packs::table
-        .filter(packs::storage_id.eq(storage.get()).and(packs::state.eq("live")))
-        .filter(packs::verified_at.is_null().or(packs::verified_at.lt(before.naive_utc())))
-        .filter(packs::id.ne_all(except))
-        .order((packs::verified_at, packs::id))
-        .limit(limit.into())
-        .select((packs::id, packs::uid, packs::bytes))
-        .load(conn)?;
-    rows.into_iter().map(|(id, uid, bytes)| known_pack(id, &uid, bytes)).collect()
-}
-
-fn known_pack(id: u32, uid: &[u8], bytes: u64) -> QueryResult<KnownPack> {
-    let uid = PackUid::from_slice(uid).ok_or_else(|| unreadable("a pack uid of another length than 16".to_owned()))?;
-    Ok(KnownPack { id: PackId::new(id), uid, bytes })
-}
-
-/// Notes that packs were found sound just now.
-pub fn set_verified(conn: &mut Conn, storage: StorageId, ids: &[PackId], level: u8) -> QueryResult<()> {
-    let ids: Vec<u32> = ids.iter().map(|pack| pack.get()).collect();
-    let live = packs::table.filter(packs::storage_id.eq(storage.get()).and(packs::state.eq("live")));
-    diesel::update(live.filter(packs::id.eq_any(ids)))
-        .set((packs::verified_at.eq(sql::<Nullable<Datetime>>("NOW(3)")), packs::verified_level.eq(level)))
-        .execute(conn)
-        .map(drop)
-}
-
-/// When the pack was verified whose turn was longest ago. `None`: one was never, or there is none.
-pub fn oldest_verified(conn: &mut Conn, storage: StorageId) -> QueryResult<Option<DateTime<Utc>>> {
-    let oldest: Option<Option<NaiveDateTime>> = packs::table
-        .filter(packs::storage_id.eq(storage.get()).and(packs::state.eq("live")))
-        .order(packs::verified_at)
-        .select(packs::verified_at)
-        .first(conn)
-        .optional()?;
-    Ok(oldest.flatten().map(|at| at.and_utc()))
-}
-
-/// Whether a pack is live, and keeps it so until the transaction ends.
-pub fn lock_live(conn: &mut Conn, storage: StorageId, id: PackId) -> QueryResult<bool> {
-    let state: Option<String> = packs::table
-        .filter(packs::storage_id.eq(storage.get()).and(packs::id.eq(id.get())))
-        .select(packs::state)
-        .for_update()
-        .first(conn)
-        .optional()?;
-    Ok(state.as_deref() == Some("live"))
-}
-
-/// Calls a pack damaged; what was saved of it lies in `saved_in`.
-pub fn set_bad(conn: &mut Conn, storage: StorageId, id: PackId, saved_in: Option<PackId>) -> QueryResult<()> {
-    diesel::update(packs::table.filter(packs::storage_id.eq(storage.get()).and(packs::id.eq(id.get()))))
-        .set((packs::state.eq("bad"), packs::moved_to.eq(saved_in.map(PackId::get))))
-        .execute(conn)
-        .map(drop)
-}
-
-/// Packs whose content was moved into one of `targets`, each with it.
-pub fn moved_into(conn: &mut Conn, storage: StorageId, targets: &[PackId]) -> QueryResult<Vec<(PackId, PackId)>> {
-    let mut found = Vec::new();
-    for page in targets.chunks(PAGE_ROWS) {
-        let wanted: Vec<u32> = page.iter().map(|pack| pack.get()).collect();
-        let rows: Vec<(u32, Option<u32>)> = packs::table
-            .filter(packs::storage_id.eq(storage.get()).and(packs::moved_to.eq_any(wanted)))
-            .select((packs::id, packs::moved_to))
-            .load(conn)?;
-        found.extend(rows.into_iter().filter_map(|(from, to)| Some((PackId::new(from), PackId::new(to?)))));
-    }
-    Ok(found)
-}
-
 /// Steps of collection, as a test needs them one at a time.
 #[cfg(test)]
 pub mod steps {
     use super::*;
-
-    pub fn add_tombstone(conn: &mut Conn, storage: StorageId, uid: PackUid) -> QueryResult<bool> {
-        let pack = PublishedPack { uid, bytes: 0, n_blobs: 0, n_records: 0, shared: Vec::new() };
-        insert_packs(conn, storage, &[pack])?;
-        let row = packs::table.filter(packs::uid.eq(uid.as_bytes().as_slice()));
-        diesel::update(row).set(packs::state.eq("discarded")).execute(conn).map(|n| n == 1)
-    }
 
     pub fn move_pack(conn: &mut Conn, from: PackId, to: PackId) -> QueryResult<usize> {
         diesel::update(packs::table.find(from.get()))

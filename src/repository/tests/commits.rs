@@ -117,7 +117,7 @@ async fn a_pack_that_collection_discarded_cannot_be_committed() {
     let stored = packer.store(vec![first_mail()]).await.unwrap();
     let flushed = packer.flush().await.unwrap();
     let (storage, uid) = (bench.store.storage(), stored[0].properties.pack);
-    bench.db.run("tombstone", move |conn| packs::sql::steps::add_tombstone(conn, storage, uid)).await.unwrap();
+    bench.db.run("tombstone", move |conn| packs::sql::add_tombstone(conn, storage, uid, 0)).await.unwrap();
 
     assert_eq!(refused(bench.try_commit(&flushed).await), CommitRefused::PackDiscarded(vec![uid]));
 }

@@ -284,7 +284,6 @@ async fn a_damaged_key_file_gives_the_master_key_or_a_clear_refusal() {
     let as_backend = || Arc::clone(&backend) as Arc<dyn Backend>;
     let created = Store::create(as_backend(), Layout::Packed, Crypto::Aes256Gcm).await.unwrap();
     let secrets = created.secrets.unwrap();
-    let text = secrets.recovery.text();
     let key = backend.list("keys/").unwrap()[0].key.clone();
     let whole = backend.get_tail(&key, 64 << 10).unwrap().bytes.to_vec();
     for at in 0..whole.len() {
@@ -292,7 +291,7 @@ async fn a_damaged_key_file_gives_the_master_key_or_a_clear_refusal() {
         flipped[at] ^= 1 << (at % 8);
         for bytes in [flipped, whole[..at].to_vec()] {
             backend.show(&key, bytes);
-            let recovery = crate::repository::RecoveryKey::parse(text.expose()).unwrap();
+            let recovery = crate::repository::RecoveryKey::parse(secrets.recovery.expose()).unwrap();
             match Store::recover(as_backend(), recovery).await {
                 Ok(master) => assert_eq!(master.expose(), secrets.master.expose(), "byte {at}"),
                 Err(StoreError::Setup(why)) => assert!(why.contains("key"), "{why}"),

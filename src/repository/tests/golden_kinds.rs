@@ -110,7 +110,7 @@ async fn write() {
     let backend: Arc<dyn Backend> = Arc::new(Filesystem::open(&path, Profile::Local, "golden").unwrap());
     let created = Store::create(Arc::clone(&backend), Layout::Packed, Crypto::Aes256Gcm).await.unwrap();
     let secrets = created.secrets.unwrap();
-    std::fs::write(path.join(RECOVERY_KEY_FILE), format!("{}\n", secrets.recovery.text().expose())).unwrap();
+    std::fs::write(path.join(RECOVERY_KEY_FILE), format!("{}\n", secrets.recovery.expose())).unwrap();
     let store = Store::open(StorageId::new(1), backend, Some(secrets.master)).await.unwrap();
     let entry = |chain, seq, record| Entry { chain, point: POINT, seq, record };
 

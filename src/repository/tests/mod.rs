@@ -1,5 +1,6 @@
 //! The store against a real MariaDB and real directories.
 
+mod collection;
 mod commits;
 mod damage;
 mod faults;

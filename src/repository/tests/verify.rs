@@ -262,7 +262,8 @@ async fn a_storage_is_proved_without_its_key_and_wholly_with_it() {
     let whole = std::fs::read(&path).unwrap();
 
     let blind = Place::open(dir.path(), None).await.unwrap();
-    let seeing = Place::open(dir.path(), Some(secrets.recovery.text().expose())).await.unwrap();
+    let unlock = Unlock::recovery_key(secrets.recovery.expose()).unwrap();
+    let seeing = Place::open(dir.path(), Some(unlock)).await.unwrap();
 
     assert_eq!((blind.depth_max(), seeing.depth_max()), (Depth::Stored, Depth::Content));
     assert_eq!(blind.list_packs(pack.uid.as_bytes()[0]).await.unwrap()[0].uid, pack.uid);
@@ -278,7 +279,8 @@ async fn a_storage_is_proved_without_its_key_and_wholly_with_it() {
             assert!(matches!(checked, Err(StoreError::Damaged(_))), "byte {at}: {checked:?}");
         }
     }
-    let wrong = Place::open(dir.path(), Some("0000")).await;
+    let other = RecoveryKey::random().unwrap();
+    let wrong = Place::open(dir.path(), Some(other.into())).await;
     assert!(matches!(wrong, Err(StoreError::Setup(_))));
 }
 

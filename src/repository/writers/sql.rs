@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use diesel::dsl::sql;
 use diesel::prelude::*;
-use diesel::sql_types::{Binary, Bool, Datetime, Integer, Unsigned};
+use diesel::sql_types::{BigInt, Binary, Bool, Datetime, Integer, Unsigned};
 
 use crate::db::Conn;
 use crate::db::schema::writers;
@@ -70,4 +70,25 @@ pub(in crate::repository) fn lock_alive(conn: &mut Conn, storage: StorageId, id:
     .bind::<Unsigned<Integer>, _>(storage.get())
     .load(conn)?;
     Ok(rows.first().is_some_and(|row| row.alive))
+}
+
+/// What is known of a writer that left a pack behind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WriterRow {
+    pub alive: bool,
+    /// Seconds since 1970 by the database's clock.
+    pub heartbeat_s: i64,
+}
+
+pub(in crate::repository) fn find_writer(
+    conn: &mut Conn,
+    storage: StorageId,
+    id: WriterId,
+) -> QueryResult<Option<WriterRow>> {
+    let row: Option<(String, i64)> = writers::table
+        .filter(writers::id.eq(id.as_bytes().as_slice()).and(writers::storage_id.eq(storage.get())))
+        .select((writers::state, sql::<BigInt>("CAST(UNIX_TIMESTAMP(heartbeat_at) AS SIGNED)")))
+        .first(conn)
+        .optional()?;
+    Ok(row.map(|(state, heartbeat_s)| WriterRow { alive: state == "alive", heartbeat_s }))
 }

@@ -1,0 +1,3 @@
+//! Items for collection to scan.
+
+pub mod sql;
