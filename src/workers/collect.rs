@@ -17,7 +17,7 @@ const PAGE_BYTES: u64 = 4 << 20;
 
 pub async fn run(workshop: &Workshop, control: &Control) -> Result<Done, TaskError> {
     let work: CollectWork = control.work()?;
-    refuse_unfinished_rebuild(workshop, work.storage).await?;
+    workshop.refuse_unfinished_rebuild(work.storage).await?;
     let opened = workshop.storage(work.storage).await?;
     let lease = control.lease();
     let held: Assert = Arc::new(move |conn| {

@@ -38,7 +38,7 @@ const REST: Duration = Duration::from_secs(10);
 /// Prunes one storage.
 pub async fn run(workshop: &Workshop, control: &Control) -> Result<Done, TaskError> {
     let work: PruneWork = control.work()?;
-    refuse_unfinished_rebuild(workshop, work.storage).await?;
+    workshop.refuse_unfinished_rebuild(work.storage).await?;
     let mut prune = Prune { workshop, control, storage: work.storage, n_chains: 0, deleted: Deleted::default() };
     for _ in 0..PASSES_MAX {
         prune.give_up().await?;

@@ -12,7 +12,7 @@ use super::name::{AgentName, host_name};
 use super::task::TaskError;
 use super::{AgentConfig, connection};
 use crate::catalog;
-use crate::db::Db;
+use crate::db::{Conn, Db};
 use crate::features::Source;
 use crate::graph::{GraphClient, GraphConfig, Scope, Waiting};
 use crate::ids::{AgentId, ChainId, ResourceId, StorageId, TenantId, WriterId};
@@ -192,6 +192,17 @@ impl Workshop {
             Ok(catalog::chains::set_not_applicable(conn, chain, &reason)?)
         });
         Ok(noted.await?)
+    }
+
+    /// Refuses work that takes away what the catalog does not speak of while a rebuild has yet to say all of it.
+    pub async fn refuse_unfinished_rebuild(&self, storage: StorageId) -> Result<(), TaskError> {
+        let read = move |conn: &mut Conn| catalog::rebuild::unfinished(conn, storage);
+        match self.db.run("look for chains that are being rebuilt", read).await?.len() {
+            0 => Ok(()),
+            n => Err(TaskError::permanent(format!(
+                "{n} chains of this storage wait for a rebuild to end: stop kodo and run \"kodo rebuild-catalog\" again"
+            ))),
+        }
     }
 
     /// A resource with the client that reaches its data.

@@ -10,7 +10,7 @@ use crate::backends::{BackendError, Filesystem, Profile};
 use crate::db::TxError;
 use crate::ids::{PackUid, TaskId};
 use crate::repository::verify::{Damaged, KnownPack, Place, Quarantine, Verdict};
-use crate::repository::{CommitRefused, Depth, Record, StoreError, record, verify};
+use crate::repository::{CommitRefused, Depth, Record, RecoveryKey, StoreError, Unlock, record, verify};
 
 const TASK: TaskId = TaskId::new(1);
 
