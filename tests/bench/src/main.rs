@@ -101,7 +101,7 @@ enum Step {
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    let Some(found) = run(Arguments::parse().step).await? else { return Ok(()) };
+    let Some(found) = Box::pin(run(Arguments::parse().step)).await? else { return Ok(()) };
     println!("{found}");
     Ok(())
 }

@@ -11,7 +11,7 @@ use anyhow::{Context, ensure};
 use kodo::catalog::items::After;
 use kodo::catalog::{self, VersionRow};
 use kodo::db::{Conn, QueryResult};
-use kodo::ids::{ChainId, ContainerId, PointNumber};
+use kodo::ids::{ChainId, ContainerId, PointNumber, StorageId};
 use kodo::repository::{Depth, Reader};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -36,10 +36,10 @@ struct Folder {
     name: String,
 }
 
-fn read_folders(conn: &mut Conn, only: Option<&str>) -> QueryResult<Vec<Folder>> {
+fn read_folders(conn: &mut Conn, storage: StorageId, only: Option<&str>) -> QueryResult<Vec<Folder>> {
     let mut folders = Vec::new();
     for chain in catalog::chains::list(conn, None, ChainId::new(0), ROWS_MAX)? {
-        if only.is_some_and(|feature| chain.key.feature.as_str() != feature) {
+        if chain.key.storage != storage || only.is_some_and(|feature| chain.key.feature.as_str() != feature) {
             continue;
         }
         let point = PointNumber::new(chain.last_point);
@@ -51,7 +51,8 @@ fn read_folders(conn: &mut Conn, only: Option<&str>) -> QueryResult<Vec<Folder>>
 }
 
 async fn folders(ground: &Ground, only: Option<&'static str>) -> anyhow::Result<Vec<Folder>> {
-    let found = ground.db.run("list folders", move |conn| read_folders(conn, only)).await?;
+    let storage = ground.storage();
+    let found = ground.db.run("list folders", move |conn| read_folders(conn, storage, only)).await?;
     ensure!(!found.is_empty(), "nothing is stored yet");
     Ok(found)
 }
