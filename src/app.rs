@@ -195,7 +195,7 @@ async fn known_storage(db: &Db, name: Option<String>) -> anyhow::Result<StorageI
         (None, []) => bail!("the database knows no storage: name the place with --path"),
         (None, _) => bail!("there are several storages: choose one with --storage ({})", names()),
         (Some(name), _) => {
-            let found = storages.iter().find(|storage| storage.name == *name);
+            let found = storages.iter().find(|storage| storage.name == *name || storage.id.to_string() == *name);
             found
                 .map(|storage| storage.id)
                 .with_context(|| format!("there is no storage {name} (there is: {})", names()))

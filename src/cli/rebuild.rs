@@ -21,7 +21,7 @@ const SHOWN_MAX: usize = 50;
 
 #[derive(Debug, Args)]
 pub struct RebuildCatalog {
-    /// A storage that the database knows [default: the only one]
+    /// A storage that the database knows, by id or name [default: the only one]
     #[arg(long, value_name = "NAME", conflicts_with_all = ["path", "backend", "name"])]
     storage: Option<String>,
     /// The directory of a storage that the database does not know

@@ -1,12 +1,13 @@
-//! Collection through the command line: what it refuses, and how that is told.
+//! Collection through the command line: what no restore point needs is freed, and what it refuses.
 
 use std::path::Path;
 
 use kodo_simulator::Options;
+use serde_json::{Value, json};
 
-use crate::support::stage::Stage;
+use crate::support::stage::{Stage, assert_same};
 
-/// Everything at once: a collection that did not refuse would delete.
+/// Everything at once: what one collection condemns the next one frees.
 const AT_ONCE: &str = "[collection]\ngrace_h = 0\nfile_delay_min = 0\n";
 
 async fn ready() -> anyhow::Result<Stage> {
@@ -25,6 +26,41 @@ fn stored_bytes(folder: &Path) -> u64 {
     let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap());
     let bytes = |path: &Path| if path.is_dir() { stored_bytes(path) } else { path.metadata().unwrap().len() };
     entries.map(|entry| bytes(&entry.path())).sum()
+}
+
+/// Collects, and returns what was done.
+fn collect(stage: &Stage) -> anyhow::Result<Value> {
+    let task = stage.expect(&["storage", "collect", "disk", "--wait"])?;
+    assert_eq!(task["state"], json!("succeeded"), "{task}");
+    Ok(task["result"].clone())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_no_point_needs_is_freed_and_what_one_needs_comes_back() -> anyhow::Result<()> {
+    let stage = ready().await?;
+    let users = stage.users();
+    users.iter().try_for_each(|user| stage.back_up(user).map(drop))?;
+    let before = stage.mailbox(&users[0])?;
+    let stored = stored_bytes(&stage.storage().join("packs"));
+    // As if retention had given up all points of the second mailbox; much of it is shared with the first.
+    stage.separate().execute("DELETE FROM item_versions WHERE chain_id = 2")?;
+
+    let first = collect(&stage)?;
+    let second = collect(&stage)?;
+    let third = collect(&stage)?;
+
+    assert!(first["blobs_condemned"].as_u64() > Some(0), "{first}");
+    assert_eq!(second["blobs_given_up"], first["blobs_condemned"], "{second}");
+    let files = |done: &Value| done["files_deleted"].as_u64().unwrap_or(0);
+    assert!(files(&first) + files(&second) > 0, "{first} {second}");
+    let nothing = ["blobs_condemned", "blobs_given_up", "packs_compacted", "files_deleted"];
+    assert!(nothing.iter().all(|name| third[*name] == json!(0)), "nothing is left to do: {third}");
+    let left = stored_bytes(&stage.storage().join("packs"));
+    assert!(left < stored, "{left} of {stored}");
+    stage.tenant.wipe_mailbox(&users[0])?;
+    stage.expect(&["restore", "--user", &users[0], "--wait"])?;
+    assert_same(&before, &stage.mailbox(&users[0])?);
+    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -66,7 +66,7 @@ async fn any_key_opens_the_store_and_the_last_one_cannot_be_removed() {
     let refused = store.remove_key(last.id.clone()).await.unwrap_err().to_string();
     assert!(refused.contains("the last one"), "{refused}");
     assert!(matches!(store.remove_key("0".repeat(32)).await, Err(StoreError::NoSuchKey(_))));
-    assert_eq!(store.list_keys().await.unwrap(), std::slice::from_ref(&last));
+    assert_eq!(store.list_keys().await.unwrap(), vec![last.clone()]);
 }
 
 #[tokio::test]
