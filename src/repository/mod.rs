@@ -25,6 +25,7 @@ mod guards;
 mod ingest;
 mod keys;
 mod known;
+mod lru;
 mod mime;
 mod pack_end;
 mod packer;

@@ -1,6 +1,6 @@
 //! Reads blobs and content back. Needs no lock: packs never change, and one that is gone has left word where to look.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::io::Write;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -9,6 +9,7 @@ use bytes::Bytes;
 use super::assemble::Assembly;
 use super::door::blocking;
 use super::format::{BlobEntry, FrameKind, PackIndex};
+use super::lru::Lru;
 pub(super) use super::pack_end::read_end;
 use super::recipe::{Ingredient, Recipe};
 use super::scanned::Scanned;
@@ -362,49 +363,5 @@ impl Pieces {
             return Err(StoreError::Unreadable { blob: self.blob, what });
         }
         Ok(plain)
-    }
-}
-
-/// A bounded cache that gives up what was used longest ago.
-struct Lru<K, V> {
-    entries: HashMap<K, (V, usize)>,
-    order: VecDeque<K>,
-    bytes: usize,
-    bytes_max: usize,
-}
-
-impl<K: Copy + Eq + std::hash::Hash, V: Clone> Lru<K, V> {
-    fn new(bytes_max: usize) -> Self {
-        Self { entries: HashMap::new(), order: VecDeque::new(), bytes: 0, bytes_max }
-    }
-
-    fn get(&mut self, key: &K) -> Option<V> {
-        let (value, _) = self.entries.get(key)?;
-        let value = value.clone();
-        // Few hundred entries: a walk over their names is nothing beside the read that it saves.
-        if let Some(at) = self.order.iter().position(|known| known == key) {
-            self.order.remove(at);
-            self.order.push_back(*key);
-        }
-        Some(value)
-    }
-
-    fn insert(&mut self, key: K, value: V, bytes: usize) {
-        self.remove(&key);
-        self.entries.insert(key, (value, bytes));
-        self.order.push_back(key);
-        self.bytes += bytes;
-        while self.bytes > self.bytes_max && self.order.len() > 1 {
-            if let Some(oldest) = self.order.front().copied() {
-                self.remove(&oldest);
-            }
-        }
-    }
-
-    fn remove(&mut self, key: &K) {
-        if let Some((_, bytes)) = self.entries.remove(key) {
-            self.bytes -= bytes;
-            self.order.retain(|known| known != key);
-        }
     }
 }

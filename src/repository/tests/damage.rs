@@ -151,7 +151,10 @@ async fn every_flipped_bit_is_found_and_its_region_named() {
 
                 let damage = specimen.damage_of(bytes, depth, &format!("bit {bit} of byte {at}")).await;
 
-                assert_eq!(damage.place, specimen.region(at), "bit {bit} of byte {at}: {damage}");
+                // Of frames the very one is named; between them, padding has no name of its own.
+                let region = specimen.region(at);
+                let named = damage.place == region || region == "frames" && damage.place.starts_with("frame ");
+                assert!(named, "bit {bit} of byte {at}: {damage}");
             }
         }
         assert!(specimen.check(specimen.whole.clone(), Depth::Content).await.is_ok());

@@ -55,12 +55,14 @@ impl Scene {
     }
 
     async fn collect(self, mut dice: Dice, ended: Arc<AtomicBool>) -> (u64, u64) {
-        let (mut n_compacted, mut n_stopped) = (0, 0);
+        let (mut n_compacted, mut n_stopped, mut n_rounds) = (0, 0, 0);
         while !ended.load(Ordering::Relaxed) {
             let writer = self.register().await;
             let held = Arc::new(|_: &mut crate::db::Conn| Ok(()));
             let collection = self.store.collection(self.db.clone(), writer, TestItems, held, AT_ONCE);
-            let step = Step::ALL.get(dice.below(12) as usize);
+            // The first one stops for certain: every collection scans.
+            let step = if n_rounds == 0 { Some(&Step::Scanned) } else { Step::ALL.get(dice.below(12) as usize) };
+            n_rounds += 1;
             let mut collection = match step {
                 Some(step) => collection.stop_at(*step),
                 None => collection,

@@ -185,7 +185,8 @@ mod tests {
         std::fs::remove_dir_all(&dir).unwrap();
         assert!(first == again && first != other);
         let bytes: usize = first.iter().map(|(_, content)| content.len()).sum();
-        assert!((3_500_000..8_000_000).contains(&bytes), "{bytes}");
+        // The last file may be a large one.
+        assert!((3_500_000..20_000_000).contains(&bytes), "{bytes}");
         assert!(first.iter().any(|(path, _)| path.starts_with("mail")));
     }
 }
