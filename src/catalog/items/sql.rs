@@ -1,9 +1,13 @@
 //! Table `item_versions`.
 
+mod loading;
+
 use chrono::NaiveDateTime;
 use diesel::mysql::Mysql;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Unsigned};
+
+pub(in crate::catalog) use loading::insert_rows;
 
 use super::{After, ContentRef, NewVersion, Span, VersionRow};
 use crate::catalog::fit;
@@ -130,12 +134,6 @@ pub(super) fn known(conn: &mut Conn, chain: ChainId, keys: &[ItemKey]) -> QueryR
 pub(super) fn insert(conn: &mut Conn, chain: ChainId, point: PointNumber, versions: &[NewVersion]) -> QueryResult<()> {
     let span = (point, PointNumber::OPEN);
     let records: Vec<VersionRecord> = versions.iter().map(|version| VersionRecord::new(chain, span, version)).collect();
-    diesel::insert_into(item_versions::table).values(records).execute(conn).map(drop)
-}
-
-pub(in crate::catalog) fn insert_rows(conn: &mut Conn, chain: ChainId, rows: &[VersionRow]) -> QueryResult<()> {
-    let record = |row: &VersionRow| VersionRecord::new(chain, (row.from, row.to), &row.version);
-    let records: Vec<VersionRecord> = rows.iter().map(record).collect();
     diesel::insert_into(item_versions::table).values(records).execute(conn).map(drop)
 }
 

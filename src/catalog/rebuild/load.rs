@@ -71,7 +71,7 @@ pub fn containers(conn: &mut Conn, chain: ChainId, graph_ids: &[String]) -> Quer
 
 /// Adds versions, in the order of their keys.
 pub fn put_versions(conn: &mut Conn, chain: ChainId, versions: &[VersionRow]) -> QueryResult<()> {
-    versions.chunks(BATCH_ROWS).try_for_each(|batch| items::sql::insert_rows(conn, chain, batch))
+    items::sql::insert_rows(conn, chain, versions)
 }
 
 /// Writes the rest and puts the chain into use again, in one transaction of the caller.
