@@ -1,11 +1,13 @@
 //! Two writers, a collection without grace that is stopped again and again, and readers, all at once.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::*;
 use crate::repository::{retire_writer, storage_totals};
 
+/// Rounds of a writer at least, and at most while no pack was compacted yet.
 const ROUNDS: u32 = 25;
+const ROUNDS_MAX: u32 = 1000;
 const SEEDS: u32 = 40;
 /// How often a page is stored again because collection took something away.
 const TRIES_MAX: u32 = 10;
@@ -15,6 +17,7 @@ const TRIES_MAX: u32 = 10;
 struct Scene {
     db: Db,
     store: Store,
+    n_compacted: Arc<AtomicU64>,
 }
 
 impl Scene {
@@ -30,7 +33,10 @@ impl Scene {
     async fn write(self, mut dice: Dice) {
         let mut writer = self.register().await;
         let mut packer = self.store.packer(self.db.clone(), writer);
-        for round in 0..ROUNDS {
+        for round in 0..ROUNDS_MAX {
+            if round >= ROUNDS && self.n_compacted.load(Ordering::Relaxed) > 0 {
+                break;
+            }
             let seeds: Vec<u32> = (0..3).map(|_| dice.below(SEEDS)).collect();
             let mut pending = store_items(&mut packer, &seeds).await.unwrap();
             if round % 6 == 5 {
@@ -54,8 +60,8 @@ impl Scene {
         self.retire(writer).await;
     }
 
-    async fn collect(self, mut dice: Dice, ended: Arc<AtomicBool>) -> (u64, u64) {
-        let (mut n_compacted, mut n_stopped, mut n_rounds) = (0, 0, 0);
+    async fn collect(self, mut dice: Dice, ended: Arc<AtomicBool>) -> u64 {
+        let (mut n_stopped, mut n_rounds) = (0, 0);
         while !ended.load(Ordering::Relaxed) {
             let writer = self.register().await;
             let held = Arc::new(|_: &mut crate::db::Conn| Ok(()));
@@ -72,10 +78,10 @@ impl Scene {
                 Err(CollectError::Stopped(_)) => n_stopped += 1,
                 Err(err) => panic!("{err}"),
             }
-            n_compacted += collection.done().packs_compacted;
+            self.n_compacted.fetch_add(collection.done().packs_compacted, Ordering::Relaxed);
             self.retire(writer).await;
         }
-        (n_compacted, n_stopped)
+        n_stopped
     }
 
     async fn read(self, mut dice: Dice, ended: Arc<AtomicBool>) -> u64 {
@@ -110,7 +116,7 @@ impl Dice {
 #[tokio::test(flavor = "multi_thread")]
 async fn writers_readers_and_a_collection_that_is_stopped_again_and_again_lose_nothing() {
     let yard = Yard::new().await;
-    let scene = Scene { db: yard.bench.db.clone(), store: yard.bench.store.clone() };
+    let scene = Scene { db: yard.bench.db.clone(), store: yard.bench.store.clone(), n_compacted: Arc::default() };
     let seed: u64 = rand::random();
     println!("seed {seed}");
     let dice = |n: u64| Dice(seed.wrapping_add(n.wrapping_mul(0x9e37_79b9_7f4a_7c15)));
@@ -123,7 +129,8 @@ async fn writers_readers_and_a_collection_that_is_stopped_again_and_again_lose_n
         written.await.unwrap();
     }
     ended.store(true, Ordering::Relaxed);
-    let (n_compacted, n_stopped) = collecting.await.unwrap();
+    let n_stopped = collecting.await.unwrap();
+    let n_compacted = scene.n_compacted.load(Ordering::Relaxed);
     let n_read = reading.await.unwrap();
 
     assert!(n_compacted > 0 && n_stopped > 0 && n_read > 0, "{n_compacted} {n_stopped} {n_read}");
