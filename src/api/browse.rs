@@ -12,7 +12,7 @@ use super::issues::parse_key;
 use super::page::{Page, PageQuery};
 use super::reference::Ref;
 use super::resolve::{self, ChainWanted};
-use crate::catalog::items::After;
+use crate::catalog::items::{After, Within};
 use crate::catalog::{self, Container, Holding, VersionRow};
 use crate::db::{Conn, QueryResult};
 use crate::features::flag;
@@ -54,6 +54,8 @@ pub struct ItemView {
     /// 32 hexadecimal digits.
     pub key: String,
     pub container_id: ContainerId,
+    /// The item that holds it, such as the folder of a file.
+    pub parent_key: Option<String>,
     /// A number of the feature's own.
     pub kind: u8,
     /// `read`, `draft`, `flagged`, `attachments`, `high_importance`, `low_importance`
@@ -87,6 +89,7 @@ impl From<VersionRow> for ItemView {
         Self {
             key: version.key.to_string(),
             container_id: version.container,
+            parent_key: version.parent.map(|key| key.to_string()),
             kind: version.kind,
             flags: flags.collect(),
             name: version.name,
@@ -110,15 +113,18 @@ pub struct BrowseQuery {
     container: Option<ContainerId>,
     /// Names from the top, with slashes between, instead of `container`.
     path: Option<String>,
+    /// The key of an item: what it holds, such as the files of a folder. Left out: what stands directly in the container.
+    parent: Option<String>,
     limit: Option<u32>,
     cursor: Option<String>,
 }
 
 pub async fn browse(app: Data<Shared>, query: Query<BrowseQuery>) -> ApiResult<Json<BrowseView>> {
     let page = PageQuery::new(query.limit, query.cursor.clone());
+    let parent = query.parent.as_deref().map(parse_key).transpose()?;
     let (rows, after) = (page.rows(app.rows_max)?, page.after::<(DateTime<Utc>, String)>()?);
     let after = match after {
-        Some((time, key)) => Some(After { time, key: parse_key(&key)? }),
+        Some((time, key)) => Some(After { parent, time, key: parse_key(&key)? }),
         None => None,
     };
     let wanted = ChainWanted { chain: query.chain, resource: query.resource.as_ref(), feature: query.feature.as_ref() };
@@ -135,7 +141,8 @@ pub async fn browse(app: Data<Shared>, query: Query<BrowseQuery>) -> ApiResult<J
     let path = path_to(&all, here)?;
     let children: Vec<Container> = all.into_iter().filter(|one| one.parent == here).collect();
     let listed = [children.as_slice(), path.as_slice()].concat();
-    let read = move |conn: &mut Conn| read_level(conn, id, point, here, after, rows + 1, &listed);
+    let wanted = here.map(|here| (here, Within::Parent(parent)));
+    let read = move |conn: &mut Conn| read_level(conn, id, point, wanted, after, rows + 1, &listed);
     let (items, mut counts) = app.db.run("browse a container", read).await?;
     let mut view = |one: Container| {
         let Holding { items, bytes } = counts.remove(&one.id).unwrap_or_default();
@@ -160,15 +167,15 @@ fn read_level(
     conn: &mut Conn,
     chain: ChainId,
     point: PointNumber,
-    here: Option<ContainerId>,
+    wanted: Option<(ContainerId, Within)>,
     after: Option<After>,
     limit: u32,
     counted: &[Container],
 ) -> QueryResult<Level> {
     let counted: Vec<ContainerId> = counted.iter().map(|container| container.id).collect();
     let counts = catalog::tallies::as_of(conn, point, &counted)?;
-    let items = match here {
-        Some(container) => catalog::items::browse(conn, chain, point, container, after, limit)?,
+    let items = match wanted {
+        Some(within) => catalog::items::browse(conn, chain, point, within, after, limit)?,
         None => Vec::new(),
     };
     Ok((items, counts))

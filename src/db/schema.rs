@@ -177,6 +177,7 @@ diesel::table! {
         sealed_at -> Nullable<Datetime>,
         created_at -> Datetime,
         policy_id -> Nullable<Unsigned<Integer>>,
+        options -> Text,
     }
 }
 
@@ -241,6 +242,7 @@ diesel::table! {
         from_point -> Unsigned<Integer>,
         to_point -> Unsigned<Integer>,
         container_id -> Unsigned<Integer>,
+        parent_key -> Binary,
         full_walk -> Unsigned<Integer>,
         kind -> Unsigned<TinyInt>,
         flags -> Unsigned<SmallInt>,
@@ -265,6 +267,7 @@ diesel::table! {
         graph_id -> Text,
         name -> Text,
         reason -> Text,
+        skipped -> Bool,
         message -> Text,
         attempts -> Unsigned<Integer>,
         first_point -> Unsigned<Integer>,
@@ -361,6 +364,7 @@ diesel::table! {
         name -> Text,
         storage_id -> Unsigned<Integer>,
         created_at -> Datetime,
+        options -> Text,
     }
 }
 

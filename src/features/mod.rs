@@ -7,6 +7,7 @@
 //! (dropping it loses only the answer); a restore looks for its own marker before it creates.
 
 pub mod mailbox;
+mod options;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, PoisonError};
@@ -17,6 +18,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::graph::{GraphClient, GraphError};
 use crate::ids::ItemKey;
+
+pub use options::{CalendarOptions, ContactsOptions, FeatureOptions, FileVersions, MailboxOptions, OneDriveOptions};
 
 /// All features. A new one adds its line here and nothing elsewhere.
 pub const REGISTRY: &[&dyn Feature] = &[&mailbox::Mailbox];
@@ -32,6 +35,8 @@ pub struct Source<'a> {
     pub graph: &'a GraphClient,
     /// The user's object id.
     pub user: &'a str,
+    /// What the policy wants captured.
+    pub options: &'a FeatureOptions,
 }
 
 /// What one feature must be able to do.
@@ -69,6 +74,14 @@ pub trait Feature: Send + Sync {
         need: Need,
     ) -> BoxFuture<'a, Result<Captured, CaptureError>>;
 
+    /// How its items are brought back; `None`: this version of kodo does not restore them yet.
+    fn restoring(&self) -> Option<&dyn Restoring> {
+        None
+    }
+}
+
+/// Bringing the items of a feature back to the service.
+pub trait Restoring: Send + Sync {
     /// Finds the container at `path` below the target, creating what is missing, and returns its Graph id.
     fn open_container<'a>(
         &'a self,
@@ -129,6 +142,9 @@ pub struct ContainerChanges {
 
 #[derive(Debug)]
 pub struct Page {
+    /// It begins a walk over everything, whatever was asked for: what the walk does not meet is gone. So says a feature
+    /// whose container offers no changes, only a listing.
+    pub begins_full_walk: bool,
     pub changes: Vec<Change>,
     pub next: Next,
 }
@@ -194,6 +210,8 @@ pub struct Summary {
     /// The other side: a sender's address, an organiser.
     pub party: String,
     pub time: chrono::DateTime<chrono::Utc>,
+    /// The item that holds it, such as the folder of a file; `None`: it stands directly in its container.
+    pub parent: Option<ItemKey>,
 }
 
 /// Folds Graph's change key to 64 bits: equal keys, equal tags.
@@ -217,6 +235,8 @@ pub struct Captured {
 pub enum Content {
     /// A message as RFC 5322 text, small enough for memory.
     Mime(Bytes),
+    /// Bytes of which nothing is known, small enough for memory.
+    Raw(Bytes),
     /// Bytes too large for memory, spooled to an unnamed temporary file, positioned at its start.
     Spooled { file: std::fs::File, bytes: u64 },
 }
@@ -243,9 +263,32 @@ pub enum CaptureError {
     /// This item fails and others will not: record it, go on, retry on the next run.
     #[error("{message}")]
     Item { reason: &'static str, message: String },
+    /// It cannot be captured for a permanent, documented cause: record it, and do not ask for it again until the service
+    /// reports it anew.
+    #[error("{message}")]
+    Skipped { reason: SkipReason, message: String },
     /// Nothing else will work either: stop, keep what was committed, retry the task.
     #[error(transparent)]
     Graph(GraphError),
+}
+
+/// A permanent, documented cause for which an item is not captured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SkipReason {
+    /// A part of a OneNote notebook, which OneDrive does not hand out as a file.
+    OneNote,
+    /// Microsoft found malware in it and refuses the download.
+    Malware,
+}
+
+impl SkipReason {
+    /// As in the API, the tables and the storage.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::OneNote => "one_note",
+            Self::Malware => "malware",
+        }
+    }
 }
 
 /// One step from the top to a target container.

@@ -18,6 +18,9 @@ pub struct BackupWork {
     pub storage: StorageId,
     #[serde(default)]
     pub keeping: Keeping,
+    /// What the policy wants captured: JSON that `features` reads; `None`: what the chain captured before.
+    #[serde(default)]
+    pub options: Option<String>,
 }
 
 /// Which policy says from now on for how long the points of the chain are kept.

@@ -131,6 +131,7 @@ impl Story {
                     graph_id: told.graph_id,
                     name: told.name,
                     reason: told.reason,
+                    skipped: told.skipped.unwrap_or_default(),
                     message: told.message,
                 };
                 if keys.holds(key) {
@@ -157,6 +158,7 @@ impl Story {
         let version = NewVersion {
             key,
             container,
+            parent: item.parent.map(|parent| parent.0),
             full_walk: WalkNumber::FIRST,
             kind: item.kind,
             flags: item.flags,

@@ -131,7 +131,15 @@ pub struct Item {
     /// The shared blobs that the content is made of.
     #[cbor(n(11), with = "ids")]
     pub refs: Vec<BlobId>,
+    /// The item that holds it, such as the folder of a file; `None`: it stands directly in its container.
+    #[n(12)]
+    pub parent: Option<Parent>,
 }
+
+/// The item that holds another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+#[cbor(transparent)]
+pub struct Parent(#[cbor(n(0), with = "id")] pub ItemKey);
 
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 #[cbor(map)]
@@ -188,6 +196,9 @@ pub struct Issue {
     pub attempts: u32,
     #[n(6)]
     pub at_ms: i64,
+    /// Its cause is permanent: it is not asked for again until the service reports it anew.
+    #[n(7)]
+    pub skipped: Option<bool>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]

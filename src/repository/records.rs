@@ -265,6 +265,7 @@ mod tests {
             }),
             Record::ContainerGone(ContainerGone { graph_id: "x".into() }),
             Record::Item(Item {
+                parent: Some(Parent(key)),
                 container: "inbox".into(),
                 graph_id: "AAMk".into(),
                 kind: 1,
@@ -284,6 +285,7 @@ mod tests {
             Record::Cursor(cursor(CursorState::Since("token".into()))),
             Record::Cursor(cursor(CursorState::Resume("page".into()))),
             Record::Issue(Issue {
+                skipped: Some(true),
                 container: "inbox".into(),
                 graph_id: "AAMk".into(),
                 name: "n".into(),

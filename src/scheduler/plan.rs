@@ -90,7 +90,8 @@ fn plan_schedule(
     fire_at: Option<NaiveDateTime>,
     key_of: ExclusiveKey,
 ) -> Result<RunId, NoRefusal> {
-    let storage = StorageId::new(sql::find_policy(conn, schedule.policy)?.storage_id);
+    let policy = sql::find_policy(conn, schedule.policy)?;
+    let storage = StorageId::new(policy.storage_id);
     let tenant = schedule.selection.tenant;
     let in_tenant = |ids: Vec<ResourceId>| ids.into_iter().map(|id| (id, tenant)).collect::<Vec<_>>();
     let (resources, n_gone) = match &schedule.selection.who {
@@ -112,6 +113,7 @@ fn plan_schedule(
         reason,
         storage,
         keeping: Keeping::Under(schedule.policy),
+        options: Some(policy.options),
         features: &schedule.features,
         resources,
         n_gone,
@@ -124,11 +126,11 @@ fn plan_manual(conn: &mut Conn, backup: &ManualBackup, key_of: ExclusiveKey) -> 
     if backup.features.is_empty() || backup.resources.is_empty() {
         return refuse(Unacceptable::Invalid("name at least one resource and one feature".to_owned()));
     }
-    let (storage, keeping) = match backup.target {
-        Target::Storage(storage) => (storage, Keeping::AsBefore),
+    let (storage, keeping, options) = match backup.target {
+        Target::Storage(storage) => (storage, Keeping::AsBefore, None),
         Target::Policy(id) => match sql::find_policy(conn, id).map_err(TxError::from) {
             Ok(policy) if policy.organization_id == backup.organization.get() => {
-                (StorageId::new(policy.storage_id), Keeping::FirstUnder(id))
+                (StorageId::new(policy.storage_id), Keeping::FirstUnder(id), Some(policy.options))
             }
             Ok(_) | Err(TxError::Db(DbError::NotFound)) => {
                 return refuse(Unacceptable::Missing(format!("policy {id}")));
@@ -158,6 +160,7 @@ fn plan_manual(conn: &mut Conn, backup: &ManualBackup, key_of: ExclusiveKey) -> 
         reason: RunReason::Manual,
         storage,
         keeping,
+        options,
         features: &features,
         resources,
         n_gone,
@@ -181,6 +184,8 @@ struct Plan<'a> {
     reason: RunReason,
     storage: StorageId,
     keeping: Keeping,
+    /// See [`BackupWork::options`].
+    options: Option<String>,
     features: &'a [FeatureName],
     /// In order of their ids, so that two planners take unique keys in one order.
     resources: Vec<(ResourceId, TenantId)>,
@@ -218,7 +223,13 @@ fn task(
     feature: &FeatureName,
     key_of: ExclusiveKey,
 ) -> NewTask {
-    let work = BackupWork { resource, feature: feature.clone(), storage: plan.storage, keeping: plan.keeping };
+    let work = BackupWork {
+        resource,
+        feature: feature.clone(),
+        storage: plan.storage,
+        keeping: plan.keeping,
+        options: plan.options.clone(),
+    };
     NewTask {
         kind: TaskKind::Backup,
         priority: match plan.reason {

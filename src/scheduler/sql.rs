@@ -45,6 +45,7 @@ pub(super) struct PolicyRow {
     pub name: String,
     pub storage_id: u32,
     pub created_at: NaiveDateTime,
+    pub options: String,
 }
 
 pub(super) fn find_policy(conn: &mut Conn, id: PolicyId) -> QueryResult<PolicyRow> {

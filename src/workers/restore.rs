@@ -15,9 +15,10 @@ use tokio::time::Instant;
 use super::task::{Control, Done, TaskError};
 use super::workshop::{OpenStorage, Subject, Workshop};
 use crate::backends::BackendError;
-use crate::catalog::items::After;
+use crate::catalog::items::{After, Within};
 use crate::catalog::{self, Container, Outcome, OutcomeRow, VersionRow, containers, items, outcomes};
-use crate::features::{self, Existing, Feature, PathStep, RestoreError, Restored, StoredItem};
+use crate::db::Conn;
+use crate::features::{self, Existing, PathStep, RestoreError, Restored, Restoring, StoredItem};
 use crate::ids::{ContainerId, ItemKey};
 use crate::queue::work::RestoreWork;
 use crate::queue::{self, Progress};
@@ -36,7 +37,7 @@ struct Restoration<'a> {
     workshop: &'a Workshop,
     control: &'a Control,
     work: RestoreWork,
-    feature: &'static dyn Feature,
+    feature: &'static dyn Restoring,
     target: Subject,
     reader: Reader,
     items_total: u64,
@@ -52,6 +53,9 @@ pub async fn run(workshop: &Workshop, control: &Control) -> Result<Done, TaskErr
     let chain = chain.ok_or_else(|| TaskError::permanent(format!("chain {chain_id} does not exist any more")))?;
     let feature = features::find(chain.key.feature.as_str()).ok_or_else(|| {
         TaskError::permanent(format!("this version of kodo has no feature \"{}\"", chain.key.feature))
+    })?;
+    let feature = feature.restoring().ok_or_else(|| {
+        TaskError::permanent(format!("this version of kodo does not restore the feature \"{}\" yet", chain.key.feature))
     })?;
     let storage = workshop.storage(chain.key.storage).await?;
     let target = workshop.subject(work.target_resource).await?;
@@ -140,7 +144,7 @@ impl Restoration<'_> {
         loop {
             let page = self.page(container.id, after).await?;
             let full = page.len() == PAGE_ITEMS as usize;
-            after = page.last().map(|row| After { time: row.version.time, key: row.version.key });
+            after = page.last().map(After::of);
             self.put(&place, page).await?;
             if !full {
                 return Ok(());
@@ -171,11 +175,9 @@ impl Restoration<'_> {
 
     async fn page(&self, container: ContainerId, after: Option<After>) -> Result<Vec<VersionRow>, TaskError> {
         let (chain, point) = (self.work.chain, self.work.point);
-        let rows = self
-            .workshop
-            .db
-            .run("read items to restore", move |conn| items::browse(conn, chain, point, container, after, PAGE_ITEMS));
-        Ok(rows.await?)
+        let all = (container, Within::Anywhere);
+        let read = move |conn: &mut Conn| items::browse(conn, chain, point, all, after, PAGE_ITEMS);
+        Ok(self.workshop.db.run("read items to restore", read).await?)
     }
 
     async fn versions(&self, keys: &[ItemKey]) -> Result<Vec<VersionRow>, TaskError> {

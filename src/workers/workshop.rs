@@ -13,7 +13,7 @@ use super::task::TaskError;
 use super::{AgentConfig, connection};
 use crate::catalog;
 use crate::db::{Conn, Db};
-use crate::features::Source;
+use crate::features::{FeatureOptions, Source};
 use crate::graph::{GraphClient, GraphConfig, Scope, Waiting};
 use crate::ids::{AgentId, ChainId, ResourceId, StorageId, TenantId, WriterId};
 use crate::queue::{self, Lease, agents};
@@ -64,12 +64,18 @@ pub struct OpenStorage {
 pub struct Subject {
     pub graph: GraphClient,
     pub graph_id: String,
+    options: FeatureOptions,
     identity: ChainIdentity,
 }
 
 impl Subject {
     pub fn source(&self) -> Source<'_> {
-        Source { graph: &self.graph, user: &self.graph_id }
+        Source { graph: &self.graph, user: &self.graph_id, options: &self.options }
+    }
+
+    /// The same, with what a policy wants captured.
+    pub fn capturing(self, options: FeatureOptions) -> Self {
+        Self { options, ..self }
     }
 
     /// How the storage itself names the chain.
@@ -211,7 +217,7 @@ impl Workshop {
         let graph = self.graph(resource.tenant).await?;
         let graph_id = resource.graph_id.clone();
         let identity = identity(&self.db, resource, "").await?;
-        Ok(Subject { graph, graph_id, identity })
+        Ok(Subject { graph, graph_id, options: FeatureOptions::default(), identity })
     }
 
     /// A storage, opened for one task: a share may have been unmounted or mounted anew since the last one, and what

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use kodo::catalog::items::{self, After};
+use kodo::catalog::items::{self, After, Within};
 use kodo::catalog::{self, ChainKey, ContentRef, Holding, NewVersion};
 use kodo::db::{Conn, Db, QueryResult};
 use kodo::ids::{
@@ -34,6 +34,7 @@ fn version(item: u32, container: u32, bytes: u64) -> NewVersion {
         change_tag: 0,
         name: String::new(),
         party: String::new(),
+        parent: None,
         // Few different times, so that pages end between items of the same one.
         time: chrono::DateTime::from_timestamp(1_700_000_000 + i64::from(item / 7), 0).unwrap(),
         bytes,
@@ -71,7 +72,7 @@ fn write_something(conn: &mut Conn, chain: ChainId, point: PointNumber, dice: &m
 
 /// What a container holds, by looking at every item in it.
 fn counted(conn: &mut Conn, chain: ChainId, point: PointNumber, container: ContainerId) -> QueryResult<Holding> {
-    let all = items::browse(conn, chain, point, container, None, ITEMS)?;
+    let all = items::browse(conn, chain, point, (container, Within::Anywhere), None, ITEMS)?;
     Ok(Holding { items: all.len() as u64, bytes: all.iter().map(|row| row.version.bytes).sum() })
 }
 

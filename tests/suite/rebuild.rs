@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use kodo::features::{Need, RemoteItem, Source, find};
+use kodo::features::{FeatureOptions, Need, RemoteItem, Source, find};
 use kodo_simulator::Options;
 use serde_json::{Value, json};
 
@@ -242,7 +242,8 @@ async fn rescue_hands_out_every_message_without_a_database() -> anyhow::Result<(
     assert_eq!(points["items"][0]["items"], json!(whole.messages.len()), "{points}");
     assert_eq!((&done["items"], &done["failed"]), (&json!(whole.messages.len()), &json!([])), "{done}");
     let (graph, mailbox) = (client(&stage.tenant), find("mailbox").expect("there is a mailbox feature"));
-    let source = Source { graph: &graph, user: listed["items"][0]["graph_id"].as_str().expect("an id") };
+    let user = listed["items"][0]["graph_id"].as_str().expect("an id");
+    let source = Source { graph: &graph, user, options: &FeatureOptions::default() };
     let written = files(&to, "json");
     assert_eq!(written.len(), whole.messages.len());
     for file in written {

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use kodo::catalog::expiry::{Pace, Step, Sweep};
-use kodo::catalog::items::After;
+use kodo::catalog::items::{After, Within};
 use kodo::catalog::points::GaveUp;
 use kodo::catalog::{
     ChainKey, ContainerState, ContentRef, Holding, ItemIssue, NewVersion, PointState, chains, containers, issues,
@@ -56,6 +56,7 @@ fn version(item: u32, container: ContainerId, bytes: u64, change_tag: u64) -> Ne
         change_tag,
         name: item.to_string(),
         party: String::new(),
+        parent: None,
         time: chrono::DateTime::from_timestamp(1_700_000_000 + i64::from(item / 5), 0).unwrap(),
         bytes,
         properties: ContentRef { pack: PackId::new(1), blob: BlobId::from_bytes([0; 16]) },
@@ -186,7 +187,7 @@ impl History {
         let held = tallies::as_of(conn, point, &ids)?;
         for container in present {
             let folder: u32 = container.graph_id.trim_start_matches("folder ").parse().unwrap();
-            let rows = items::browse(conn, chain, point, container.id, None, ITEMS)?;
+            let rows = items::browse(conn, chain, point, (container.id, Within::Anywhere), None, ITEMS)?;
             let counted = Holding { items: rows.len() as u64, bytes: rows.iter().map(|row| row.version.bytes).sum() };
             assert_eq!(held.get(&container.id).copied().unwrap_or_default(), counted, "{container:?} at {point}");
             for row in rows {
@@ -302,6 +303,7 @@ async fn a_folder_without_versions_stays_while_an_issue_names_it() {
             let chain = open_chain(conn, 1)?;
             let container = containers::identify(conn, chain, "folder")?;
             let issue = ItemIssue {
+                skipped: false,
                 graph_id: "message".to_owned(),
                 container,
                 name: String::new(),

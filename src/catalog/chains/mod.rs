@@ -28,6 +28,8 @@ pub struct Chain {
     pub sealed_at: Option<DateTime<Utc>>,
     /// The policy that says for how long its points are kept; `None`: all are kept.
     pub policy: Option<PolicyId>,
+    /// What of the feature its last backup was to capture: JSON that `features` reads; empty: the default.
+    pub options: String,
 }
 
 /// The chain of this key; made at first use.
@@ -63,6 +65,11 @@ pub fn set_not_applicable(conn: &mut Conn, chain: ChainId, reason: &str) -> Quer
 /// Puts a chain under a policy: from now on that says for how long its points are kept.
 pub fn set_policy(conn: &mut Conn, chain: ChainId, policy: PolicyId) -> QueryResult<()> {
     sql::set_policy(conn, chain, policy)
+}
+
+/// Notes what the policy wants captured from now on; whether that is something else than before.
+pub fn set_options(conn: &mut Conn, chain: ChainId, options: &str) -> QueryResult<bool> {
+    sql::set_options(conn, chain, options)
 }
 
 /// The chains of a storage, in the order of their ids.

@@ -21,6 +21,7 @@ struct ChainRecord {
     last_point: u32,
     sealed_at: Option<NaiveDateTime>,
     policy_id: Option<u32>,
+    options: String,
 }
 
 impl ChainRecord {
@@ -37,6 +38,7 @@ impl ChainRecord {
             last_point: self.last_point,
             sealed_at: self.sealed_at.map(|at| at.and_utc()),
             policy: self.policy_id.map(PolicyId::new),
+            options: self.options,
         })
     }
 }
@@ -66,6 +68,13 @@ pub(super) fn by_key(conn: &mut Conn, key: &ChainKey) -> QueryResult<Chain> {
 
 pub(super) fn find(conn: &mut Conn, key: &ChainKey) -> QueryResult<Option<Chain>> {
     by_key(conn, key).optional()
+}
+
+pub(super) fn set_options(conn: &mut Conn, chain: ChainId, options: &str) -> QueryResult<bool> {
+    let changed = diesel::update(chains::table.find(chain.get()).filter(chains::options.ne(options)))
+        .set(chains::options.eq(options))
+        .execute(conn)?;
+    Ok(changed > 0)
 }
 
 pub(in crate::catalog) fn by_id(conn: &mut Conn, id: ChainId) -> QueryResult<Option<Chain>> {

@@ -105,6 +105,11 @@ pub fn forget_cursors(conn: &mut Conn, id: ContainerId) -> QueryResult<()> {
     sql::forget(conn, id)
 }
 
+/// Forgets how far everything of a chain was walked: the next backup walks whole.
+pub fn forget_all_cursors(conn: &mut Conn, chain: ChainId) -> QueryResult<()> {
+    sql::forget_all(conn, chain)
+}
+
 /// Moves a container's cursor, in the transaction that holds the items before it.
 pub fn move_cursor(conn: &mut Conn, id: ContainerId, update: &CursorUpdate) -> QueryResult<()> {
     match update {

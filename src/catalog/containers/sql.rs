@@ -229,6 +229,11 @@ pub(in crate::catalog) fn ids_of(conn: &mut Conn, chain: ChainId) -> QueryResult
 /// Forgets names and cursors of all containers of a chain.
 pub(in crate::catalog) fn forget_chain(conn: &mut Conn, chain: ChainId) -> QueryResult<()> {
     diesel::delete(container_versions::table.filter(container_versions::chain_id.eq(chain.get()))).execute(conn)?;
+    forget_all(conn, chain)
+}
+
+/// Forgets where the walks of a chain stand.
+pub(super) fn forget_all(conn: &mut Conn, chain: ChainId) -> QueryResult<()> {
     diesel::update(containers::table.filter(containers::chain_id.eq(chain.get())))
         .set((
             containers::cursor_since.eq(None::<Vec<u8>>),

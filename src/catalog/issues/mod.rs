@@ -17,6 +17,8 @@ pub struct ItemIssue {
     pub container: ContainerId,
     pub name: String,
     pub reason: String,
+    /// Its cause is permanent and documented: it is not asked for again until the service reports it anew.
+    pub skipped: bool,
     pub message: String,
 }
 
@@ -62,9 +64,14 @@ pub fn resolve(conn: &mut Conn, chain: ChainId, keys: &[ItemKey]) -> QueryResult
     Ok(())
 }
 
+/// Open issues whose items may be asked for again, in the order of their keys, behind `after`.
+pub fn to_retry(conn: &mut Conn, chain: ChainId, after: Option<ItemKey>, limit: u32) -> QueryResult<Vec<OpenIssue>> {
+    sql::list(conn, chain, Some(false), after, limit)
+}
+
 /// Open issues in the order of their keys, behind `after`.
 pub fn list(conn: &mut Conn, chain: ChainId, after: Option<ItemKey>, limit: u32) -> QueryResult<Vec<OpenIssue>> {
-    sql::list(conn, chain, after, limit)
+    sql::list(conn, chain, None, after, limit)
 }
 
 pub fn count(conn: &mut Conn, chain: ChainId) -> QueryResult<u64> {

@@ -18,6 +18,7 @@ struct IssueRecord {
     graph_id: String,
     name: String,
     reason: String,
+    skipped: bool,
     message: String,
     attempts: u32,
     first_at: NaiveDateTime,
@@ -37,7 +38,7 @@ pub(super) fn put(
         .set((
             issues::container_id.eq(issue.container.get()),
             issues::graph_id.eq(&issue.graph_id),
-            issues::reason.eq(&reason),
+            (issues::reason.eq(&reason), issues::skipped.eq(issue.skipped)),
             issues::message.eq(&message),
             issues::attempts.eq(issues::attempts + 1),
             issues::last_point.eq(point.get()),
@@ -54,7 +55,8 @@ pub(super) fn put(
             issues::container_id.eq(issue.container.get()),
             issues::graph_id.eq(&issue.graph_id),
             issues::name.eq(fit(&issue.name, 255)),
-            (issues::reason.eq(&reason), issues::message.eq(&message), issues::attempts.eq(1)),
+            (issues::reason.eq(&reason), issues::skipped.eq(issue.skipped)),
+            (issues::message.eq(&message), issues::attempts.eq(1)),
             (issues::first_point.eq(point.get()), issues::last_point.eq(point.get())),
             (issues::first_at.eq(now.naive_utc()), issues::last_at.eq(now.naive_utc())),
         ))
@@ -92,8 +94,17 @@ pub(super) fn delete(conn: &mut Conn, chain: ChainId, keys: &[ItemKey]) -> Query
         .map(drop)
 }
 
-pub(super) fn list(conn: &mut Conn, chain: ChainId, after: Option<ItemKey>, limit: u32) -> QueryResult<Vec<OpenIssue>> {
+pub(super) fn list(
+    conn: &mut Conn,
+    chain: ChainId,
+    skipped: Option<bool>,
+    after: Option<ItemKey>,
+    limit: u32,
+) -> QueryResult<Vec<OpenIssue>> {
     let mut query = issues::table.filter(issues::chain_id.eq(chain.get())).into_boxed();
+    if let Some(skipped) = skipped {
+        query = query.filter(issues::skipped.eq(skipped));
+    }
     if let Some(after) = after {
         query = query.filter(issues::item_key.gt(after.as_bytes().to_vec()));
     }
@@ -108,6 +119,7 @@ pub(super) fn list(conn: &mut Conn, chain: ChainId, after: Option<ItemKey>, limi
                 container: ContainerId::new(record.container_id),
                 name: record.name,
                 reason: record.reason,
+                skipped: record.skipped,
                 message: record.message,
             },
             attempts: record.attempts,

@@ -23,6 +23,8 @@ pub struct ContentRef {
 pub struct NewVersion {
     pub key: ItemKey,
     pub container: ContainerId,
+    /// The item that holds it, such as the folder of a file; `None`: it stands directly in its container.
+    pub parent: Option<ItemKey>,
     /// The full walk of the container that was the last when it was written.
     pub full_walk: WalkNumber,
     pub kind: u8,
@@ -155,9 +157,10 @@ pub fn met(conn: &mut Conn, chain: ChainId, walk: WalkNumber, keys: &[ItemKey]) 
     Ok(())
 }
 
-/// Where a page of a listing continues: behind this time and key.
+/// Where a page of a listing continues: behind this parent, time and key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct After {
+    pub parent: Option<ItemKey>,
     pub time: DateTime<Utc>,
     pub key: ItemKey,
 }
@@ -186,16 +189,31 @@ pub fn held(
     sql::open_in(conn, chain, container, None, after, limit)
 }
 
+impl After {
+    pub fn of(row: &VersionRow) -> Self {
+        Self { parent: row.version.parent, time: row.version.time, key: row.version.key }
+    }
+}
+
+/// Which items of a container a listing shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Within {
+    /// All, parent by parent.
+    Anywhere,
+    /// Those of this parent; `None`: those that stand directly in the container.
+    Parent(Option<ItemKey>),
+}
+
 /// Items of a container as of a point, newest first.
 pub fn browse(
     conn: &mut Conn,
     chain: ChainId,
     point: PointNumber,
-    container: ContainerId,
+    (container, within): (ContainerId, Within),
     after: Option<After>,
     limit: u32,
 ) -> QueryResult<Vec<VersionRow>> {
-    sql::browse(conn, chain, point, container, after, limit)
+    sql::browse(conn, chain, point, (container, within), after, limit)
 }
 
 /// One item as of a point.

@@ -9,7 +9,7 @@ use diesel::sql_types::{BigInt, Unsigned};
 
 pub(in crate::catalog) use loading::insert_rows;
 
-use super::{After, ContentRef, NewVersion, Span, VersionRow};
+use super::{After, ContentRef, NewVersion, Span, VersionRow, Within};
 use crate::catalog::fit;
 use crate::catalog::retention::Gap;
 use crate::db::schema::item_versions;
@@ -24,6 +24,7 @@ struct VersionRecord {
     from_point: u32,
     to_point: u32,
     container_id: u32,
+    parent_key: Vec<u8>,
     full_walk: u32,
     kind: u8,
     flags: u16,
@@ -48,6 +49,7 @@ impl VersionRecord {
             from_point: from.get(),
             to_point: to.get(),
             container_id: version.container.get(),
+            parent_key: parent_key(version.parent),
             full_walk: version.full_walk.get(),
             kind: version.kind,
             flags: version.flags,
@@ -73,6 +75,7 @@ impl VersionRecord {
         let version = NewVersion {
             key: item_key(&self.item_key)?,
             container: ContainerId::new(self.container_id),
+            parent: parent(&self.parent_key)?,
             full_walk: WalkNumber::new(self.full_walk),
             kind: self.kind,
             flags: self.flags,
@@ -95,6 +98,15 @@ fn blob_id(bytes: &[u8]) -> QueryResult<BlobId> {
 
 fn item_key(bytes: &[u8]) -> QueryResult<ItemKey> {
     ItemKey::from_slice(bytes).ok_or_else(|| malformed("an item key is not 16 bytes long"))
+}
+
+/// Empty bytes stand for no parent: unlike NULL they have a place in the order of an index.
+fn parent_key(parent: Option<ItemKey>) -> Vec<u8> {
+    parent.map_or_else(Vec::new, |key| key.as_bytes().to_vec())
+}
+
+fn parent(bytes: &[u8]) -> QueryResult<Option<ItemKey>> {
+    if bytes.is_empty() { Ok(None) } else { item_key(bytes).map(Some) }
 }
 
 fn malformed(what: &'static str) -> diesel::result::Error {
@@ -213,7 +225,7 @@ pub(super) fn open_of(
     Ok(open.into_iter().map(|(container, bytes)| (ContainerId::new(container), bytes)).collect())
 }
 
-/// Versions in a container, newest first, behind `after`.
+/// Versions in a container, parent by parent and newest first, behind `after`.
 ///
 /// Chain and container are given as ranges of one: for equalities MariaDB looks up just these two columns of the index
 /// and walks it from the newest item down to the page, so that the pages of a large folder get slower and slower. With
@@ -229,15 +241,18 @@ fn newest_first(
         .order((
             item_versions::chain_id.desc(),
             item_versions::container_id.desc(),
+            item_versions::parent_key.desc(),
             item_versions::item_time.desc(),
             item_versions::item_key.desc(),
         ))
         .into_boxed();
-    let Some(After { time, key }) = after else { return query };
-    let (time, key) = (time.naive_utc(), key.as_bytes().to_vec());
-    query.filter(
-        item_versions::item_time.lt(time).or(item_versions::item_time.eq(time).and(item_versions::item_key.lt(key))),
-    )
+    let Some(After { parent, time, key }) = after else { return query };
+    let (parent, time, key) = (parent_key(parent), time.naive_utc(), key.as_bytes().to_vec());
+    let earlier =
+        item_versions::item_time.lt(time).or(item_versions::item_time.eq(time).and(item_versions::item_key.lt(key)));
+    query
+        .filter(item_versions::parent_key.le(parent.clone()))
+        .filter(item_versions::parent_key.lt(parent.clone()).or(item_versions::parent_key.eq(parent).and(earlier)))
 }
 
 /// Open versions in a container; with `unmet_by`, only those that this full walk has not met.
@@ -253,20 +268,28 @@ pub(super) fn open_in(
     if let Some(walk) = unmet_by {
         query = query.filter(item_versions::full_walk.ne(walk.get()));
     }
-    let found: Vec<(NaiveDateTime, Vec<u8>)> =
-        query.limit(limit.into()).select((item_versions::item_time, item_versions::item_key)).load(conn)?;
-    found.into_iter().map(|(time, key)| Ok(After { time: time.and_utc(), key: item_key(&key)? })).collect()
+    let columns = (item_versions::parent_key, item_versions::item_time, item_versions::item_key);
+    let found: Vec<(Vec<u8>, NaiveDateTime, Vec<u8>)> = query.limit(limit.into()).select(columns).load(conn)?;
+    let after = |(held_by, time, key): (Vec<u8>, NaiveDateTime, Vec<u8>)| {
+        Ok(After { parent: parent(&held_by)?, time: time.and_utc(), key: item_key(&key)? })
+    };
+    found.into_iter().map(after).collect()
 }
 
 pub(super) fn browse(
     conn: &mut Conn,
     chain: ChainId,
     point: PointNumber,
-    container: ContainerId,
+    (container, within): (ContainerId, Within),
     after: Option<After>,
     limit: u32,
 ) -> QueryResult<Vec<VersionRow>> {
-    let records: Vec<VersionRecord> = newest_first(chain, container, after)
+    let mut query = newest_first(chain, container, after);
+    if let Within::Parent(holder) = within {
+        let holder = parent_key(holder);
+        query = query.filter(item_versions::parent_key.ge(holder.clone())).filter(item_versions::parent_key.le(holder));
+    }
+    let records: Vec<VersionRecord> = query
         .filter(item_versions::from_point.le(point.get()))
         .filter(item_versions::to_point.gt(point.get()))
         .limit(limit.into())

@@ -31,7 +31,7 @@ pub(super) async fn page(source: Source<'_>, folder: &str, walk: &Walk) -> Resul
         }
     };
     let changes = read(value).ok_or_else(|| GraphError::protocol(endpoint, "an entry has no id"))?;
-    Ok(Page { changes, next })
+    Ok(Page { begins_full_walk: false, changes, next })
 }
 
 /// The entries of a page, each id once: the last one counts. `None` when an entry has no id.

@@ -50,6 +50,7 @@ pub(super) fn summary(message: &Value) -> Summary {
         name: text(&message["subject"]).to_owned(),
         party: party.to_owned(),
         time: times.iter().find_map(|name| time(&message[name])).unwrap_or_default(),
+        parent: None,
     }
 }
 

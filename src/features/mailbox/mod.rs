@@ -31,7 +31,7 @@ use futures_util::future::BoxFuture;
 
 use super::{
     CaptureError, Captured, ContainerChanges, Cursor, Existing, Feature, KnownVersion, Need, Page, PathStep,
-    RemoteItem, RestoreError, Restored, Source, StoredItem, Walk, WalkError,
+    RemoteItem, RestoreError, Restored, Restoring, Source, StoredItem, Walk, WalkError,
 };
 use crate::graph::IMMUTABLE_IDS;
 use crate::ids::ResourceId;
@@ -91,6 +91,12 @@ impl Feature for Mailbox {
         Box::pin(capture::capture(source, item, need))
     }
 
+    fn restoring(&self) -> Option<&dyn Restoring> {
+        Some(self)
+    }
+}
+
+impl Restoring for Mailbox {
     fn open_container<'a>(
         &'a self,
         target: Source<'a>,

@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::identity;
 use crate::backends::{Backend, Memory};
-use crate::catalog::items::VersionRow;
+use crate::catalog::items::{VersionRow, Within};
 use crate::catalog::{ChainKey, PointState, chains, containers, items, points, rebuild};
 use crate::db::Db;
 use crate::ids::{ChainId, ItemKey, PackUid, PointNumber, WriterId};
@@ -99,7 +99,7 @@ impl Site {
             let folders = containers::as_of(conn, chain, point, 10)?;
             let inbox = folders.iter().find(|folder| folder.graph_id == "inbox").unwrap().id;
             let held = crate::catalog::tallies::as_of(conn, point, &[inbox])?[&inbox].items;
-            Ok((items::browse(conn, chain, point, inbox, None, 1000)?, held))
+            Ok((items::browse(conn, chain, point, (inbox, Within::Anywhere), None, 1000)?, held))
         };
         let (rows, held): (Vec<VersionRow>, u64) = self.db().run("look", look).await.unwrap();
         let reader = self.store.reader(self.db().clone());
@@ -160,6 +160,7 @@ fn tell_items(packer: &mut Packer, chain: &Arc<ChainIdentity>, point: u32, names
     for (name, stored) in names.iter().zip(stored) {
         let content = stored.content.as_ref().unwrap();
         let item = record::Item {
+            parent: None,
             container: "inbox".into(),
             graph_id: name.clone(),
             kind: 1,

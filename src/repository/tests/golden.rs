@@ -48,6 +48,7 @@ fn golden_records(properties: Location, content: Location, refs: Vec<BlobId>) ->
             well_known: Some("inbox".into()),
         }),
         Record::Item(record::Item {
+            parent: None,
             container: inbox(),
             graph_id: "AAMkItem".into(),
             kind: 1,
@@ -63,6 +64,7 @@ fn golden_records(properties: Location, content: Location, refs: Vec<BlobId>) ->
         }),
         Record::ItemGone(record::ItemGone { item: ItemKey::of("AAMkGone"), container: None }),
         Record::Issue(record::Issue {
+            skipped: None,
             container: inbox(),
             graph_id: "AAMkBad".into(),
             name: "bad".into(),

@@ -28,6 +28,7 @@ fn long_mail() -> Bytes {
 /// The records of the first pack; of the item's blobs it is given where they lie.
 fn of_items(properties: Location, content: Location, refs: Vec<BlobId>) -> Vec<Record> {
     let item = |id: &str, content, refs| record::Item {
+        parent: None,
         container: "AAMkInbox".into(),
         graph_id: id.into(),
         kind: 1,
@@ -68,6 +69,7 @@ fn of_points() -> Vec<Record> {
         cursor(CursorState::Since("token".into()), None),
         cursor(CursorState::Resume("link".into()), Some(3)),
         Record::Issue(record::Issue {
+            skipped: None,
             container: "AAMkInbox".into(),
             graph_id: "AAMkBad".into(),
             name: "bad".into(),

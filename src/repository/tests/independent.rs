@@ -41,6 +41,7 @@ fn named(record: &Record) -> (&'static str, Value) {
                 "change_tag": item.change_tag, "name": item.name, "party": item.party, "time_s": item.time_s,
                 "bytes": item.bytes, "properties": place(item.properties), "content": item.content.map(place),
                 "refs": item.refs.iter().map(|id| hex::encode(id.as_bytes())).collect::<String>(),
+                "parent": item.parent.map(|parent| hex::encode(parent.0.as_bytes())),
             }),
         ),
         Record::ItemGone(gone) => ("item gone", json!({ "item": hex::encode(gone.item.as_bytes()) })),
@@ -57,7 +58,7 @@ fn named(record: &Record) -> (&'static str, Value) {
             "issue",
             json!({
                 "container": issue.container, "id": issue.graph_id, "name": issue.name, "reason": issue.reason,
-                "message": issue.message, "attempts": issue.attempts, "when": issue.at_ms,
+                "message": issue.message, "attempts": issue.attempts, "when": issue.at_ms, "skipped": issue.skipped,
             }),
         ),
         Record::IssueResolved(solved) => ("issue resolved", json!({ "item": hex::encode(solved.item.as_bytes()) })),

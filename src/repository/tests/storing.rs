@@ -133,6 +133,7 @@ async fn packs_alone_tell_what_was_recorded_in_order() {
         let stored = packer.store(vec![item(&subject, content)]).await.unwrap().remove(0);
         let content = stored.content.unwrap();
         told.push(Record::Item(record::Item {
+            parent: None,
             container: "inbox".into(),
             graph_id: subject.clone(),
             kind: 1,

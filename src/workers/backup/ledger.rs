@@ -147,9 +147,9 @@ impl<'a> Ledger<'a> {
                 self.recorder.item_gone(key);
                 self.gathered.remove(key);
             }
-            Event::Failed { container, id, name, reason, message } => {
+            Event::Failed { container, id, name, reason, skipped, message } => {
                 self.items_seen += 1;
-                let issue = ItemIssue { graph_id: id, container, name, reason: reason.to_owned(), message };
+                let issue = ItemIssue { graph_id: id, container, name, reason: reason.to_owned(), skipped, message };
                 self.recorder.issue(&issue);
                 self.gathered.issues.push(issue);
             }
@@ -197,7 +197,8 @@ impl<'a> Ledger<'a> {
             match self.store_group(vec![arrival]).await {
                 Err(StoreFailure::Item(message)) => {
                     let (container, id, name) = failed;
-                    self.note(Event::Failed { container, id, name, reason: "not_storable", message }).await?;
+                    self.note(Event::Failed { container, id, name, reason: "not_storable", skipped: false, message })
+                        .await?;
                 }
                 stored => stored?,
             }
@@ -218,6 +219,7 @@ impl<'a> Ledger<'a> {
             let content = match content {
                 None => None,
                 Some(Content::Mime(mime)) => Some(IngestContent::Mime(mime)),
+                Some(Content::Raw(bytes)) => Some(IngestContent::Raw(bytes)),
                 Some(Content::Spooled { file, bytes }) => {
                     let unspooled = self.backup.workshop.unspool(file, bytes).await?;
                     large = unspooled.large;

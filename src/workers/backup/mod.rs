@@ -10,6 +10,7 @@ mod ledger;
 mod records;
 mod walk;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -21,7 +22,7 @@ use self::walk::{Event, Walker};
 use super::task::{Control, Done, TaskError};
 use super::workshop::{Subject, Workshop};
 use crate::catalog::{self, Container};
-use crate::features::{self, Feature, WalkError};
+use crate::features::{self, Feature, FeatureOptions, WalkError};
 use crate::ids::{ChainId, PointNumber};
 use crate::queue::Progress;
 use crate::queue::work::{BackupWork, Keeping};
@@ -37,7 +38,7 @@ struct Backup<'a> {
     workshop: &'a Workshop,
     control: &'a Control,
     feature: &'static dyn Feature,
-    subject: &'a Subject,
+    subject: Arc<Subject>,
     chain: ChainId,
     point: PointNumber,
 }
@@ -47,10 +48,15 @@ pub async fn run(workshop: &Workshop, control: &Control) -> Result<Done, TaskErr
     let work: BackupWork = control.work()?;
     let feature = features::find(work.feature.as_str())
         .ok_or_else(|| TaskError::permanent(format!("this version of kodo has no feature \"{}\"", work.feature)))?;
-    let subject = workshop.subject(work.resource).await?;
     let storage = workshop.storage_to_fill(work.storage).await?;
-    let (chain, point) = open(workshop, control, &work).await?;
-    let backup = Backup { workshop, control, feature, subject: &subject, chain, point };
+    let chosen = match &work.options {
+        Some(json) => Some(FeatureOptions::parse(json).map_err(TaskError::permanent)?.of(feature.name())),
+        None => None,
+    };
+    let (chain, point, options) = open(workshop, control, &work, chosen).await?;
+    let options = FeatureOptions::only(feature.name(), &options).map_err(TaskError::permanent)?;
+    let subject = Arc::new(workshop.subject(work.resource).await?.capturing(options));
+    let backup = Backup { workshop, control, feature, subject, chain, point };
     let mut ledger = Ledger::open(&backup, &storage, work.feature.as_str()).await?;
     match backup.drive(&mut ledger).await {
         Ok(()) => ledger.seal().await,
@@ -90,7 +96,12 @@ impl End {
     }
 }
 
-async fn open(workshop: &Workshop, control: &Control, work: &BackupWork) -> Result<(ChainId, PointNumber), TaskError> {
+async fn open(
+    workshop: &Workshop,
+    control: &Control,
+    work: &BackupWork,
+    options: Option<String>,
+) -> Result<(ChainId, PointNumber, String), TaskError> {
     let key = catalog::ChainKey { resource: work.resource, feature: work.feature.clone(), storage: work.storage };
     let (lease, run, task, keeping) = (control.lease(), control.task.run, control.task.id, work.keeping);
     let opened = workshop.db.transaction("open a restore point", move |conn| {
@@ -105,7 +116,12 @@ async fn open(workshop: &Workshop, control: &Control, work: &BackupWork) -> Resu
             }
             (Keeping::AsBefore, _) | (Keeping::FirstUnder(_), Some(_)) => {}
         }
-        Ok(Ok((chain.id, catalog::points::open_point(conn, chain.id, run, task)?)))
+        let options = options.clone().unwrap_or(chain.options);
+        if catalog::chains::set_options(conn, chain.id, &options)? {
+            // What is wanted now may be among what was passed over, and the other way round.
+            catalog::containers::forget_all_cursors(conn, chain.id)?;
+        }
+        Ok(Ok((chain.id, catalog::points::open_point(conn, chain.id, run, task)?, options)))
     });
     opened.await?.map_err(|why| TaskError::permanent(format!("the catalog is not whole: {}", why.unwrap_or_default())))
 }

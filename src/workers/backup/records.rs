@@ -87,6 +87,7 @@ impl Recorder {
             properties: self.location(draft.properties),
             content: draft.content.map(|place| self.location(place)),
             refs: draft.refs.clone(),
+            parent: draft.summary.parent.map(record::Parent),
         };
         self.tell(Record::Item(item));
     }
@@ -111,6 +112,7 @@ impl Recorder {
             message: issue.message.clone(),
             attempts: 1,
             at_ms: clock::now().timestamp_millis(),
+            skipped: issue.skipped.then_some(true),
         }));
     }
 

@@ -2,14 +2,18 @@
 
 use std::collections::HashMap;
 use std::collections::VecDeque;
+use std::future::ready;
 use std::sync::Arc;
 
+use futures_util::future::BoxFuture;
 use futures_util::stream::{self, Stream, StreamExt};
+use tokio_util::task::AbortOnDropHandle;
+use tracing::Instrument;
 
 use super::{Backup, End};
 use crate::catalog::{self, Container, CursorUpdate, VersionRow};
 use crate::features::{
-    CaptureError, Captured, Change, Cursor, KnownVersion, Need, Next, RemoteItem, Source, Walk, WalkError,
+    CaptureError, Captured, Change, Cursor, KnownVersion, Need, Next, Page, RemoteItem, Walk, WalkError,
 };
 use crate::graph::GraphError;
 use crate::ids::{ContainerId, ItemKey};
@@ -43,6 +47,8 @@ pub enum Event {
         id: String,
         name: String,
         reason: &'static str,
+        /// See [`catalog::ItemIssue::skipped`].
+        skipped: bool,
         message: String,
     },
     /// Everything before this cursor stands before this event.
@@ -108,12 +114,7 @@ impl<'a> Walker<'a> {
             }
         })
         .flatten()
-        .map(move |step| async move {
-            match step? {
-                Step::Say(event) => Ok(event),
-                Step::Capture { container, item, need, known } => self.capture(container, item, need, known).await,
-            }
-        })
+        .map(move |step| self.begin(step))
         .buffered(at_once)
     }
 
@@ -134,10 +135,10 @@ impl<'a> Walker<'a> {
                 }
             },
         };
-        match self.backup.feature.page(self.source(), &container.graph_id, &walk).await {
+        match self.page(&container, &walk).await {
             Ok(page) => {
                 let mut steps = Vec::with_capacity(page.changes.len() + 2);
-                if walk == Walk::Start {
+                if walk == Walk::Start || page.begins_full_walk {
                     steps.push(Step::Say(Event::FullWalk { container: container.id }));
                 }
                 self.plan(&container, page.changes, &mut steps).await?;
@@ -219,7 +220,8 @@ impl<'a> Walker<'a> {
     async fn issue_retries(&self, after: Option<ItemKey>) -> Result<(Vec<Step>, Option<ItemKey>), End> {
         let chain = self.backup.chain;
         let db = &self.backup.workshop.db;
-        let open = db.run("read issues", move |conn| catalog::issues::list(conn, chain, after, ISSUES_PAGE)).await?;
+        let open =
+            db.run("read issues", move |conn| catalog::issues::to_retry(conn, chain, after, ISSUES_PAGE)).await?;
         let last = (open.len() == ISSUES_PAGE as usize).then(|| open.last().map(|issue| issue.key)).flatten();
         // One without a Graph id is met by the full walk of its container.
         let nameable = open.into_iter().filter(|open| !open.issue.graph_id.is_empty());
@@ -232,26 +234,65 @@ impl<'a> Walker<'a> {
         Ok((steps.collect(), last))
     }
 
-    async fn capture(
-        &self,
-        container: ContainerId,
-        item: RemoteItem,
-        need: Need,
-        known: Option<Box<VersionRow>>,
-    ) -> Result<Event, End> {
-        match self.backup.feature.capture(self.source(), &item, need).await {
-            Ok(captured) => Ok(Event::Captured(Box::new(Arrival { container, id: item.id, captured, known }))),
-            Err(CaptureError::Gone) => Ok(Event::Gone { key: ItemKey::of(&item.id) }),
-            Err(CaptureError::Item { reason, message }) => {
-                let name = known.map_or_else(String::new, |known| known.version.name);
-                Ok(Event::Failed { container, id: item.id, name, reason, message })
-            }
-            Err(CaptureError::Graph(err)) => Err(End::from(err)),
-        }
+    /// Asks for a page in a task of its own: while the ledger is busy an answer must not lie unread, since it may be one
+    /// that asks for patience.
+    async fn page(&self, container: &Container, walk: &Walk) -> Result<Page, WalkError> {
+        let (feature, subject) = (self.backup.feature, Arc::clone(&self.backup.subject));
+        let (container, walk) = (container.graph_id.clone(), walk.clone());
+        apart(async move { feature.page(subject.source(), &container, &walk).await }).await
     }
 
-    fn source(&self) -> Source<'_> {
-        self.backup.subject.source()
+    /// Begins a step at once, whoever waits for its end: a capture is a task of its own, as [`Walker::page`] tells.
+    fn begin(&self, step: Result<Step, End>) -> BoxFuture<'static, Result<Event, End>> {
+        let Step::Capture { container, item, need, known } = (match step {
+            Ok(Step::Say(event)) => return Box::pin(ready(Ok(event))),
+            Err(end) => return Box::pin(ready(Err(end))),
+            Ok(capture) => capture,
+        }) else {
+            unreachable!("a step is said or captured")
+        };
+        let (feature, subject) = (self.backup.feature, Arc::clone(&self.backup.subject));
+        let captured = apart(async move {
+            let captured = feature.capture(subject.source(), &item, need).await;
+            (item, captured)
+        });
+        Box::pin(async move {
+            let (item, captured) = captured.await;
+            told(container, item, captured, known)
+        })
+    }
+}
+
+/// Runs on its own until its end, or until nobody waits for it any more.
+fn apart<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> impl Future<Output = T> + Send {
+    let task = AbortOnDropHandle::new(tokio::spawn(work.in_current_span()));
+    async move {
+        match task.await {
+            Ok(done) => done,
+            Err(err) if err.is_panic() => std::panic::resume_unwind(err.into_panic()),
+            // Only the runtime's end cancels what somebody waits for.
+            Err(_) => std::future::pending().await,
+        }
+    }
+}
+
+fn told(
+    container: ContainerId,
+    item: RemoteItem,
+    captured: Result<Captured, CaptureError>,
+    known: Option<Box<VersionRow>>,
+) -> Result<Event, End> {
+    let id = item.id;
+    let failed = |reason, skipped, message| {
+        let name = known.as_ref().map_or_else(String::new, |known| known.version.name.clone());
+        Ok(Event::Failed { container, id: id.clone(), name, reason, skipped, message })
+    };
+    match captured {
+        Ok(captured) => Ok(Event::Captured(Box::new(Arrival { container, id, captured, known }))),
+        Err(CaptureError::Gone) => Ok(Event::Gone { key: ItemKey::of(&id) }),
+        Err(CaptureError::Item { reason, message }) => failed(reason, false, message),
+        Err(CaptureError::Skipped { reason, message }) => failed(reason.name(), true, message),
+        Err(CaptureError::Graph(err)) => Err(End::from(err)),
     }
 }
 

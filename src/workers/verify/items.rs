@@ -95,6 +95,7 @@ impl Verification<'_> {
         let mut messages: HashMap<PackId, String> = HashMap::new();
         for (row, pack) in damaged.iter().filter(|(row, _)| row.to == PointNumber::OPEN) {
             let issue = ItemIssue {
+                skipped: false,
                 graph_id: graph_id(reader, row).await?,
                 container: row.version.container,
                 name: row.version.name.clone(),

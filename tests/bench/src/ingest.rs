@@ -227,6 +227,7 @@ impl Backup {
             let bytes = content.map_or(0, |content| content.bytes);
             let graph_id = format!("{folder}/{name}");
             let item = record::Item {
+                parent: None,
                 container: folder.to_owned(),
                 graph_id: graph_id.clone(),
                 kind: 1,
@@ -310,6 +311,7 @@ impl Waiting {
         NewVersion {
             key: self.key,
             container: self.container,
+            parent: None,
             full_walk: WalkNumber::FIRST,
             kind: 1,
             flags: 0,

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use anyhow::{Context, ensure};
-use kodo::catalog::items::After;
+use kodo::catalog::items::{After, Within};
 use kodo::catalog::{self, VersionRow};
 use kodo::db::{Conn, QueryResult};
 use kodo::ids::{ChainId, ContainerId, PointNumber, StorageId};
@@ -60,12 +60,13 @@ async fn folders(ground: &Ground, only: Option<&'static str>) -> anyhow::Result<
 /// A page of a folder's items, behind `after`.
 async fn page(ground: &Ground, folder: &Folder, after: Option<After>) -> anyhow::Result<Vec<VersionRow>> {
     let Folder { chain, point, container, .. } = *folder;
-    let browse = move |conn: &mut Conn| catalog::items::browse(conn, chain, point, container, after, PAGE_ROWS);
+    let all = (container, Within::Anywhere);
+    let browse = move |conn: &mut Conn| catalog::items::browse(conn, chain, point, all, after, PAGE_ROWS);
     Ok(ground.db.run("browse a folder", browse).await?)
 }
 
 fn behind(page: &[VersionRow]) -> Option<After> {
-    page.last().map(|row| After { time: row.version.time, key: row.version.key })
+    page.last().map(After::of)
 }
 
 async fn read_whole(reader: &Reader, row: &VersionRow) -> anyhow::Result<bytes::Bytes> {

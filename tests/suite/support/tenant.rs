@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io::Read;
+use std::sync::LazyLock;
 
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use kodo::features::{
-    Change, Content, Cursor, Feature, KnownVersion, Need, Next, PathStep, RemoteContainer, RemoteItem, Restored,
-    Source, StoredItem, Walk, WalkError, find,
+    Change, Content, Cursor, Feature, FeatureOptions, KnownVersion, Need, Next, PathStep, RemoteContainer, RemoteItem,
+    Restored, Source, StoredItem, Walk, WalkError, find,
 };
 use kodo::graph::{Credential, GraphClient, GraphConfig, TenantCredentials};
 use kodo::ids::ItemKey;
@@ -68,7 +69,8 @@ impl Tenant {
     }
 
     pub fn source<'a>(&'a self, user: &'a str) -> Source<'a> {
-        Source { graph: &self.graph, user }
+        static DEFAULT: LazyLock<FeatureOptions> = LazyLock::new(FeatureOptions::default);
+        Source { graph: &self.graph, user, options: &DEFAULT }
     }
 
     /// One backup run: folders, then every folder's changes to their end.
@@ -193,12 +195,12 @@ impl Tenant {
 
     /// Brings everything back to its folders. Says how many messages were created, and the remarks.
     pub async fn restore(&self, user: &str, kept: &Kept) -> (usize, Vec<String>) {
-        let target = self.source(user);
+        let (target, mailbox) = (self.source(user), self.mailbox.restoring().expect("mail can be restored"));
         let (mut n_created, mut remarks) = (0, Vec::new());
         for folder in kept.folders.values() {
             let path = path_of(folder, &kept.folders);
-            let container = self.mailbox.open_container(target, &path).await.unwrap();
-            let existing = self.mailbox.existing(target, &container).await.unwrap();
+            let container = mailbox.open_container(target, &path).await.unwrap();
+            let existing = mailbox.existing(target, &container).await.unwrap();
             let items = kept.items.iter().filter(|(_, item)| item.folder == folder.id).map(|(id, item)| StoredItem {
                 key: ItemKey::of(id),
                 kind: item.kind,
@@ -207,7 +209,7 @@ impl Tenant {
             });
             let (container, existing) = (&container, &existing);
             let restored = stream::iter(items.collect::<Vec<_>>())
-                .map(|item| async move { self.mailbox.restore(target, container, &item, existing).await });
+                .map(|item| async move { mailbox.restore(target, container, &item, existing).await });
             let restored: Vec<Restored> = restored.buffer_unordered(6).try_collect().await.unwrap();
             for one in restored {
                 if let Restored::Created { remarks: more } = one {
@@ -254,7 +256,7 @@ pub fn client_with(simulator: &Simulator, change: impl FnOnce(&mut GraphConfig))
 /// Content, wherever it was put.
 pub fn in_memory(content: Content) -> Bytes {
     match content {
-        Content::Mime(bytes) => bytes,
+        Content::Mime(bytes) | Content::Raw(bytes) => bytes,
         Content::Spooled { mut file, bytes } => {
             let mut all = Vec::new();
             file.read_to_end(&mut all).unwrap();

@@ -16,7 +16,7 @@ use crate::ids::ChainId;
 /// Where a statement ends and the next begins: far below what the server takes (`max_allowed_packet`, 16 MiB), unless
 /// one version alone refers to hundreds of thousands of blobs.
 const STATEMENT_BYTES: usize = 512 << 10;
-const HEAD: &str = "INSERT INTO item_versions (chain_id, item_key, from_point, to_point, container_id, full_walk, kind, \
+const HEAD: &str = "INSERT INTO item_versions (chain_id, item_key, from_point, to_point, container_id, parent_key, full_walk, kind, \
                     flags, change_tag, name, party, item_time, bytes, properties_pack, properties_blob, content_pack, \
                     content_blob, refs) VALUES ";
 
@@ -36,12 +36,13 @@ pub(in crate::catalog) fn insert_rows(conn: &mut Conn, chain: ChainId, rows: &[V
 fn push_values(text: &mut String, row: &VersionRecord) {
     let written = write!(
         text,
-        "({},x'{}',{},{},{},{},{},{},{},",
+        "({},x'{}',{},{},{},x'{}',{},{},{},{},",
         row.chain_id,
         hex::encode(&row.item_key),
         row.from_point,
         row.to_point,
         row.container_id,
+        hex::encode(&row.parent_key),
         row.full_walk,
         row.kind,
         row.flags,

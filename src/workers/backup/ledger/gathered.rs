@@ -76,6 +76,7 @@ impl Draft {
                 name: known.name.clone(),
                 party: known.party.clone(),
                 time: known.time,
+                parent: known.parent,
             },
             bytes: known.bytes,
             properties: Place::Known(known.properties),
@@ -96,6 +97,7 @@ impl Draft {
         NewVersion {
             key: self.key,
             container: self.container,
+            parent: self.summary.parent,
             full_walk: self.full_walk,
             kind: self.summary.kind,
             flags: self.summary.flags,
@@ -249,6 +251,7 @@ mod tests {
             name: String::new(),
             party: String::new(),
             time: chrono::DateTime::UNIX_EPOCH,
+            parent: None,
         };
         let key = ItemKey::of("item");
         Draft {
