@@ -15,8 +15,13 @@ const OPTIONS: [(&str, &str, &str); 6] = [
     ("/root/delta", "$top", "api/driveitem-delta: $select, $expand and $top are supported"),
 ];
 
+const SIZE_IN_BYTES: &str = "answered by the service; microsoftgraph/microsoft-graph-docs-contrib pull request 9463";
+
 /// `(type, property, why)`: members that are none of the type's; `*` is any name.
-const MEMBERS: [(&str, &str, &str); 4] = [
+const MEMBERS: [(&str, &str, &str); 7] = [
+    ("microsoft.graph.mailFolder", "sizeInBytes", SIZE_IN_BYTES),
+    ("microsoft.graph.mailSearchFolder", "sizeInBytes", SIZE_IN_BYTES),
+    ("mailFolderDeltaItem", "sizeInBytes", SIZE_IN_BYTES),
     ("microsoft.graph.openTypeExtension", "*", "an open type; resources/opentypeextension"),
     ("microsoft.graph.fieldValueSet", "*", "an open type; resources/fieldvalueset"),
     (

@@ -1,6 +1,7 @@
 //! The simulator through its front door: plain HTTP, as a client sees it.
 
 mod attachments;
+mod contract;
 mod control;
 mod create;
 mod delta;
