@@ -216,3 +216,52 @@ fn kind_of(value: &Value) -> &'static str {
         Value::Object(_) => "an object",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    /// `kind pointer` of what is wrong with an answer.
+    fn wrong(contract: &Contract, of: &str, answer: &Value) -> Vec<String> {
+        let slot = Slot { shape: Shape::Object(contract.type_ids[of]), nullable: false };
+        let found = check(contract, &slot, answer, Side::Answer);
+        found.into_iter().map(|finding| format!("{} {}", finding.kind, finding.pointer)).collect()
+    }
+
+    #[test]
+    fn an_answer_that_graph_could_not_give_is_found_where_it_is_wrong() {
+        let contract = Contract::compiled();
+        let list = "messageCollectionResponse";
+        for (message, expected) in [
+            (json!({"id": "A", "@odata.etag": "W/1", "subject": null, "isRead": true}), ""),
+            (json!({"attachments@odata.context": "c", "from": null}), ""),
+            (
+                json!({"@odata.type": "#microsoft.graph.eventMessageRequest", "meetingMessageType": "meetingRequest"}),
+                "",
+            ),
+            (json!({"subjekt": "x"}), "unknown_property /value/0/subjekt"),
+            (json!({"meetingMessageType": "meetingRequest"}), "unknown_property /value/0/meetingMessageType"),
+            (json!({"bodies@odata.count": 1}), "unknown_property /value/0/bodies@odata.count"),
+            (json!({"isRead": "true"}), "type /value/0/isRead"),
+            (json!({"toRecipients": null}), "null /value/0/toRecipients"),
+            (
+                json!({"toRecipients": [{"emailAddress": {"address": 1}}]}),
+                "type /value/0/toRecipients/0/emailAddress/address",
+            ),
+            (json!({"receivedDateTime": "2026-01-02 03:04"}), "format /value/0/receivedDateTime"),
+            (json!({"importance": "High"}), "enum /value/0/importance"),
+            (json!({"@odata.type": "#microsoft.graph.contact"}), "odata_type /value/0"),
+            (json!({"@removed": {"reason": "deleted"}}), "unknown_property /value/0/@removed"),
+        ] {
+            let found = wrong(&contract, list, &json!({"value": [message]}));
+            let expected: Vec<&str> = Some(expected).filter(|one| !one.is_empty()).into_iter().collect();
+            assert_eq!(found, expected, "{message}");
+        }
+        assert_eq!(wrong(&contract, list, &json!({"values": []})), ["unknown_property /values", "missing "]);
+        let removed = json!({"@odata.type": "#microsoft.graph.message", "id": "A", "@removed": {"reason": "deleted"}});
+        assert!(wrong(&contract, "messageDeltaResponse", &json!({"value": [removed]})).is_empty());
+        let size = json!({"value": [{"@odata.type": "#microsoft.graph.fileAttachment", "size": 3_000_000_000_u64}]});
+        assert_eq!(wrong(&contract, "attachmentCollectionResponse", &size), ["type /value/0/size"]);
+    }
+}
