@@ -34,7 +34,7 @@ fn is_base64(text: &str) -> bool {
     let letter = |byte: &u8| byte.is_ascii_alphanumeric() || b"+/-_".contains(byte);
     padding <= 2
         && content.len() % 4 != 1
-        && (padding == 0 || text.len() % 4 == 0)
+        && (padding == 0 || text.len().is_multiple_of(4))
         && content.as_bytes().iter().all(letter)
 }
 

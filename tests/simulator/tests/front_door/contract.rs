@@ -117,6 +117,8 @@ async fn faults_are_no_breach_of_the_contract() {
 
     assert_eq!((first, second), (500, 429));
     assert!(tenant.simulator.contract_breaches().is_empty());
+    let log: Value = tenant.get(&format!("{}/log", tenant.simulator.control_url())).await.body;
+    assert_eq!(log["contract_breaches"], json!([]));
 }
 
 #[actix_web::test]
