@@ -66,8 +66,10 @@ pub fn watch_answer(app: &App, request: &Request, reply: &Reply) {
             Found::NoMethod(template) => (template, answer_findings(template, None, request, reply)),
             Found::NoPath => ("", answer_findings("", None, request, reply)),
         }
-    } else {
+    } else if is_outlook_upload(request) {
         ("uploadUrl", upload_findings(reply))
+    } else {
+        return;
     };
     for Finding { kind, pointer, reason } in found {
         let route = format!("{} {route} {}", request.method, reply.status);
@@ -77,6 +79,10 @@ pub fn watch_answer(app: &App, request: &Request, reply: &Reply) {
 
 fn is_graph(request: &Request) -> bool {
     request.segments.first().is_some_and(|version| version == "v1.0")
+}
+
+fn is_outlook_upload(request: &Request) -> bool {
+    matches!(request.segments.as_slice(), [api, _, users, ..] if api == "api" && users == "Users")
 }
 
 enum Found {
