@@ -28,6 +28,8 @@ pub enum Passage {
 /// How the answer leaves the house.
 pub enum Delivery {
     Whole(Reply),
+    /// The answer of a fault, which Graph itself need not give.
+    Injected(Reply),
     /// The connection drops before a byte is sent.
     Reset,
     /// The connection drops in the middle of the body.
@@ -134,7 +136,7 @@ pub async fn answer(app: &App, admitted: &Admitted, request: &Request, ids: &Req
         app.watch.fault(rule.kind.name());
         return match rule.kind {
             FaultKind::Reset => Delivery::Reset,
-            _ => Delivery::Whole(fault_reply(app, admitted, &rule, ids)),
+            _ => Delivery::Injected(fault_reply(app, admitted, &rule, ids)),
         };
     }
     let answer = match &admitted.passage {
@@ -145,17 +147,19 @@ pub async fn answer(app: &App, admitted: &Admitted, request: &Request, ids: &Req
     if let Some(applied) = request.prefer.applied() {
         reply = reply.with("Preference-Applied", applied);
     }
+    let mut spoiled = false;
     if reply.status < 300 && !faults.is_empty() {
         if faults.strike(&[FaultKind::ControlCharacters], method, path).is_some() {
             app.watch.fault("control_characters");
             reply = with_control_characters(reply);
+            spoiled = true;
         }
         if faults.strike(&[FaultKind::CutBody], method, path).is_some() {
             app.watch.fault("cut_body");
             return Delivery::Cut(reply);
         }
     }
-    Delivery::Whole(reply)
+    if spoiled { Delivery::Injected(reply) } else { Delivery::Whole(reply) }
 }
 
 fn graph_path(request: &Request) -> &str {

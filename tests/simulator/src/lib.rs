@@ -4,6 +4,7 @@
 mod app;
 mod clock;
 mod company;
+mod contract;
 mod control;
 mod dice;
 mod faults;
@@ -27,4 +28,4 @@ pub use app::{MailboxState, UserKind};
 pub use faults::{FaultBody, FaultKind, FaultPlan, FaultRule, RetryAfterForm};
 pub use options::{Limits, Options};
 pub use simulator::Simulator;
-pub use watch::Violation;
+pub use watch::{Breach, Violation};

@@ -41,6 +41,9 @@ struct Arguments {
     latency_ms: u64,
     #[arg(long, default_value_t = 1)]
     workers: usize,
+    /// Do not check requests and answers against the published contract of Graph
+    #[arg(long)]
+    no_contract: bool,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -79,6 +82,7 @@ async fn main() -> anyhow::Result<()> {
         lazy_mailbox: arguments.lazy_mailbox,
         token_seconds: arguments.token_seconds,
         limits,
+        contract: !arguments.no_contract,
     })
     .await?;
     if let (Some(path), Some(pem)) = (&arguments.ca_out, simulator.ca_pem()) {

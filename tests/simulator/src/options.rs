@@ -22,6 +22,8 @@ pub struct Options {
     pub lazy_mailbox: Option<u64>,
     pub token_seconds: i64,
     pub limits: Limits,
+    /// Checks every request and answer against the published contract of Graph.
+    pub contract: bool,
 }
 
 impl Default for Options {
@@ -38,6 +40,7 @@ impl Default for Options {
             lazy_mailbox: None,
             token_seconds: 3599,
             limits: Limits::default(),
+            contract: true,
         }
     }
 }

@@ -3,6 +3,7 @@
 
 use crate::app::App;
 use crate::clock::http_date;
+use crate::contract;
 use crate::control;
 use crate::gate::{self, Delivery, Passage};
 use crate::login;
@@ -44,20 +45,28 @@ async fn graph(app: &App, mut request: Request, payload: web::Payload, raw_path:
     let admitted = gate::admit(app, &request, raw_path, length);
     let body = read_body(payload).await;
     let bytes_in = body.as_ref().map_or(length, |b| b.len() as u64);
-    let (template, delivery, running) = match (admitted, body) {
+    let whole = body.is_some();
+    request.body = body.unwrap_or_default();
+    if whole {
+        contract::watch_request(app, &request, admitted.is_ok());
+    }
+    let (template, delivery, running) = match (admitted, whole) {
         (Err(refusal), _) => ("refused".to_owned(), Delivery::Whole(refusal.into_reply(&ids)), None),
-        (Ok(admitted), None) => {
+        (Ok(admitted), false) => {
             (template_of(&admitted.passage), Delivery::Whole(Refusal::too_large().into_reply(&ids)), admitted.running)
         }
-        (Ok(admitted), Some(body)) => {
-            request.body = body;
+        (Ok(admitted), true) => {
             let delivery = gate::answer(app, &admitted, &request, &ids).await;
             (template_of(&admitted.passage), delivery, admitted.running)
         }
     };
     let route = format!("{} {template}", request.method);
     let (reply, breakage) = match delivery {
-        Delivery::Whole(reply) => (reply, Breakage::None),
+        Delivery::Whole(reply) => {
+            contract::watch_answer(app, &request, &reply);
+            (reply, Breakage::None)
+        }
+        Delivery::Injected(reply) => (reply, Breakage::None),
         Delivery::Cut(reply) => (reply, Breakage::Cut),
         Delivery::Reset => (Reply::empty(200), Breakage::Reset),
     };

@@ -7,7 +7,7 @@ use crate::control::{self, ControlError, edits, setup};
 use crate::faults::{FaultPlan, Faults};
 use crate::locks::write;
 use crate::options::{Limits, Options};
-use crate::watch::Violation;
+use crate::watch::{Breach, Violation};
 use crate::{server, tls};
 use actix_web::dev::ServerHandle;
 use actix_web::{App as WebApp, HttpServer, web};
@@ -187,6 +187,11 @@ impl Simulator {
     /// Requests that no client should send; the first thousand of them.
     pub fn violations(&self) -> Vec<Violation> {
         self.app.watch.violations()
+    }
+
+    /// Answers that Graph could not have given, the simulator's own fault; the first thousand of them.
+    pub fn contract_breaches(&self) -> Vec<Breach> {
+        self.app.watch.breaches()
     }
 
     pub fn clear_violations(&self) {

@@ -19,9 +19,20 @@ pub struct Violation {
     pub reason: String,
 }
 
+/// An answer of the simulator that Graph could not have given.
+#[derive(Clone, Debug, Serialize)]
+pub struct Breach {
+    pub kind: &'static str,
+    pub route: String,
+    /// JSON pointer into the answer.
+    pub pointer: String,
+    pub reason: String,
+}
+
 #[derive(Debug, Default)]
 pub struct Watch {
     violations: Mutex<Violations>,
+    breaches: Mutex<Vec<Breach>>,
     routes: Mutex<BTreeMap<String, RouteCount>>,
     bytes_in: AtomicU64,
     bytes_out: AtomicU64,
@@ -72,12 +83,28 @@ impl Watch {
         lock(&self.violations).kept.iter().cloned().collect()
     }
 
-    pub fn log_json(&self) -> Value {
-        let all = lock(&self.violations);
-        let total: u64 = all.by_kind.values().sum();
-        json!({"total": total, "by_kind": all.by_kind, "violations": all.kept})
+    pub fn breach(&self, breach: Breach) {
+        tracing::debug!(kind = breach.kind, route = breach.route, pointer = breach.pointer, "contract breach");
+        let mut all = lock(&self.breaches);
+        if all.len() < KEPT_MAX {
+            all.push(breach);
+        }
     }
 
+    pub fn breaches(&self) -> Vec<Breach> {
+        lock(&self.breaches).clone()
+    }
+
+    pub fn log_json(&self) -> Value {
+        let breaches = self.breaches();
+        let all = lock(&self.violations);
+        let total: u64 = all.by_kind.values().sum();
+        json!({
+            "total": total, "by_kind": all.by_kind, "violations": all.kept, "contract_breaches": breaches,
+        })
+    }
+
+    /// Breaches stay: that the simulator lied is no matter of one part of a test.
     pub fn clear_log(&self) {
         *lock(&self.violations) = Violations::default();
     }

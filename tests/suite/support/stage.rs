@@ -305,6 +305,8 @@ impl Stage {
     pub fn assert_polite(&self) {
         let violations = self.tenant.violations();
         assert!(violations.is_empty(), "requests that no client should send: {violations:#?}");
+        let breaches = self.tenant.contract_breaches();
+        assert!(breaches.is_empty(), "answers that Graph could not give: {breaches:#?}");
     }
 }
 

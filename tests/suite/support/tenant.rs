@@ -234,6 +234,8 @@ impl Tenant {
     pub fn assert_no_violations(&self) {
         let violations = self.simulator.violations();
         assert!(violations.is_empty(), "{} violations, first: {:?}", violations.len(), violations.first());
+        let breaches = self.simulator.contract_breaches();
+        assert!(breaches.is_empty(), "{} breaches of the contract, first: {:?}", breaches.len(), breaches.first());
     }
 }
 

@@ -1,5 +1,6 @@
-use crate::{Tenant, restored};
+use crate::{Tenant, restored, send};
 use kodo_simulator::FaultPlan;
+use reqwest::Method;
 use serde_json::json;
 
 fn plan(rule: serde_json::Value) -> FaultPlan {
@@ -92,4 +93,32 @@ async fn control_characters_spoil_strict_parsers() {
     let answer = tenant.get(&format!("/users/{}/mailFolders/inbox/messages", tenant.user())).await;
 
     assert!(answer.body.is_string(), "not JSON any more");
+}
+
+#[actix_web::test]
+async fn an_unavailable_service_may_answer_nothing_at_all() {
+    let tenant = Tenant::small().await;
+    tenant
+        .simulator
+        .set_faults(plan(json!({"match": "messages/delta", "kind": "status", "status": 503, "body": "empty"})));
+
+    let answer = tenant.get(&format!("/users/{}/mailFolders/inbox/messages/delta", tenant.user())).await;
+
+    assert_eq!((answer.status.as_u16(), answer.body), (503, json!("")));
+    assert!(!answer.headers.contains_key("retry-after"));
+}
+
+#[actix_web::test]
+async fn top_is_no_page_size_but_the_end_of_the_listing() {
+    let tenant = Tenant::small().await;
+    let path = format!("/users/{}/mailFolders/inbox/messages?$select=id", tenant.user());
+    let count = tenant.get(&format!("/users/{}/mailFolders/inbox", tenant.user())).await;
+
+    let cut = tenant.get(&format!("{path}&$top=2")).await;
+    let paged = send(tenant.request(Method::GET, &path).header("Prefer", "odata.maxpagesize=2")).await;
+
+    assert!(count.body["totalItemCount"].as_u64().expect("a count") > 2);
+    assert_eq!((cut.values().len(), cut.body.get("@odata.nextLink")), (2, None));
+    assert_eq!(paged.values().len(), 2);
+    assert!(paged.body["@odata.nextLink"].is_string());
 }

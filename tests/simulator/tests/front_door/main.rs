@@ -1,6 +1,7 @@
 //! The simulator through its front door: plain HTTP, as a client sees it.
 
 mod attachments;
+mod contract;
 mod control;
 mod create;
 mod delta;
@@ -117,6 +118,14 @@ impl Tenant {
 
     pub fn violation_kinds(&self) -> Vec<&'static str> {
         self.simulator.violations().iter().map(|violation| violation.kind).collect()
+    }
+}
+
+/// No test may pass with a simulator that answered what Graph could not.
+impl Drop for Tenant {
+    fn drop(&mut self) {
+        let breaches = self.simulator.contract_breaches();
+        assert!(std::thread::panicking() || breaches.is_empty(), "the simulator left the contract: {breaches:#?}");
     }
 }
 
