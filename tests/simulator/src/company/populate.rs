@@ -7,6 +7,8 @@ use crate::dice::{Dice, hash};
 use crate::faults::Faults;
 use crate::options::Options;
 use crate::store::Mailbox;
+use crate::store::calendar::Calendars;
+use crate::store::contact::new_contacts;
 use crate::store::folder::TOP;
 use crate::store::lazy::LazyBase;
 use crate::store::message::{FlagStatus, Message, Person};
@@ -19,8 +21,17 @@ const NEWEST: i64 = 1_780_000_000;
 const SPAN: i64 = 3 * 365 * 86_400;
 
 /// Every role a backup with restore may have; registrations may hold fewer.
-pub const ALL_ROLES: [&str; 5] =
-    ["User.Read.All", "Organization.Read.All", "MailboxSettings.Read", "Mail.Read", "Mail.ReadWrite"];
+pub const ALL_ROLES: [&str; 9] = [
+    "User.Read.All",
+    "Organization.Read.All",
+    "MailboxSettings.Read",
+    "Mail.Read",
+    "Mail.ReadWrite",
+    "Calendars.Read",
+    "Calendars.ReadWrite",
+    "Contacts.Read",
+    "Contacts.ReadWrite",
+];
 
 pub fn tenant(options: Options) -> App {
     let seed = options.seed;
@@ -107,10 +118,15 @@ pub fn profile(person: &Person, kind: UserKind, mailbox: MailboxState) -> Profil
 }
 
 pub fn new_user(seed: u64, number: u64, profile: Profile) -> User {
+    let owner = Person { name: profile.display_name.clone(), address: profile.principal_name.clone() };
+    let mailbox = guid(&[seed, 51, number]);
     User {
         id: guid(&[seed, 50, number]),
         profile: RwLock::new(profile),
-        mailbox: RwLock::new(Mailbox::new(guid(&[seed, 51, number]))),
+        calendars: RwLock::new(Calendars::new(mailbox.clone(), &owner)),
+        contacts: RwLock::new(new_contacts(mailbox.clone())),
+        settings: RwLock::default(),
+        mailbox: RwLock::new(Mailbox::new(mailbox)),
         gates: Gates::default(),
     }
 }
