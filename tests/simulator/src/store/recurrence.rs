@@ -66,10 +66,6 @@ impl Index {
 }
 
 impl Recurrence {
-    pub fn weekly(start: NaiveDate, days: &[Weekday], range: Range, zone: Zone) -> Self {
-        Self::new(Pattern::Weekly { days: days.to_vec() }, start, range, zone)
-    }
-
     pub fn new(pattern: Pattern, start: NaiveDate, range: Range, zone: Zone) -> Self {
         Self { pattern, interval: 1, first_day_of_week: Weekday::Mon, start, range, zone }
     }

@@ -73,6 +73,15 @@ pub struct Step<T> {
     pub now: Option<Entry<T>>,
 }
 
+/// The changes of one id, seen as one.
+struct Folded<T> {
+    /// Of the last of them.
+    seq: u64,
+    incarnation: u32,
+    /// What was there before the first.
+    before: Option<Arc<T>>,
+}
+
 impl<C, T: Clone> Shelf<C, T> {
     pub fn new(guid: String) -> Self {
         Self {
@@ -228,21 +237,21 @@ impl<C, T: Clone> Shelf<C, T> {
             return Vec::new();
         };
         let start = held.log.partition_point(|change| change.seq <= from);
-        let mut seen: HashMap<(u64, u32), (u64, u32, Option<Arc<T>>)> = HashMap::new();
+        let mut seen: HashMap<(u64, u32), Folded<T>> = HashMap::new();
         for change in held.log[start..].iter().take_while(|c| c.seq <= upto) {
             let lasting = match fold {
                 Fold::ByItem => 0,
                 Fold::ByIncarnation => change.incarnation,
             };
-            let first = || (0, change.incarnation, change.before.clone());
-            let slot = seen.entry((change.item, lasting)).or_insert_with(first);
-            (slot.0, slot.1) = (change.seq, change.incarnation);
+            let first = || Folded { seq: 0, incarnation: 0, before: change.before.clone() };
+            let folded = seen.entry((change.item, lasting)).or_insert_with(first);
+            (folded.seq, folded.incarnation) = (change.seq, change.incarnation);
         }
         let mut order: Vec<_> = seen.into_iter().collect();
-        order.sort_unstable_by_key(|(_, (seq, ..))| *seq);
+        order.sort_unstable_by_key(|(_, folded)| folded.seq);
         order
             .into_iter()
-            .map(|((item, _), (_, incarnation, before))| {
+            .map(|((item, _), Folded { incarnation, before, .. })| {
                 let here = self.entries.get(&item).filter(|entry| {
                     entry.container == container && (fold == Fold::ByItem || entry.incarnation == incarnation)
                 });

@@ -7,6 +7,9 @@ mod events;
 pub mod view;
 mod view_delta;
 
+pub use calendars::calendar_json;
+pub use events::whole;
+
 use super::{Call, Target};
 use crate::reply::Answer;
 
