@@ -8,7 +8,7 @@ use crate::store::event::{Attendee, Event, Online, Response, Role, Sensitivity, 
 use crate::store::message::{Attachment, AttachmentContent, Blob, Body, Charset, Importance, Message, Person};
 use crate::store::recurrence::{Index, Pattern, Range, Recurrence};
 use crate::store::zone::{Zone, midnight};
-use chrono::{NaiveDate, Weekday};
+use chrono::{Datelike, NaiveDate, Weekday};
 use std::sync::Arc;
 
 const HOUR: i64 = 3600;
@@ -163,7 +163,6 @@ pub fn series(event: Event, pattern: Pattern, first: NaiveDate, range: Range) ->
 }
 
 fn yearly(event: Event, first: NaiveDate) -> Event {
-    use chrono::Datelike;
     let pattern = Pattern::AbsoluteYearly { day: first.day(), month: first.month() };
     series(event, pattern, first, Range::NoEnd)
 }
