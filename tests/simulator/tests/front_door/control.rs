@@ -117,3 +117,30 @@ async fn a_restored_message_has_the_fingerprint_of_the_lost_one() {
 
     assert_eq!(fingerprint(&tenant, &user)["messages"][0], lost);
 }
+
+#[actix_web::test]
+async fn areas_besides_mail_are_controlled_over_http_too() {
+    let tenant = Tenant::small().await;
+    let base = format!("{}/users/{}", tenant.simulator.control_url(), tenant.user());
+    let post = |path: &str, body: Value| tenant.client.post(format!("{base}/{path}")).json(&body);
+
+    for (area, list, edit) in [
+        ("calendar", "events", json!({"action": "add_calendar", "name": "More"})),
+        ("contacts", "contacts", json!({"action": "create", "name": "Somebody"})),
+        ("settings", "rules", json!({"add_rule": "More"})),
+    ] {
+        let edited = crate::send(post(&format!("{area}/edit"), edit)).await;
+        let edits = crate::send(post(&format!("{area}/edits"), json!({"seed": 1, "count": 3}))).await;
+        let unknown = crate::send(post(&format!("{area}/edit"), json!({"action": "juggle"}))).await;
+        let told = crate::send(tenant.client.get(format!("{base}/{area}/fingerprint"))).await;
+
+        assert_eq!((edited.status.as_u16(), edits.status.as_u16()), (200, 200), "{area}");
+        assert_eq!(edits.body["edits"].as_array().expect("a list").len(), 3, "{area}");
+        assert_eq!(unknown.status, 400, "{area}");
+        assert!(!told.body[list].as_array().expect("a list").is_empty(), "{area}");
+    }
+    let wiped = crate::send(post("calendar/wipe", json!({}))).await;
+    let left = tenant.simulator.calendar_fingerprint(&tenant.user()).expect("a fingerprint");
+    assert_eq!((wiped.status.as_u16(), &left["events"]), (200, &json!([])));
+    assert_eq!(left["calendars"].as_array().expect("a list").len(), 1);
+}

@@ -1,6 +1,8 @@
 //! The simulator through its front door: plain HTTP, as a client sees it.
 
 mod attachments;
+mod calendar;
+mod contacts;
 mod contract;
 mod control;
 mod create;
@@ -9,6 +11,7 @@ mod directory;
 mod faults;
 mod ids;
 mod login;
+mod settings;
 mod throttle;
 
 use kodo_simulator::{Options, Simulator};
