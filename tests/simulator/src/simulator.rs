@@ -158,6 +158,22 @@ impl Simulator {
         edits::add_folder(&user, parse(wanted)?).map_err(flat)
     }
 
+    /// Every item of a drive; see the README for its shape.
+    pub fn drive_fingerprint(&self, user: &str) -> anyhow::Result<Vec<u8>> {
+        let user = control::user(&self.app, user).map_err(flat)?;
+        Ok(control::drive::fingerprint::whole(&user))
+    }
+
+    pub fn random_drive_edits(&self, user: &str, seed: u64, count: usize) -> anyhow::Result<Value> {
+        let user = control::user(&self.app, user).map_err(flat)?;
+        control::drive::random(&self.app, &user, &edits::RandomEdits { seed, count }).map_err(flat)
+    }
+
+    pub fn drive_edit(&self, user: &str, wanted: Value) -> anyhow::Result<Value> {
+        let user = control::user(&self.app, user).map_err(flat)?;
+        control::drive::edits::single(&self.app, &user, parse(wanted)?).map_err(flat)
+    }
+
     pub fn set_faults(&self, plan: FaultPlan) {
         self.app.set_faults(Faults::new(plan));
     }
