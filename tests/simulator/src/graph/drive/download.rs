@@ -2,7 +2,7 @@
 //! own permission and want no other.
 
 use super::items::{version_number, wanted};
-use super::{bad_request, item_not_found, owner, view};
+use super::{bad_request, check_state, item_not_found, owner, view};
 use crate::app::{App, User};
 use crate::faults::FaultKind;
 use crate::graph::Call;
@@ -10,8 +10,8 @@ use crate::graph::token::{open, seal};
 use crate::locks::read;
 use crate::reply::{Answer, Headers, Payload, Refusal, Reply};
 use crate::request::{Request, decode, encode};
+use crate::store::drive::Drive;
 use crate::store::drive::item::{File, Item};
-use crate::store::drive::{Drive, DriveState};
 use crate::units;
 use serde::{Deserialize, Serialize};
 
@@ -125,10 +125,8 @@ fn tempauth(request: &Request) -> Option<String> {
 
 pub fn answer(app: &App, request: &Request, ticket: &Ticket) -> Answer {
     let user = read(&app.directory).by_drive(&ticket.drive).ok_or_else(item_not_found)?;
+    check_state(&user, true)?;
     let drive = read(&user.drive);
-    if drive.state != DriveState::Ready {
-        return Err(Refusal::new(423, "notAllowed", "Access to this site has been blocked.").inner("resourceLocked"));
-    }
     let item = drive.item(ticket.item).ok_or_else(item_not_found)?;
     let file = item.file().ok_or_else(item_not_found)?;
     let content = match ticket.version {

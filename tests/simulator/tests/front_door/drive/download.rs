@@ -93,6 +93,16 @@ async fn a_url_dies_and_a_changed_one_never_lived() {
 }
 
 #[actix_web::test]
+async fn a_url_does_not_outlive_the_drive() {
+    let tenant = Tenant::small().await;
+    let url = location(&tenant, &downloadable(&tenant)).await;
+    for (state, status) in [("locked", 423), ("unprovisioned", 404), ("ready", 200)] {
+        tenant.simulator.change_user(&tenant.user(), json!({"drive": state})).expect("changed");
+        assert_eq!(fetch(&tenant, &url, None).await.status(), status, "{state}");
+    }
+}
+
+#[actix_web::test]
 async fn a_file_of_fifty_gigabytes_is_served_at_any_place_of_it() {
     let tenant = Tenant::small().await;
     let made = edit(&tenant, json!({"path": "disk.vhdx", "create": "file", "size": 50_000_000_000u64, "seed": 3}));
@@ -155,7 +165,7 @@ async fn faults_spoil_what_the_download_host_sends() {
     assert_eq!(short, whole.slice(..whole.len() / 2));
     strike("wrong_bytes");
     let wrong = fetch(&tenant, &url, None).await.bytes().await.expect("a body");
-    assert_eq!((wrong.len(), wrong[0] == whole[0], &wrong[1..] == &whole[1..]), (whole.len(), false, true));
+    assert_eq!((wrong.len(), wrong[0] == whole[0], wrong[1..] == whole[1..]), (whole.len(), false, true));
     faults(&tenant, json!([{"match": "download.aspx", "kind": "cut_body"}]));
     assert!(fetch(&tenant, &url, None).await.bytes().await.is_err(), "the connection drops");
 }
