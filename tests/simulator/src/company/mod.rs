@@ -3,6 +3,7 @@
 pub mod address_book;
 pub mod agenda;
 mod extras;
+pub mod files;
 mod habits;
 pub mod mail;
 pub mod populate;

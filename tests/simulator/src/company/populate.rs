@@ -1,6 +1,6 @@
 //! Fills a tenant: users of every kind, their folders, and the mail between them.
 
-use super::{World, address_book, agenda, habits, mail, text};
+use super::{World, address_book, agenda, files, habits, mail, text};
 use crate::app::{App, Directory, MailboxState, Profile, Registration, User, UserKind};
 use crate::clock::Clock;
 use crate::dice::{Dice, hash};
@@ -10,6 +10,7 @@ use crate::options::Options;
 use crate::store::Mailbox;
 use crate::store::calendar::Calendars;
 use crate::store::contact::new_contacts;
+use crate::store::drive::{Drive, DriveState, Stamp};
 use crate::store::folder::TOP;
 use crate::store::lazy::LazyBase;
 use crate::store::message::{FlagStatus, Message, Person};
@@ -22,7 +23,7 @@ const NEWEST: i64 = 1_780_000_000;
 const SPAN: i64 = 3 * 365 * 86_400;
 
 /// Every role a backup with restore may have; registrations may hold fewer.
-pub const ALL_ROLES: [&str; 9] = [
+pub const ALL_ROLES: [&str; 12] = [
     "User.Read.All",
     "Organization.Read.All",
     "MailboxSettings.Read",
@@ -32,6 +33,9 @@ pub const ALL_ROLES: [&str; 9] = [
     "Calendars.ReadWrite",
     "Contacts.Read",
     "Contacts.ReadWrite",
+    "Files.Read.All",
+    "Files.ReadWrite.All",
+    "Sites.ReadWrite.All",
 ];
 
 pub fn tenant(options: Options) -> App {
@@ -66,6 +70,7 @@ pub fn tenant(options: Options) -> App {
     if let Some(count) = options.lazy_mailbox {
         directory.insert(Arc::new(lazy_user(&world, count, 0)));
     }
+    directory.users.iter().for_each(|user| files::fill(&world, user, options.files));
     let client_id = guid(&[seed, 99]);
     let registration = Registration {
         client_id: client_id.clone(),
@@ -85,7 +90,10 @@ pub fn tenant(options: Options) -> App {
         faults: RwLock::new(Arc::new(Faults::default())),
         watch: crate::watch::Watch::default(),
         sessions: crate::upload::Sessions::default(),
+        sharepoint: crate::units::Meters::default(),
+        directory_units: crate::units::Meters::default(),
         origin: OnceLock::new(),
+        download_origin: OnceLock::new(),
         options,
     }
 }
@@ -122,7 +130,10 @@ pub fn profile(person: &Person, kind: UserKind, mailbox: MailboxState) -> Profil
 pub fn new_user(seed: u64, number: u64, profile: Profile) -> User {
     let owner = Person { name: profile.display_name.clone(), address: profile.principal_name.clone() };
     let mailbox = guid(&[seed, 51, number]);
+    let stamp = Stamp { at: profile.created, by: owner.clone() };
+    let drive = Drive::new(hash(&[seed, 52, number]), drive_state(&profile), &stamp);
     User {
+        drive: RwLock::new(drive),
         id: guid(&[seed, 50, number]),
         profile: RwLock::new(profile),
         calendars: RwLock::new(Calendars::new(mailbox.clone(), &owner)),
@@ -130,6 +141,15 @@ pub fn new_user(seed: u64, number: u64, profile: Profile) -> User {
         settings: RwLock::default(),
         mailbox: RwLock::new(Mailbox::new(mailbox)),
         gates: Gates::default(),
+    }
+}
+
+/// A mailbox on premises does not keep anybody from a drive in the cloud.
+fn drive_state(profile: &Profile) -> DriveState {
+    match (profile.kind, profile.mailbox) {
+        (UserKind::Guest | UserKind::Shared | UserKind::Room, _) => DriveState::Unprovisioned,
+        (UserKind::Member, MailboxState::Unlicensed) => DriveState::Unlicensed,
+        (UserKind::Member, _) => DriveState::Ready,
     }
 }
 

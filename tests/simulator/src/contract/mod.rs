@@ -142,13 +142,16 @@ fn answer_findings(template: &str, operation: Option<&Operation>, request: &Requ
     };
     match (body, &reply.body) {
         (None, Payload::Empty) => Vec::new(),
-        (None, Payload::Json(_) | Payload::Raw { .. }) => vec![Finding::new("body", "a body where none is promised")],
+        (None, Payload::Json(_) | Payload::Raw { .. } | Payload::Pieces { .. }) => {
+            vec![Finding::new("body", "a body where none is promised")]
+        }
         (Some(_), Payload::Empty) => vec![Finding::new("body", "no body where one is promised")],
         (Some(body), Payload::Json(value)) => match content(body, JSON) {
             Some(slot) => value::check(contract(), slot, value, Side::Answer),
             None => vec![Finding::new("content_type", "JSON where something else is promised")],
         },
         (Some(body), Payload::Raw { content_type, bytes }) => raw_findings(body, media_type(content_type), bytes),
+        (Some(body), Payload::Pieces { content_type, .. }) => raw_findings(body, media_type(content_type), b""),
     }
 }
 
@@ -167,7 +170,7 @@ fn error_findings(reply: &Reply) -> Vec<Finding> {
     let kind: Cow<'_, str> = match &reply.body {
         Payload::Json(value) => return named("ODataError", value),
         Payload::Empty => "".into(),
-        Payload::Raw { content_type, .. } => media_type(content_type).into(),
+        Payload::Raw { content_type, .. } | Payload::Pieces { content_type, .. } => media_type(content_type).into(),
     };
     match exceptions::is_other_error(reply.status, &kind) {
         true => Vec::new(),
@@ -180,7 +183,7 @@ fn upload_findings(reply: &Reply) -> Vec<Finding> {
     match &reply.body {
         Payload::Json(value) if reply.status >= 400 => named("ODataError", value),
         Payload::Json(value) => named("outlookUploadProgress", value),
-        Payload::Empty | Payload::Raw { .. } => Vec::new(),
+        Payload::Empty | Payload::Raw { .. } | Payload::Pieces { .. } => Vec::new(),
     }
 }
 

@@ -3,6 +3,7 @@
 
 pub mod calendar;
 pub mod contacts;
+pub mod drive;
 pub mod edits;
 pub mod fingerprint;
 pub mod settings;
@@ -53,6 +54,12 @@ pub fn answer(app: Arc<App>, request: &Request) -> HttpResponse {
             Err(error) => failure(&error),
         };
     }
+    if let ("GET", ["users", name, "drive", "fingerprint"]) = (request.method.as_str(), words.as_slice()) {
+        return match user(&app, name) {
+            Ok(user) => HttpResponse::Ok().content_type("application/json").body(drive::fingerprint::whole(&user)),
+            Err(error) => failure(&error),
+        };
+    }
     match route(&app, request, &words) {
         Ok(value) => HttpResponse::Ok().json(value),
         Err(error) => failure(&error),
@@ -83,6 +90,7 @@ fn route(app: &App, request: &Request, words: &[&str]) -> Controlled {
         (method, ["users", name, area @ ("calendar" | "contacts" | "settings"), what]) => {
             on_area(app, &*user(app, name)?, request, (method, area, what))
         }
+        (_, ["users", name, "drive", rest @ ..]) => drive::route(app, &*user(app, name)?, request, rest),
         ("GET", ["faults"]) => Ok(json!(app.faults().plan())),
         ("POST", ["faults"]) => {
             app.set_faults(Faults::new(body::<FaultPlan>(request)?));
@@ -112,6 +120,8 @@ fn route(app: &App, request: &Request, words: &[&str]) -> Controlled {
         ("DELETE", ["stats"]) => {
             app.watch.clear_stats();
             read(&app.directory).users.iter().for_each(|user| user.gates.reset());
+            app.sharepoint.reset();
+            app.directory_units.reset();
             Ok(json!({}))
         }
         _ => Err(not_found("control route")),
@@ -192,6 +202,7 @@ pub fn expire_delta(app: &App, wanted: &Value) -> Controlled {
         write(&user.mailbox).epoch += 1;
         write(&user.calendars).shelf.epoch += 1;
         write(&user.contacts).epoch += 1;
+        write(&user.drive).epoch += 1;
     }
     Ok(json!({"mailboxes": users.len()}))
 }

@@ -6,6 +6,7 @@ pub mod calendar;
 pub mod contacts;
 pub mod create;
 pub mod delta;
+pub mod drive;
 pub mod extended;
 pub mod filter;
 pub mod folder_delta;
@@ -61,6 +62,7 @@ pub enum Route {
     UploadSession,
     Calendar(calendar::Route),
     Contacts(contacts::Route),
+    Drive(drive::Route),
 }
 
 /// A path taken apart.
@@ -75,6 +77,7 @@ pub struct Target {
     /// The message, event or contact of the path.
     pub message: Option<String>,
     pub attachment: Option<String>,
+    pub drive: drive::Place,
 }
 
 /// Ways to make the mailbox write to somebody; a backup has no business there.
@@ -105,6 +108,7 @@ pub fn find_target(request: &Request) -> Option<Target> {
         folder: None,
         message: None,
         attachment: None,
+        drive: drive::Place::default(),
     };
     match words.as_slice() {
         ["organization"] => Some(plain(Route::Organization, "/organization")),
@@ -120,6 +124,9 @@ pub fn find_target(request: &Request) -> Option<Target> {
         }
         ["users", _, rest @ ..] if contacts::owns(rest) => {
             contacts::target(plain(Route::User, "/users/{id}"), rest, &segments[2..])
+        }
+        ["drives", ..] | ["users", _, "drive" | "drives", ..] => {
+            drive::resolve(plain(Route::User, ""), &words, segments)
         }
         ["users", _, rest @ ..] => mail_target(plain(Route::User, "/users/{id}"), rest, &segments[2..]),
         _ => None,
@@ -198,13 +205,14 @@ pub fn needed_roles(route: Route, method: &str) -> (&'static [&'static str], &'s
         Route::Calendar(_) => (&["Calendars.ReadWrite"], "ErrorAccessDenied"),
         Route::Contacts(_) if method == "GET" => (&["Contacts.Read", "Contacts.ReadWrite"], "ErrorAccessDenied"),
         Route::Contacts(_) => (&["Contacts.ReadWrite"], "ErrorAccessDenied"),
+        Route::Drive(_) => drive::needed_roles(method),
         _ if method == "GET" => (&["Mail.Read", "Mail.ReadWrite"], "ErrorAccessDenied"),
         _ => (&["Mail.ReadWrite"], "ErrorAccessDenied"),
     }
 }
 
 pub fn is_mail(route: Route) -> bool {
-    !matches!(route, Route::Organization | Route::Users | Route::UsersDelta | Route::User)
+    !matches!(route, Route::Organization | Route::Users | Route::UsersDelta | Route::User | Route::Drive(_))
 }
 
 /// The state of the mailbox decides before anything in it is looked at.
@@ -259,6 +267,7 @@ pub fn answer(app: &App, grant: &Grant, target: &Target, request: &Request) -> A
         (Route::Attachment, "DELETE") => attachments::delete(&call),
         (Route::AttachmentValue, "GET") => attachments::value(&call),
         (Route::UploadSession, "POST") => attachments::create_session(&call),
+        (Route::Drive(route), _) => drive::answer(&call, route),
         _ => {
             call.violation("method_not_allowed", "this route has no such method");
             Err(Refusal::method())

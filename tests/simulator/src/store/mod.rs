@@ -7,6 +7,7 @@
 pub mod calendar;
 pub mod changes;
 pub mod contact;
+pub mod drive;
 pub mod event;
 pub mod folder;
 pub mod ids;
