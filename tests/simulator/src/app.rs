@@ -6,7 +6,9 @@ use crate::faults::Faults;
 use crate::locks::{lock, read, write};
 use crate::options::{Limits, Options};
 use crate::store::Mailbox;
+use crate::store::drive::Drive;
 use crate::throttle::Gates;
+use crate::units::Meters;
 use crate::upload::Sessions;
 use crate::watch::{Violation, Watch};
 use std::collections::HashMap;
@@ -26,8 +28,13 @@ pub struct App {
     pub faults: RwLock<Arc<Faults>>,
     pub watch: Watch,
     pub sessions: Sessions,
+    /// Resource units spent with SharePoint and with the directory.
+    pub sharepoint: Meters,
+    pub directory_units: Meters,
     /// `http://127.0.0.1:PORT`, known once the port is.
     pub origin: OnceLock<String>,
+    /// Where content is downloaded from: another port, as it is another host with Microsoft.
+    pub download_origin: OnceLock<String>,
 }
 
 /// An app registration.
@@ -66,6 +73,7 @@ impl Grant {
 pub struct Directory {
     pub users: Vec<Arc<User>>,
     by_name: HashMap<String, Arc<User>>,
+    by_drive: HashMap<String, Arc<User>>,
     pub seq: u64,
     pub log: Vec<UserChange>,
 }
@@ -82,6 +90,7 @@ pub struct User {
     pub id: String,
     pub profile: RwLock<Profile>,
     pub mailbox: RwLock<Mailbox>,
+    pub drive: RwLock<Drive>,
     pub gates: Gates,
 }
 
@@ -129,7 +138,14 @@ impl Directory {
         self.by_name.get(&name.to_lowercase()).cloned()
     }
 
+    /// Ids of drives are case-sensitive, names of users are not.
+    pub fn by_drive(&self, drive_id: &str) -> Option<Arc<User>> {
+        self.by_drive.get(drive_id).cloned()
+    }
+
     pub fn insert(&mut self, user: Arc<User>) {
+        let drive_id = read(&user.drive).id.clone();
+        self.by_drive.insert(drive_id, Arc::clone(&user));
         let principal = read(&user.profile).principal_name.to_lowercase();
         self.by_name.insert(principal, Arc::clone(&user));
         self.by_name.insert(user.id.clone(), Arc::clone(&user));
@@ -140,6 +156,7 @@ impl Directory {
     pub fn remove(&mut self, user: &User) {
         self.users.retain(|have| have.id != user.id);
         self.by_name.retain(|_, have| have.id != user.id);
+        self.by_drive.retain(|_, have| have.id != user.id);
         self.note(&user.id, true);
     }
 
@@ -152,6 +169,10 @@ impl Directory {
 impl App {
     pub fn origin(&self) -> &str {
         self.origin.get().map_or("", String::as_str)
+    }
+
+    pub fn download_origin(&self) -> &str {
+        self.download_origin.get().map_or("", String::as_str)
     }
 
     pub fn user(&self, name: &str) -> Option<Arc<User>> {

@@ -45,7 +45,7 @@ pub struct FaultRule {
     /// Lets the first so many matching requests pass.
     #[serde(default)]
     pub after: u64,
-    /// For `vanish` and `poison`: only these, by internetMessageId.
+    /// For faults of chosen items: only these, by internetMessageId, in drives by id.
     #[serde(default)]
     pub items: Vec<String>,
 }
@@ -64,6 +64,9 @@ pub enum FaultKind {
     DuplicateEntries,
     EmptyPages,
     RemovedFirst,
+    IgnoreRange,
+    ShortBody,
+    WrongBytes,
 }
 
 impl FaultKind {
@@ -80,6 +83,9 @@ impl FaultKind {
             Self::DuplicateEntries => "duplicate_entries",
             Self::EmptyPages => "empty_pages",
             Self::RemovedFirst => "removed_first",
+            Self::IgnoreRange => "ignore_range",
+            Self::ShortBody => "short_body",
+            Self::WrongBytes => "wrong_bytes",
         }
     }
 }

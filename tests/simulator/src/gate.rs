@@ -4,12 +4,13 @@
 use crate::app::{App, Grant};
 use crate::clock::{http_date, iso};
 use crate::faults::{FaultBody, FaultKind, FaultRule, RetryAfterForm};
+use crate::graph::drive::{self, download};
 use crate::graph::{self, Target, users};
 use crate::login::grant_of;
-use crate::reply::{Payload, Refusal, Reply, RequestIds};
+use crate::reply::{Headers, Payload, Refusal, Reply, RequestIds};
 use crate::request::Request;
 use crate::throttle::Running;
-use crate::upload;
+use crate::{units, upload};
 use bytes::Bytes;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,11 +19,41 @@ use std::time::Duration;
 pub struct Admitted {
     pub passage: Passage,
     pub running: Option<Running>,
+    /// What the answer tells of the client's budget.
+    pub headers: Headers,
 }
 
 pub enum Passage {
     Graph { grant: Arc<Grant>, target: Target },
     Upload,
+    Download(download::Ticket),
+}
+
+impl Passage {
+    /// Notes a `Retry-After` with whoever keeps count of this client.
+    fn fence(&self, app: &App, seconds: u64) {
+        let now_ms = app.clock.now_ms();
+        match self {
+            Self::Graph { grant, target } if matches!(target.route, graph::Route::Drive(_)) => {
+                app.sharepoint.fence(&grant.client_id, now_ms, seconds);
+            }
+            Self::Graph { grant, target } => {
+                if let Some(user) = &target.user {
+                    user.gates.fence(&grant.client_id, now_ms, seconds);
+                }
+            }
+            Self::Download(ticket) => app.sharepoint.fence(&ticket.client_id, now_ms, seconds),
+            Self::Upload => {}
+        }
+    }
+
+    fn is_sharepoint(&self) -> bool {
+        match self {
+            Self::Graph { target, .. } => matches!(target.route, graph::Route::Drive(_)),
+            Self::Download(_) => true,
+            Self::Upload => false,
+        }
+    }
 }
 
 /// How the answer leaves the house.
@@ -43,7 +74,11 @@ pub fn admit(app: &App, request: &Request, raw_path: &str, body_len: u64) -> Res
             Some(owner) => enter(app, request, &owner.user_id, &owner.client_id, body_len)?,
             None => None,
         };
-        return Ok(Admitted { passage: Passage::Upload, running });
+        return Ok(Admitted { passage: Passage::Upload, running, headers: Headers::new() });
+    }
+    if request.segments.first().is_some_and(|s| s == "personal") {
+        let (ticket, headers) = download::admit(app, request)?;
+        return Ok(Admitted { passage: Passage::Download(ticket), running: None, headers });
     }
     let grant = grant_of(app, request.header("authorization")).ok_or_else(|| {
         Refusal::new(401, "InvalidAuthenticationToken", "Access token has expired or is not yet valid.")
@@ -59,6 +94,7 @@ pub fn admit(app: &App, request: &Request, raw_path: &str, body_len: u64) -> Res
     if !grant.has_any(roles) {
         let text = match code {
             "ErrorAccessDenied" => "Access is denied. Check credentials and try again.",
+            "accessDenied" => "Access denied",
             _ => "Insufficient privileges to complete the operation.",
         };
         return Err(Refusal::new(403, code, text));
@@ -72,7 +108,14 @@ pub fn admit(app: &App, request: &Request, raw_path: &str, body_len: u64) -> Res
         }
         target.user = Some(user);
     }
-    Ok(Admitted { passage: Passage::Graph { grant, target }, running })
+    let headers = match target.route {
+        graph::Route::Drive(_) => drive::admit(app, request, &grant.client_id, &mut target)?,
+        graph::Route::Users | graph::Route::UsersDelta | graph::Route::User => {
+            units::charge_directory(app, request, &grant.client_id, units::directory_cost(&request.raw_query))?
+        }
+        _ => Headers::new(),
+    };
+    Ok(Admitted { passage: Passage::Graph { grant, target }, running, headers })
 }
 
 fn enter(app: &App, request: &Request, user: &str, client: &str, body_len: u64) -> Result<Option<Running>, Refusal> {
@@ -140,8 +183,10 @@ pub async fn answer(app: &App, admitted: &Admitted, request: &Request, ids: &Req
     let answer = match &admitted.passage {
         Passage::Graph { grant, target } => graph::answer(app, grant, target, request),
         Passage::Upload => upload::answer(app, request),
+        Passage::Download(ticket) => download::answer(app, request, ticket),
     };
     let mut reply = answer.unwrap_or_else(|refusal| refusal.into_reply(ids));
+    reply.headers.extend(admitted.headers.iter().cloned());
     if let Some(applied) = request.prefer.applied() {
         reply = reply.with("Preference-Applied", applied);
     }
@@ -164,7 +209,12 @@ fn graph_path(request: &Request) -> &str {
 
 fn fault_reply(app: &App, admitted: &Admitted, rule: &FaultRule, ids: &RequestIds) -> Reply {
     let status = rule.status.unwrap_or(503);
+    let sharepoint = admitted.passage.is_sharepoint();
     let default_code = match status {
+        429 if sharepoint => "activityLimitReached",
+        404 if sharepoint => "itemNotFound",
+        410 if sharepoint => "resyncChangesApplyDifferences",
+        500 if sharepoint => "generalException",
         429 => "ApplicationThrottled",
         401 => "InvalidAuthenticationToken",
         404 => "ErrorItemNotFound",
@@ -175,7 +225,15 @@ fn fault_reply(app: &App, admitted: &Admitted, rule: &FaultRule, ids: &RequestId
     };
     let code = rule.code.as_deref().unwrap_or(default_code);
     let mut reply = match rule.body {
-        FaultBody::Json => Refusal::new(status, code, "The service is not available at this moment.").into_reply(ids),
+        FaultBody::Json => {
+            let text = "The service is not available at this moment.";
+            let refusal = match status {
+                429 if sharepoint => Refusal::new(status, code, text).inner("throttledRequest"),
+                503 if sharepoint => Refusal::new(status, code, "Server Too Busy"),
+                _ => Refusal::new(status, code, text),
+            };
+            refusal.into_reply(ids)
+        }
         FaultBody::Empty => Reply::empty(status),
         FaultBody::Html => {
             let page = "<html><head><title>Service unavailable</title></head><body><h2>Our services aren't available right now</h2></body></html>";
@@ -190,11 +248,7 @@ fn fault_reply(app: &App, admitted: &Admitted, rule: &FaultRule, ids: &RequestId
             RetryAfterForm::Date => http_date(app.clock.now() + seconds as i64),
         };
         reply = reply.with("Retry-After", value);
-        if let Passage::Graph { grant, target } = &admitted.passage
-            && let Some(user) = &target.user
-        {
-            user.gates.fence(&grant.client_id, app.clock.now_ms(), seconds);
-        }
+        admitted.passage.fence(app, seconds);
     }
     reply
 }

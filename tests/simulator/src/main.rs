@@ -12,6 +12,9 @@ use tokio::signal::unix::{SignalKind, signal};
 struct Arguments {
     #[arg(long, default_value = "127.0.0.1:0")]
     listen: SocketAddr,
+    /// Where content of drives is downloaded from (default: a free port beside --listen)
+    #[arg(long, value_name = "ADDRESS")]
+    download_listen: Option<SocketAddr>,
     #[arg(long, default_value_t = 7)]
     seed: u64,
     #[arg(long, default_value_t = 20)]
@@ -25,6 +28,9 @@ struct Arguments {
     /// Some attachments of 3 to 12 MB
     #[arg(long)]
     large_attachments: bool,
+    /// Files and folders in each drive
+    #[arg(long, default_value_t = 40)]
+    files: usize,
     /// One more mailbox, with so many computed messages
     #[arg(long, value_name = "MESSAGES")]
     lazy_mailbox: Option<u64>,
@@ -69,6 +75,7 @@ async fn main() -> anyhow::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
     let simulator = Simulator::start(Options {
         listen: arguments.listen,
+        download_listen: arguments.download_listen,
         https: arguments.https,
         workers: arguments.workers,
         seed: arguments.seed,
@@ -76,6 +83,7 @@ async fn main() -> anyhow::Result<()> {
         special_users: !arguments.plain_users,
         messages: arguments.messages,
         large_attachments: arguments.large_attachments,
+        files: arguments.files,
         lazy_mailbox: arguments.lazy_mailbox,
         token_seconds: arguments.token_seconds,
         limits,

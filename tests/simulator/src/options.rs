@@ -9,6 +9,8 @@ pub struct Options {
     pub listen: SocketAddr,
     pub https: bool,
     pub workers: usize,
+    /// Where content of drives is downloaded from; by default a free port beside `listen`.
+    pub download_listen: Option<SocketAddr>,
     pub seed: u64,
     /// Ordinary licensed users with a mailbox; a shared mailbox, a guest, an unlicensed and an
     /// on-premises user come on top.
@@ -18,6 +20,8 @@ pub struct Options {
     pub messages: usize,
     /// Lets some attachments be 3 to 12 MB.
     pub large_attachments: bool,
+    /// Files and folders in each drive.
+    pub files: usize,
     /// One more user whose mailbox has this many computed messages.
     pub lazy_mailbox: Option<u64>,
     pub token_seconds: i64,
@@ -30,11 +34,13 @@ impl Default for Options {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             https: false,
             workers: 1,
+            download_listen: None,
             seed: 7,
             users: 5,
             special_users: true,
             messages: 40,
             large_attachments: false,
+            files: 40,
             lazy_mailbox: None,
             token_seconds: 3599,
             limits: Limits::default(),
@@ -62,6 +68,13 @@ pub struct Limits {
     pub page_size_max: usize,
     /// Delta entries of an update carry only the changed properties.
     pub partial_updates: bool,
+    /// Resource units of SharePoint per app.
+    pub sharepoint_units_per_minute: u64,
+    pub sharepoint_units_per_day: u64,
+    /// Resource units of the directory per app in 10 seconds.
+    pub directory_units: u64,
+    /// How long a download URL lives.
+    pub download_seconds: i64,
 }
 
 impl Default for Limits {
@@ -75,6 +88,10 @@ impl Default for Limits {
             latency_ms: 0,
             page_size_max: 1000,
             partial_updates: true,
+            sharepoint_units_per_minute: 0,
+            sharepoint_units_per_day: 0,
+            directory_units: 0,
+            download_seconds: 3600,
         }
     }
 }
@@ -82,7 +99,14 @@ impl Default for Limits {
 impl Limits {
     /// As PROTOCOL and the documentation of Graph state them.
     pub fn documented() -> Self {
-        Self { mailbox_requests: 10_000, mailbox_upload_bytes: 150 * 1024 * 1024, ..Self::default() }
+        Self {
+            mailbox_requests: 10_000,
+            mailbox_upload_bytes: 150 * 1024 * 1024,
+            sharepoint_units_per_minute: 1_250,
+            sharepoint_units_per_day: 1_200_000,
+            directory_units: 3_500,
+            ..Self::default()
+        }
     }
 
     pub fn off() -> Self {

@@ -1,12 +1,13 @@
 //! Answers before they become HTTP: a reply, or a refusal in the error shape of Graph.
 
+use crate::store::drive::content::Reader;
 use bytes::Bytes;
 use serde_json::{Value, json};
 
 #[derive(Debug)]
 pub struct Reply {
     pub status: u16,
-    pub headers: Vec<(&'static str, String)>,
+    pub headers: Headers,
     pub body: Payload,
 }
 
@@ -14,8 +15,20 @@ pub struct Reply {
 pub enum Payload {
     Empty,
     Json(Value),
-    Raw { content_type: String, bytes: Bytes },
+    Raw {
+        content_type: String,
+        bytes: Bytes,
+    },
+    /// Too large to be made whole; with `spoiled` its first byte is wrong.
+    Pieces {
+        content_type: String,
+        len: u64,
+        reader: Reader,
+        spoiled: bool,
+    },
 }
+
+pub type Headers = Vec<(&'static str, String)>;
 
 pub type Answer = Result<Reply, Refusal>;
 
@@ -48,12 +61,32 @@ pub struct Refusal {
     pub status: u16,
     pub code: String,
     pub message: String,
+    /// A nested error with a more telling code, as SharePoint has it.
+    pub inner_code: Option<&'static str>,
     pub retry_after_seconds: Option<u64>,
+    pub headers: Headers,
 }
 
 impl Refusal {
     pub fn new(status: u16, code: &str, message: &str) -> Self {
-        Self { status, code: code.to_owned(), message: message.to_owned(), retry_after_seconds: None }
+        Self {
+            status,
+            code: code.to_owned(),
+            message: message.to_owned(),
+            inner_code: None,
+            retry_after_seconds: None,
+            headers: Headers::new(),
+        }
+    }
+
+    pub fn inner(mut self, code: &'static str) -> Self {
+        self.inner_code = Some(code);
+        self
+    }
+
+    pub fn with(mut self, name: &'static str, value: String) -> Self {
+        self.headers.push((name, value));
+        self
     }
 
     pub fn retry_after(mut self, seconds: u64) -> Self {
@@ -94,7 +127,7 @@ impl Refusal {
     }
 
     pub fn into_reply(self, ids: &RequestIds) -> Reply {
-        let body = json!({"error": {
+        let mut body = json!({"error": {
             "code": self.code,
             "message": self.message,
             "innerError": {
@@ -103,7 +136,11 @@ impl Refusal {
                 "client-request-id": ids.client,
             },
         }});
-        let reply = Reply::json(self.status, body);
+        if let Some(code) = self.inner_code {
+            body["error"]["innerError"]["code"] = json!(code);
+        }
+        let mut reply = Reply::json(self.status, body);
+        reply.headers = self.headers;
         match self.retry_after_seconds {
             Some(seconds) => reply.with("Retry-After", seconds.to_string()),
             None => reply,

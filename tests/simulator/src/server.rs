@@ -6,18 +6,14 @@ use crate::clock::http_date;
 use crate::control;
 use crate::gate::{self, Delivery, Passage};
 use crate::login;
+use crate::outgoing::{Breakage, Outgoing, Pieces};
 use crate::reply::{Payload, Refusal, Reply, RequestIds};
 use crate::request::Request;
-use crate::throttle::Running;
-use actix_web::body::{BodySize, MessageBody};
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
-use std::pin::Pin;
-use std::task::{Context, Poll};
-use std::time::Duration;
 
 /// Nothing Graph takes is larger; what comes beyond is read and thrown away.
 const BODY_MAX: usize = 16 * 1024 * 1024;
@@ -33,7 +29,7 @@ pub async fn handle(http: HttpRequest, payload: web::Payload, app: web::Data<App
             request.body = read_body(payload).await.unwrap_or_default();
             control::answer(app.into_inner(), &request)
         }
-        Some("v1.0" | "api" | "beta") => graph(&app, request, payload, &raw_path).await,
+        Some("v1.0" | "api" | "beta" | "personal") => graph(&app, request, payload, &raw_path).await,
         _ => other(&app, request, payload).await,
     }
 }
@@ -62,15 +58,16 @@ async fn graph(app: &App, mut request: Request, payload: web::Payload, raw_path:
         Delivery::Reset => (Reply::empty(200), Breakage::Reset),
     };
     let status = if breakage == Breakage::Reset { 0 } else { reply.status };
-    let (builder, bytes) = into_http(app, reply, Some(&ids));
-    app.watch.count(&route, status, bytes_in, bytes.len() as u64);
-    respond(builder, Outgoing::new(bytes, breakage, running))
+    let (builder, pieces) = into_http(app, reply, Some(&ids));
+    app.watch.count(&route, status, bytes_in, pieces.len());
+    respond(builder, Outgoing::new(pieces, breakage, running))
 }
 
 fn template_of(passage: &Passage) -> String {
     match passage {
         Passage::Graph { target, .. } => target.template.clone(),
         Passage::Upload => "uploadUrl".to_owned(),
+        Passage::Download(_) => "downloadUrl".to_owned(),
     }
 }
 
@@ -85,9 +82,9 @@ async fn other(app: &App, mut request: Request, payload: web::Payload) -> HttpRe
         }
     };
     let route = if reply.status == 404 { "other" } else { "POST /{tenant}/oauth2/v2.0/token" };
-    let (builder, bytes) = into_http(app, reply, None);
-    app.watch.count(route, 0, request.body.len() as u64, bytes.len() as u64);
-    respond(builder, Outgoing::new(bytes, Breakage::None, None))
+    let (builder, pieces) = into_http(app, reply, None);
+    app.watch.count(route, 0, request.body.len() as u64, pieces.len());
+    respond(builder, Outgoing::new(pieces, Breakage::None, None))
 }
 
 async fn read_body(mut payload: web::Payload) -> Option<Bytes> {
@@ -102,20 +99,27 @@ async fn read_body(mut payload: web::Payload) -> Option<Bytes> {
     (!too_long).then(|| whole.freeze())
 }
 
-fn into_http(app: &App, reply: Reply, ids: Option<&RequestIds>) -> (HttpResponseBuilder, Bytes) {
+fn into_http(app: &App, reply: Reply, ids: Option<&RequestIds>) -> (HttpResponseBuilder, Pieces) {
     let status = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut builder = HttpResponseBuilder::new(status);
-    let bytes = match reply.body {
-        Payload::Empty => Bytes::new(),
+    let mut typed = |content_type: &str| {
+        if let Ok(value) = HeaderValue::from_str(content_type) {
+            builder.insert_header((header::CONTENT_TYPE, value));
+        }
+    };
+    let pieces = match reply.body {
+        Payload::Empty => Pieces::whole(Bytes::new()),
         Payload::Json(value) => {
-            builder.insert_header((header::CONTENT_TYPE, JSON));
-            Bytes::from(serde_json::to_vec(&value).unwrap_or_default())
+            typed(JSON);
+            Pieces::whole(Bytes::from(serde_json::to_vec(&value).unwrap_or_default()))
         }
         Payload::Raw { content_type, bytes } => {
-            if let Ok(value) = HeaderValue::from_str(&content_type) {
-                builder.insert_header((header::CONTENT_TYPE, value));
-            }
-            bytes
+            typed(&content_type);
+            Pieces::whole(bytes)
+        }
+        Payload::Pieces { content_type, len, reader, spoiled } => {
+            typed(&content_type);
+            Pieces::read(reader, len, spoiled)
         }
     };
     builder.insert_header((header::DATE, http_date(app.clock.now())));
@@ -133,71 +137,9 @@ fn into_http(app: &App, reply: Reply, ids: Option<&RequestIds>) -> (HttpResponse
             builder.insert_header((name, value));
         }
     }
-    (builder, bytes)
+    (builder, pieces)
 }
 
 fn respond(mut builder: HttpResponseBuilder, body: Outgoing) -> HttpResponse {
     builder.body(body)
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Breakage {
-    None,
-    Cut,
-    Reset,
-}
-
-/// A body that may break, and that holds the mailbox's place until it is written.
-struct Outgoing {
-    bytes: Bytes,
-    size: u64,
-    breakage: Breakage,
-    pause: Option<Pin<Box<tokio::time::Sleep>>>,
-    done: bool,
-    _running: Option<Running>,
-}
-
-impl Outgoing {
-    fn new(bytes: Bytes, breakage: Breakage, running: Option<Running>) -> Self {
-        let size = match breakage {
-            Breakage::Reset => 1,
-            Breakage::None | Breakage::Cut => bytes.len() as u64,
-        };
-        Self { bytes, size, breakage, pause: None, done: false, _running: running }
-    }
-}
-
-fn broken() -> std::io::Error {
-    std::io::Error::new(std::io::ErrorKind::ConnectionReset, "broken by the fault plan")
-}
-
-impl MessageBody for Outgoing {
-    type Error = std::io::Error;
-
-    fn size(&self) -> BodySize {
-        if self.size == 0 { BodySize::Sized(0) } else { BodySize::Sized(self.size) }
-    }
-
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Self::Error>>> {
-        if let Some(pause) = &mut self.pause {
-            return pause.as_mut().poll(cx).map(|()| Some(Err(broken())));
-        }
-        if self.done {
-            return Poll::Ready(None);
-        }
-        match self.breakage {
-            Breakage::Reset => Poll::Ready(Some(Err(broken()))),
-            Breakage::None => {
-                self.done = true;
-                let bytes = std::mem::take(&mut self.bytes);
-                Poll::Ready(if bytes.is_empty() { None } else { Some(Ok(bytes)) })
-            }
-            Breakage::Cut => {
-                // The pause lets the first half reach the client before the connection goes.
-                self.pause = Some(Box::pin(tokio::time::sleep(Duration::from_millis(20))));
-                let half = self.bytes.len() / 2;
-                Poll::Ready(Some(Ok(self.bytes.slice(..half))))
-            }
-        }
-    }
 }

@@ -158,6 +158,22 @@ impl Simulator {
         edits::add_folder(&user, parse(wanted)?).map_err(flat)
     }
 
+    /// Every item of a drive; see the README for its shape.
+    pub fn drive_fingerprint(&self, user: &str) -> anyhow::Result<Vec<u8>> {
+        let user = control::user(&self.app, user).map_err(flat)?;
+        Ok(control::drive::fingerprint::whole(&user))
+    }
+
+    pub fn random_drive_edits(&self, user: &str, seed: u64, count: usize) -> anyhow::Result<Value> {
+        let user = control::user(&self.app, user).map_err(flat)?;
+        control::drive::random(&self.app, &user, &edits::RandomEdits { seed, count }).map_err(flat)
+    }
+
+    pub fn drive_edit(&self, user: &str, wanted: Value) -> anyhow::Result<Value> {
+        let user = control::user(&self.app, user).map_err(flat)?;
+        control::drive::edits::single(&self.app, &user, parse(wanted)?).map_err(flat)
+    }
+
     pub fn set_faults(&self, plan: FaultPlan) {
         self.app.set_faults(Faults::new(plan));
     }
@@ -229,9 +245,14 @@ fn bind(options: Options) -> anyhow::Result<(Started, actix_web::dev::Server)> {
     let listener = TcpListener::bind(options.listen).with_context(|| format!("listen on {}", options.listen))?;
     let address = listener.local_addr().context("read the address listened on")?;
     let (https, workers) = (options.https, options.workers.max(1));
+    let download_listen = options.download_listen;
     let app = Arc::new(populate::tenant(options));
     let scheme = if https { "https" } else { "http" };
-    if app.origin.set(format!("{scheme}://{address}")).is_err() {
+    let beside = download_listen.unwrap_or(SocketAddr::new(address.ip(), 0));
+    let downloads = TcpListener::bind(beside).with_context(|| format!("listen on {beside}"))?;
+    let download_address = downloads.local_addr().context("read the address listened on for downloads")?;
+    let set = app.origin.set(format!("{scheme}://{address}"));
+    if set.and(app.download_origin.set(format!("{scheme}://{download_address}"))).is_err() {
         return Err(anyhow!("the origin was set twice"));
     }
     let data = web::Data::from(Arc::clone(&app));
@@ -244,9 +265,12 @@ fn bind(options: Options) -> anyhow::Result<(Started, actix_web::dev::Server)> {
         .disable_signals();
     let (http, ca_pem) = if https {
         let tls = tls::make()?;
-        (http.listen_rustls_0_23(listener, tls.config).context("listen with TLS")?, Some(tls.ca_pem))
+        let http = http.listen_rustls_0_23(listener, tls.config.clone()).context("listen with TLS")?;
+        let http = http.listen_rustls_0_23(downloads, tls.config).context("listen with TLS for downloads")?;
+        (http, Some(tls.ca_pem))
     } else {
-        (http.listen(listener).context("listen")?, None)
+        let http = http.listen(listener).context("listen")?;
+        (http.listen(downloads).context("listen for downloads")?, None)
     };
     let server = http.run();
     let handle = server.handle();

@@ -26,12 +26,38 @@ pub struct Gate {
     fence: Option<Fence>,
 }
 
+/// Put up by a `Retry-After`.
 #[derive(Debug)]
-struct Fence {
+pub struct Fence {
     set_ms: i64,
     until_ms: i64,
     /// A throttled mailbox refuses everything until then; an injected fault does not.
     refuses: bool,
+}
+
+impl Fence {
+    /// For how many seconds this request is refused, if at all, and what was wrong with sending it.
+    pub fn check(slot: &mut Option<Self>, now_ms: i64) -> (Option<u64>, Offence) {
+        let Some(fence) = slot else {
+            return (None, None);
+        };
+        let left_ms = fence.until_ms - now_ms;
+        if left_ms <= 0 {
+            *slot = None;
+            return (None, None);
+        }
+        let early = now_ms - fence.set_ms > GRACE_MS;
+        let offence = early.then(|| ("before_retry_after", format!("{left_ms} ms before Retry-After has passed")));
+        (fence.refuses.then(|| (left_ms as u64).div_ceil(1000)), offence)
+    }
+
+    /// Unless there is one that stands longer.
+    pub fn raise(slot: &mut Option<Self>, now_ms: i64, seconds: u64, refuses: bool) {
+        let until_ms = now_ms + seconds as i64 * 1000;
+        if slot.as_ref().is_none_or(|fence| fence.until_ms < until_ms) {
+            *slot = Some(Self { set_ms: now_ms, until_ms, refuses });
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -88,20 +114,9 @@ impl Gates {
     ) -> (Result<Running, Throttled>, Offence) {
         let gate = self.gate(app);
         let mut state = lock(&gate);
-        let mut offence = None;
-        if let Some(fence) = &state.fence {
-            let left_ms = fence.until_ms - now_ms;
-            if left_ms > 0 {
-                if now_ms - fence.set_ms > GRACE_MS {
-                    offence = Some(("before_retry_after", format!("{left_ms} ms before Retry-After has passed")));
-                }
-                if fence.refuses {
-                    let retry_after_seconds = (left_ms as u64).div_ceil(1000);
-                    return (Err(throttled(retry_after_seconds, REQUESTS)), offence);
-                }
-            } else {
-                state.fence = None;
-            }
+        let (refused_for, offence) = Fence::check(&mut state.fence, now_ms);
+        if let Some(retry_after_seconds) = refused_for {
+            return (Err(throttled(retry_after_seconds, REQUESTS)), offence);
         }
         let requests = state.requests.add(now_ms, REQUEST_WINDOW_MS, 1);
         let uploaded = state.uploaded.add(now_ms, UPLOAD_WINDOW_MS, upload_bytes);
@@ -161,10 +176,7 @@ impl Gates {
 
 impl Gate {
     fn raise(&mut self, now_ms: i64, seconds: u64, refuses: bool) {
-        let until_ms = now_ms + seconds as i64 * 1000;
-        if self.fence.as_ref().is_none_or(|fence| fence.until_ms < until_ms) {
-            self.fence = Some(Fence { set_ms: now_ms, until_ms, refuses });
-        }
+        Fence::raise(&mut self.fence, now_ms, seconds, refuses);
     }
 }
 

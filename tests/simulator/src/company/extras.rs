@@ -21,8 +21,8 @@ pub fn decorate(world: &World, dice: &mut Dice, message: &mut Message, seed: u64
     }
 }
 
-// The same few files go round the company again and again, as they do; a backup should notice.
-fn attach_file(world: &World, dice: &mut Dice, message: &mut Message) {
+/// The same few files go round the company again and again, as they do; a backup should notice.
+pub fn circulating(world: &World, number: u64) -> (String, &'static str, Blob) {
     const KINDS: [(&str, &str, bool); 5] = [
         ("pdf", "application/pdf", false),
         ("xlsx", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", false),
@@ -30,16 +30,23 @@ fn attach_file(world: &World, dice: &mut Dice, message: &mut Message) {
         ("png", "image/png", false),
         ("docx", "application/vnd.openxmlformats-officedocument.wordprocessingml.document", false),
     ];
+    let (ending, content_type, text) = KINDS[number as usize % KINDS.len()];
+    let len = 2_000 + (hash(&[number]) % 60_000) as usize;
+    let seed = hash(&[world.seed, 8, number]);
+    (format!("Report {number}.{ending}"), content_type, Blob::Made { seed, len, text })
+}
+
+fn attach_file(world: &World, dice: &mut Dice, message: &mut Message) {
     for _ in 0..1 + dice.below(2) {
         let number = dice.below(40);
-        let (ending, content_type, text) = KINDS[number as usize % KINDS.len()];
-        let len = if world.large_attachments && dice.percent(8) {
-            3_200_000 + (number as usize * 220_000)
-        } else {
-            2_000 + (hash(&[number]) % 60_000) as usize
-        };
-        let seed = hash(&[world.seed, 8, number]);
-        message.attach(file(&format!("Report {number}.{ending}"), content_type, Blob::Made { seed, len, text }));
+        let (name, content_type, mut blob) = circulating(world, number);
+        if world.large_attachments
+            && dice.percent(8)
+            && let Blob::Made { len, .. } = &mut blob
+        {
+            *len = 3_200_000 + (number as usize * 220_000);
+        }
+        message.attach(file(&name, content_type, blob));
     }
 }
 

@@ -1,6 +1,7 @@
 //! The invented company: who works there, whom they write to, and what they write.
 
 mod extras;
+pub mod files;
 pub mod mail;
 pub mod populate;
 pub mod text;

@@ -1,12 +1,13 @@
 //! Fills a tenant: users of every kind, their folders, and the mail between them.
 
-use super::{World, mail, text};
+use super::{World, files, mail, text};
 use crate::app::{App, Directory, MailboxState, Profile, Registration, User, UserKind};
 use crate::clock::Clock;
 use crate::dice::{Dice, hash};
 use crate::faults::Faults;
 use crate::options::Options;
 use crate::store::Mailbox;
+use crate::store::drive::{Drive, DriveState, Stamp};
 use crate::store::folder::TOP;
 use crate::store::lazy::LazyBase;
 use crate::store::message::{FlagStatus, Message, Person};
@@ -19,8 +20,16 @@ const NEWEST: i64 = 1_780_000_000;
 const SPAN: i64 = 3 * 365 * 86_400;
 
 /// Every role a backup with restore may have; registrations may hold fewer.
-pub const ALL_ROLES: [&str; 5] =
-    ["User.Read.All", "Organization.Read.All", "MailboxSettings.Read", "Mail.Read", "Mail.ReadWrite"];
+pub const ALL_ROLES: [&str; 8] = [
+    "User.Read.All",
+    "Organization.Read.All",
+    "MailboxSettings.Read",
+    "Mail.Read",
+    "Mail.ReadWrite",
+    "Files.Read.All",
+    "Files.ReadWrite.All",
+    "Sites.ReadWrite.All",
+];
 
 pub fn tenant(options: Options) -> App {
     let seed = options.seed;
@@ -53,6 +62,7 @@ pub fn tenant(options: Options) -> App {
     if let Some(count) = options.lazy_mailbox {
         directory.insert(Arc::new(lazy_user(&world, count, 0)));
     }
+    directory.users.iter().for_each(|user| files::fill(&world, user, options.files));
     let client_id = guid(&[seed, 99]);
     let registration = Registration {
         client_id: client_id.clone(),
@@ -72,7 +82,10 @@ pub fn tenant(options: Options) -> App {
         faults: RwLock::new(Arc::new(Faults::default())),
         watch: crate::watch::Watch::default(),
         sessions: crate::upload::Sessions::default(),
+        sharepoint: crate::units::Meters::default(),
+        directory_units: crate::units::Meters::default(),
         origin: OnceLock::new(),
+        download_origin: OnceLock::new(),
         options,
     }
 }
@@ -107,11 +120,23 @@ pub fn profile(person: &Person, kind: UserKind, mailbox: MailboxState) -> Profil
 }
 
 pub fn new_user(seed: u64, number: u64, profile: Profile) -> User {
+    let by = Person { name: profile.display_name.clone(), address: profile.principal_name.clone() };
+    let drive = Drive::new(hash(&[seed, 52, number]), drive_state(&profile), &Stamp { at: profile.created, by });
     User {
+        drive: RwLock::new(drive),
         id: guid(&[seed, 50, number]),
         profile: RwLock::new(profile),
         mailbox: RwLock::new(Mailbox::new(guid(&[seed, 51, number]))),
         gates: Gates::default(),
+    }
+}
+
+/// A mailbox on premises does not keep anybody from a drive in the cloud.
+fn drive_state(profile: &Profile) -> DriveState {
+    match (profile.kind, profile.mailbox) {
+        (UserKind::Guest | UserKind::Shared | UserKind::Room, _) => DriveState::Unprovisioned,
+        (UserKind::Member, MailboxState::Unlicensed) => DriveState::Unlicensed,
+        (UserKind::Member, _) => DriveState::Ready,
     }
 }
 

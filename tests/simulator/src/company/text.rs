@@ -149,6 +149,10 @@ pub fn subject(dice: &mut Dice, charset: Charset) -> String {
     }
 }
 
+pub fn thing(dice: &mut Dice) -> &'static str {
+    dice.word(&THINGS)
+}
+
 pub fn sentence(dice: &mut Dice, charset: Charset) -> String {
     if charset != Charset::Utf8 && dice.percent(50) || charset == Charset::Utf8 && dice.percent(8) {
         return format!("{}.", foreign(dice, charset));

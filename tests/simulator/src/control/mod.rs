@@ -1,6 +1,7 @@
 //! The control API: what a test does to the tenant behind the client's back, and what it asks
 //! about it afterwards. JSON, no authentication, never throttled.
 
+pub mod drive;
 pub mod edits;
 pub mod fingerprint;
 pub mod setup;
@@ -45,6 +46,12 @@ pub fn answer(app: Arc<App>, request: &Request) -> HttpResponse {
             Err(error) => failure(&error),
         };
     }
+    if let ("GET", ["users", name, "drive", "fingerprint"]) = (request.method.as_str(), words.as_slice()) {
+        return match user(&app, name) {
+            Ok(user) => HttpResponse::Ok().content_type("application/json").body(drive::fingerprint::whole(&user)),
+            Err(error) => failure(&error),
+        };
+    }
     match route(&app, request, &words) {
         Ok(value) => HttpResponse::Ok().json(value),
         Err(error) => failure(&error),
@@ -72,6 +79,7 @@ fn route(app: &App, request: &Request, words: &[&str]) -> Controlled {
         ("POST", ["users", name, "messages"]) => edits::arrive(app, &*user(app, name)?, body(request)?),
         ("POST", ["users", name, "edits"]) => edits::random(app, &*user(app, name)?, body(request)?),
         ("POST", ["users", name, "edit"]) => edits::single(app, &*user(app, name)?, body(request)?),
+        (_, ["users", name, "drive", rest @ ..]) => drive::route(app, &*user(app, name)?, request, rest),
         ("GET", ["faults"]) => Ok(json!(app.faults().plan())),
         ("POST", ["faults"]) => {
             app.set_faults(Faults::new(body::<FaultPlan>(request)?));
@@ -101,6 +109,8 @@ fn route(app: &App, request: &Request, words: &[&str]) -> Controlled {
         ("DELETE", ["stats"]) => {
             app.watch.clear_stats();
             read(&app.directory).users.iter().for_each(|user| user.gates.reset());
+            app.sharepoint.reset();
+            app.directory_units.reset();
             Ok(json!({}))
         }
         _ => Err(not_found("control route")),
@@ -143,6 +153,7 @@ pub fn expire_delta(app: &App, wanted: &Value) -> Controlled {
     };
     for user in &users {
         write(&user.mailbox).epoch += 1;
+        write(&user.drive).epoch += 1;
     }
     Ok(json!({"mailboxes": users.len()}))
 }

@@ -2,10 +2,11 @@
 
 use super::{ControlError, Controlled, bad};
 use crate::app::{App, Certificate, MailboxState, Registration, User, UserKind};
-use crate::company::{mail, populate};
+use crate::company::{files, mail, populate};
 use crate::dice::{Dice, hash_text};
 use crate::locks::{read, write};
 use crate::login::thumbprint;
+use crate::store::drive::DriveState;
 use crate::store::message::Person;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -29,6 +30,8 @@ fn describe(user: &User) -> Value {
         "mailbox": p.mailbox,
         "messages": messages,
         "lazy": mailbox.is_lazy(),
+        "drive": read(&user.drive).state,
+        "files": read(&user.drive).count(),
     })
 }
 
@@ -50,6 +53,11 @@ pub struct NewUser {
     /// False leaves only the folders every mailbox has.
     #[serde(default)]
     pub furnished: Option<bool>,
+    #[serde(default)]
+    pub drive: Option<DriveState>,
+    /// Files and folders in the drive, if there is one.
+    #[serde(default)]
+    pub files: usize,
 }
 
 pub fn add_user(app: &App, wanted: NewUser) -> Controlled {
@@ -82,6 +90,10 @@ pub fn add_user(app: &App, wanted: NewUser) -> Controlled {
         user.mailbox = RwLock::new(populate::furnish(&app.world, number, guid));
     }
     fill(app, &user, &person, wanted.messages);
+    if let Some(state) = wanted.drive {
+        write(&user.drive).state = state;
+    }
+    files::fill(&app.world, &user, wanted.files);
     let user = Arc::new(user);
     write(&app.directory).insert(Arc::clone(&user));
     Ok(describe(&user))
@@ -117,6 +129,7 @@ pub struct UserChange {
     pub name: Option<String>,
     pub kind: Option<UserKind>,
     pub mailbox: Option<MailboxState>,
+    pub drive: Option<DriveState>,
 }
 
 pub fn change_user(app: &App, user: &User, wanted: UserChange) -> Controlled {
@@ -131,6 +144,9 @@ pub fn change_user(app: &App, user: &User, wanted: UserChange) -> Controlled {
         if let Some(mailbox) = wanted.mailbox {
             profile.mailbox = mailbox;
         }
+    }
+    if let Some(state) = wanted.drive {
+        write(&user.drive).state = state;
     }
     write(&app.directory).note(&user.id, false);
     Ok(describe(user))

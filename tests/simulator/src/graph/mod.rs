@@ -4,6 +4,7 @@
 pub mod attachments;
 pub mod create;
 pub mod delta;
+pub mod drive;
 pub mod extended;
 pub mod filter;
 pub mod folder_delta;
@@ -53,6 +54,7 @@ pub enum Route {
     Attachment,
     AttachmentValue,
     UploadSession,
+    Drive(drive::Route),
 }
 
 /// A path taken apart.
@@ -65,6 +67,7 @@ pub struct Target {
     pub folder: Option<String>,
     pub message: Option<String>,
     pub attachment: Option<String>,
+    pub drive: drive::Place,
 }
 
 /// Ways to make the mailbox write to somebody; a backup has no business there.
@@ -83,6 +86,7 @@ pub fn find_target(request: &Request) -> Option<Target> {
         folder: None,
         message: None,
         attachment: None,
+        drive: drive::Place::default(),
     };
     match words.as_slice() {
         ["organization"] => Some(plain(Route::Organization, "/organization")),
@@ -90,6 +94,9 @@ pub fn find_target(request: &Request) -> Option<Target> {
         ["users", "delta" | "microsoft.graph.delta"] => Some(plain(Route::UsersDelta, "/users/delta")),
         ["users", _] => Some(plain(Route::User, "/users/{id}")),
         ["users", _, "mailboxsettings"] => Some(plain(Route::MailboxSettings, "/users/{id}/mailboxSettings")),
+        ["drives", ..] | ["users", _, "drive" | "drives", ..] => {
+            drive::resolve(plain(Route::User, ""), &words, segments)
+        }
         ["users", _, rest @ ..] => mail_target(plain(Route::User, "/users/{id}"), rest, &segments[2..]),
         _ => None,
     }
@@ -160,13 +167,14 @@ pub fn needed_roles(route: Route, method: &str) -> (&'static [&'static str], &'s
             (&["User.Read.All", "User.ReadWrite.All", "Directory.Read.All"], "Authorization_RequestDenied")
         }
         Route::MailboxSettings => (&["MailboxSettings.Read", "MailboxSettings.ReadWrite"], "ErrorAccessDenied"),
+        Route::Drive(_) => drive::needed_roles(method),
         _ if method == "GET" => (&["Mail.Read", "Mail.ReadWrite"], "ErrorAccessDenied"),
         _ => (&["Mail.ReadWrite"], "ErrorAccessDenied"),
     }
 }
 
 pub fn is_mail(route: Route) -> bool {
-    !matches!(route, Route::Organization | Route::Users | Route::UsersDelta | Route::User)
+    !matches!(route, Route::Organization | Route::Users | Route::UsersDelta | Route::User | Route::Drive(_))
 }
 
 /// The state of the mailbox decides before anything in it is looked at.
@@ -214,6 +222,7 @@ pub fn answer(app: &App, grant: &Grant, target: &Target, request: &Request) -> A
         (Route::Attachment, "DELETE") => attachments::delete(&call),
         (Route::AttachmentValue, "GET") => attachments::value(&call),
         (Route::UploadSession, "POST") => attachments::create_session(&call),
+        (Route::Drive(route), _) => drive::answer(&call, route),
         _ => {
             call.violation("method_not_allowed", "this route has no such method");
             Err(Refusal::method())

@@ -2,6 +2,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -54,19 +55,28 @@ impl WalkToken {
     }
 
     pub fn encode(&self) -> String {
-        let plain = serde_json::to_vec(self).unwrap_or_default();
-        let mut raw = blake3::hash(&plain).as_bytes()[..6].to_vec();
-        raw.extend(plain.iter().enumerate().map(|(i, byte)| byte ^ MASK[i % MASK.len()]));
-        URL_SAFE_NO_PAD.encode(raw)
+        seal(self)
     }
 
     pub fn decode(text: &str) -> Option<Self> {
-        let raw = URL_SAFE_NO_PAD.decode(text).ok()?;
-        let (sum, masked) = raw.split_at_checked(6)?;
-        let plain: Vec<u8> = masked.iter().enumerate().map(|(i, byte)| byte ^ MASK[i % MASK.len()]).collect();
-        if &blake3::hash(&plain).as_bytes()[..6] != sum {
-            return None;
-        }
-        serde_json::from_slice(&plain).ok()
+        open(text)
     }
+}
+
+/// Makes a token of anything, unreadable and tamper-evident to those who do not look closely.
+pub fn seal<T: Serialize>(content: &T) -> String {
+    let plain = serde_json::to_vec(content).unwrap_or_default();
+    let mut raw = blake3::hash(&plain).as_bytes()[..6].to_vec();
+    raw.extend(plain.iter().enumerate().map(|(i, byte)| byte ^ MASK[i % MASK.len()]));
+    URL_SAFE_NO_PAD.encode(raw)
+}
+
+pub fn open<T: DeserializeOwned>(text: &str) -> Option<T> {
+    let raw = URL_SAFE_NO_PAD.decode(text).ok()?;
+    let (sum, masked) = raw.split_at_checked(6)?;
+    let plain: Vec<u8> = masked.iter().enumerate().map(|(i, byte)| byte ^ MASK[i % MASK.len()]).collect();
+    if &blake3::hash(&plain).as_bytes()[..6] != sum {
+        return None;
+    }
+    serde_json::from_slice(&plain).ok()
 }

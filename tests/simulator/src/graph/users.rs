@@ -49,6 +49,7 @@ const KNOWN: [&str; 24] = [
     "otherMails",
 ];
 const EXCHANGE_PLAN: &str = "efb87545-963c-4e0d-99df-69c6916d9eb0";
+const SHAREPOINT_PLAN: &str = "5dbe027f-2339-4123-9542-606e4d348a72";
 const E3: &str = "05e9a617-0261-4cee-bb44-138d3ef5d965";
 
 pub fn organization(call: &Call) -> Answer {
@@ -255,7 +256,8 @@ fn properties(p: &Profile) -> [(&'static str, Value); 23] {
         (
             "assignedPlans",
             if licensed {
-                json!([{"assignedDateTime": iso(p.created), "capabilityStatus": "Enabled", "service": "exchange", "servicePlanId": EXCHANGE_PLAN}])
+                let plan = |service, id| json!({"assignedDateTime": iso(p.created), "capabilityStatus": "Enabled", "service": service, "servicePlanId": id});
+                json!([plan("exchange", EXCHANGE_PLAN), plan("SharePoint", SHAREPOINT_PLAN)])
             } else {
                 json!([])
             },

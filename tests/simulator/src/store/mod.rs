@@ -5,6 +5,7 @@
 //! the log of the folder concerned; a move changes the incarnation, on which mutable ids depend.
 
 pub mod changes;
+pub mod drive;
 pub mod folder;
 pub mod ids;
 pub mod lazy;

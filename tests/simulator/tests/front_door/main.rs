@@ -5,6 +5,7 @@ mod control;
 mod create;
 mod delta;
 mod directory;
+mod drive;
 mod faults;
 mod ids;
 mod login;
