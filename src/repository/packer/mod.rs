@@ -116,7 +116,7 @@ impl Packer {
                 }
                 Some(IngestContent::Stream(incoming)) => {
                     self.store_run(std::mem::take(&mut run), &mut stored).await?;
-                    stored.push(self.store_stream(item.properties, incoming).await?);
+                    stored.push(Box::pin(self.store_stream(item.properties, incoming)).await?);
                 }
                 Some(IngestContent::Mime(text)) => run.push((item.properties, Some(InMemory::Mime(text)))),
                 Some(IngestContent::Raw(bytes)) => run.push((item.properties, Some(InMemory::Raw(bytes)))),

@@ -193,7 +193,7 @@ impl<'a> Ledger<'a> {
                 continue;
             }
             self.store_group(std::mem::take(&mut together)).await.map_err(TaskError::from)?;
-            self.store_alone(arrival).await?;
+            Box::pin(self.store_alone(arrival)).await?;
         }
         Ok(self.store_group(together).await.map_err(TaskError::from)?)
     }
