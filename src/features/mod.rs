@@ -7,7 +7,9 @@
 //! (dropping it loses only the answer); a restore looks for its own marker before it creates.
 
 pub mod mailbox;
+pub mod onedrive;
 mod options;
+mod stream;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, PoisonError};
@@ -16,13 +18,14 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
-use crate::graph::{GraphClient, GraphError};
+use crate::graph::{GraphClient, GraphError, Scope};
 use crate::ids::ItemKey;
 
-pub use options::{CalendarOptions, ContactsOptions, FeatureOptions, FileVersions, MailboxOptions, OneDriveOptions};
+pub use options::{CalendarOptions, ContactsOptions, FeatureOptions, MailboxOptions, OneDriveOptions};
+pub use stream::ContentStream;
 
 /// All features. A new one adds its line here and nothing elsewhere.
-pub const REGISTRY: &[&dyn Feature] = &[&mailbox::Mailbox];
+pub const REGISTRY: &[&dyn Feature] = &[&mailbox::Mailbox, &onedrive::OneDrive];
 
 /// The feature of this name.
 pub fn find(name: &str) -> Option<&'static dyn Feature> {
@@ -46,6 +49,11 @@ pub trait Feature: Send + Sync {
 
     /// The name of a lock that at most one task may hold anywhere: Exchange features share one per mailbox.
     fn exclusive_key(&self, resource: crate::ids::ResourceId) -> String;
+
+    /// Whose limits its requests count against.
+    fn scope(&self, user: &str) -> Scope {
+        Scope::Mailbox(user.to_owned())
+    }
 
     /// The containers, whole or as changes since the cursor that an earlier call returned.
     fn containers<'a>(
@@ -239,6 +247,8 @@ pub enum Content {
     Raw(Bytes),
     /// Bytes too large for memory, spooled to an unnamed temporary file, positioned at its start.
     Spooled { file: std::fs::File, bytes: u64 },
+    /// Bytes too large for memory, read while they are stored.
+    Stream(ContentStream),
 }
 
 /// Why a walk cannot go on.
@@ -267,6 +277,9 @@ pub enum CaptureError {
     /// reports it anew.
     #[error("{message}")]
     Skipped { reason: SkipReason, message: String },
+    /// It was written to while it was read: read it anew.
+    #[error("it changed while it was read: {message}")]
+    Changed { message: String },
     /// Nothing else will work either: stop, keep what was committed, retry the task.
     #[error(transparent)]
     Graph(GraphError),

@@ -74,20 +74,6 @@ impl Default for ContactsOptions {
 pub struct OneDriveOptions {
     /// Who may see what: five of Microsoft's resource units for each shared item.
     pub permissions: bool,
-    pub versions: FileVersions,
-    /// Only what lies at or below one of these paths, such as `Projects/2026`; none: everything.
-    pub include_paths: Vec<String>,
-    pub exclude_paths: Vec<String>,
     /// Without the dot, in any letter case.
     pub exclude_extensions: Vec<String>,
-}
-
-/// How many of the versions that OneDrive itself keeps of a file are captured beside the current one.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum FileVersions {
-    #[default]
-    None,
-    Last(u32),
-    All,
 }

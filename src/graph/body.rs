@@ -54,7 +54,8 @@ pub(super) async fn read_spooled(response: Response, memory_bytes_max: u64) -> R
     spool(chunks(response), announced, memory_bytes_max).await
 }
 
-fn chunks(response: Response) -> impl Stream<Item = Result<Bytes, ReadError>> {
+/// The body as it arrives.
+pub(super) fn chunks(response: Response) -> impl Stream<Item = Result<Bytes, ReadError>> + use<> {
     let cut = |error: reqwest::Error| ReadError::CutShort(super::outcome::causes(&error.without_url()));
     response.bytes_stream().map(move |chunk| chunk.map_err(cut))
 }

@@ -10,12 +10,13 @@ use serde_json::Value;
 use url::Url;
 
 use super::body::{Body, ReadError, read_bounded, read_spooled};
+use super::download::{infected, redirect_of};
 use super::endpoint::{Endpoint, Scope, append_query};
 use super::error::{Answer, ErrorBody, GraphError};
 use super::json::{self, BadJson};
 use super::outcome::{Circumstances, Failure, Step, causes, judge};
-use super::retry::{Repeat, backoff, retry_after};
-use super::throttle::TooLong;
+use super::retry::{Repeat, backoff, retry_after, units_left};
+use super::throttle::{Cost, Gate, TooLong};
 use super::token::Token;
 use super::{GraphClient, Inner};
 
@@ -38,6 +39,7 @@ pub struct Call<'c> {
     headers: HeaderMap,
     body: Option<Bytes>,
     repeat: Repeat,
+    units: u64,
 }
 
 /// How an answer's body is read.
@@ -45,12 +47,15 @@ pub struct Call<'c> {
 enum Want {
     Json,
     Spooled,
+    /// Where it redirects to.
+    Location,
     Nothing,
 }
 
 enum Got {
     Json(Value),
     Body(Body),
+    Location(Url),
     Nothing,
 }
 
@@ -72,6 +77,7 @@ impl<'c> Call<'c> {
             prefer: String::new(),
             headers: HeaderMap::new(),
             body: None,
+            units: endpoint.units(),
         }
     }
 
@@ -105,7 +111,7 @@ impl<'c> Call<'c> {
     pub async fn json(self) -> Result<Value, GraphError> {
         match self.send(Want::Json).await? {
             Got::Json(json) => Ok(json),
-            Got::Body(_) | Got::Nothing => Ok(Value::Null),
+            Got::Body(_) | Got::Location(_) | Got::Nothing => Ok(Value::Null),
         }
     }
 
@@ -113,7 +119,16 @@ impl<'c> Call<'c> {
     pub async fn download(self) -> Result<Body, GraphError> {
         match self.send(Want::Spooled).await? {
             Got::Body(body) => Ok(body),
-            Got::Json(_) | Got::Nothing => Ok(Body::Memory(Bytes::new())),
+            Got::Json(_) | Got::Location(_) | Got::Nothing => Ok(Body::Memory(Bytes::new())),
+        }
+    }
+
+    /// Sends, and reads where the answer redirects to. The URL is a secret; it takes no token.
+    pub(super) async fn location(self) -> Result<Url, GraphError> {
+        let answer = self.answer();
+        match self.send(Want::Location).await? {
+            Got::Location(url) => Ok(url),
+            Got::Json(_) | Got::Body(_) | Got::Nothing => Err(GraphError::Protocol { answer }),
         }
     }
 
@@ -144,14 +159,14 @@ impl<'c> Call<'c> {
         }
         let Inner { tokens, throttle, limits, .. } = &*self.client.0;
         let gate = throttle.gate(&self.scope);
-        let upload_bytes = self.body.as_ref().map_or(0, |body| body.len() as u64);
+        let cost = Cost { units: self.units, upload_bytes: self.body.as_ref().map_or(0, |body| body.len() as u64) };
         let mut token = tokens.get().await?;
         let (mut attempts, mut rounds, mut refreshed) = (0, 0, false);
         loop {
-            let pass = throttle.enter(&gate, upload_bytes).await;
+            let pass = throttle.enter(&gate, cost).await;
             let pass = pass.map_err(|too_long| self.held_back(too_long))?;
             attempts += 1;
-            let outcome = self.attempt(&token, want).await;
+            let outcome = self.attempt(&token, &gate, want).await;
             pass.finished();
             let failure = match outcome {
                 Ok(got) => return Ok(got),
@@ -193,7 +208,7 @@ impl<'c> Call<'c> {
         }
     }
 
-    async fn attempt(&self, token: &Arc<Token>, want: Want) -> Result<Got, Failure> {
+    async fn attempt(&self, token: &Arc<Token>, gate: &Gate, want: Want) -> Result<Got, Failure> {
         let inner = &*self.client.0;
         let mut request = inner
             .http
@@ -208,10 +223,23 @@ impl<'c> Call<'c> {
             request = request.body(body.clone());
         }
         let response = request.send().await.map_err(|error| sending_failed(self.answer(), error))?;
+        if let Some(left) = units_left(response.headers()) {
+            gate.heed(left);
+        }
         match response.status() {
+            status if matches!(want, Want::Location) && status.is_redirection() => self.redirected(response),
             status if status.is_success() => self.read(response, want).await,
             _ => Err(refusal(self.answer(), response).await),
         }
+    }
+
+    fn redirected(&self, response: Response) -> Result<Got, Failure> {
+        if let Some(failure) = infected(self.answer(), &response) {
+            return Err(failure);
+        }
+        let message = "it redirects to nowhere, or to a place that is not safe";
+        let unsafe_place = || Failure::Unreadable { answer: self.answer().with_message(message) };
+        redirect_of(&response).map(Got::Location).ok_or_else(unsafe_place)
     }
 
     async fn read(&self, response: Response, want: Want) -> Result<Got, Failure> {
@@ -226,6 +254,7 @@ impl<'c> Call<'c> {
         };
         match want {
             Want::Nothing => Ok(Got::Nothing),
+            Want::Location => Err(Failure::Unreadable { answer: told("it does not redirect".to_owned()) }),
             Want::Spooled => {
                 read_spooled(response, self.client.0.limits.spool_above_bytes).await.map(Got::Body).map_err(failed)
             }

@@ -33,11 +33,18 @@ pub struct GraphConfig {
     pub mailbox_requests_per_10_min: u64,
     /// Bytes sent to one mailbox in any five minutes. Microsoft allows 150 MB.
     pub mailbox_upload_bytes_per_5_min: u64,
+    /// Requests under way at once to all drives of one tenant, downloads included.
+    pub drive_concurrency_max: u32,
+    /// SharePoint's resource units for each app and tenant. Microsoft allows 1,250 a minute and 1.2 million a day up to
+    /// 1,000 licences, and more above.
+    pub drive_units_per_min: u64,
+    pub drive_units_per_day: u64,
     /// How often one request is sent before its failure is reported.
     pub attempts_max: u32,
     /// The longest wait that a request sits out; a longer one is handed to the task, which is snoozed.
     pub wait_max_s: u64,
-    /// A downloaded body above this size goes to an unnamed temporary file instead of memory.
+    /// A downloaded body above this size goes to an unnamed temporary file instead of memory; a file is then stored while
+    /// it is read.
     pub spool_above_bytes: u64,
     /// Named in the User-Agent, as Microsoft asks; throttling prefers decorated traffic.
     pub company: String,
@@ -86,6 +93,9 @@ impl Default for GraphConfig {
             mailbox_concurrency_max: 4,
             mailbox_requests_per_10_min: 10_000,
             mailbox_upload_bytes_per_5_min: 150_000_000,
+            drive_concurrency_max: 16,
+            drive_units_per_min: 1_250,
+            drive_units_per_day: 1_200_000,
             attempts_max: 6,
             wait_max_s: 300,
             spool_above_bytes: 4 << 20,
@@ -114,6 +124,9 @@ impl GraphConfig {
             ("mailbox_concurrency_max", self.mailbox_concurrency_max.into()),
             ("mailbox_requests_per_10_min", self.mailbox_requests_per_10_min),
             ("mailbox_upload_bytes_per_5_min", self.mailbox_upload_bytes_per_5_min),
+            ("drive_concurrency_max", self.drive_concurrency_max.into()),
+            ("drive_units_per_min", self.drive_units_per_min),
+            ("drive_units_per_day", self.drive_units_per_day),
             ("attempts_max", self.attempts_max.into()),
         ] {
             ensure!(value > 0, "graph.{key} must be at least 1");

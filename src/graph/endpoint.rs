@@ -8,6 +8,8 @@ use std::sync::LazyLock;
 use graph_rs_sdk::GraphClient as Sdk;
 use url::Url;
 
+use super::drive::DriveEndpoint;
+
 /// The preference for ids that survive a move between folders. It belongs to a request, not to a link: it must be
 /// sent every time, and an id is understood only with the preference it was given out with.
 pub const IMMUTABLE_IDS: &str = "IdType=\"ImmutableId\"";
@@ -59,6 +61,7 @@ pub enum Endpoint<'a> {
         user: &'a str,
         message: &'a str,
     },
+    Drive(DriveEndpoint<'a>),
 }
 
 /// Whose limits a request counts against, and what waits when Microsoft says so.
@@ -68,12 +71,14 @@ pub enum Scope {
     Directory,
     /// One mailbox.
     Mailbox(String),
+    /// SharePoint and OneDrive: one bucket for each app and tenant.
+    Drives,
 }
 
-const USER: &str = "KodoUser";
-const ID: &str = "KodoId";
+pub(super) const USER: &str = "KodoUser";
+pub(super) const ID: &str = "KodoId";
 
-/// The paths as the SDK writes them, in the order of [`Endpoint::row`].
+/// The paths as the SDK writes them, in the order of [`Endpoint::path`].
 static PATHS: LazyLock<[Vec<String>; 12]> = LazyLock::new(|| {
     let sdk = Sdk::new("unused: nothing is sent by this client");
     [
@@ -90,15 +95,20 @@ static PATHS: LazyLock<[Vec<String>; 12]> = LazyLock::new(|| {
         sdk.user(USER).message(ID).attachments().list_attachments().url(),
         sdk.user(USER).message(ID).attachments().create_upload_session(&serde_json::Value::Null).url(),
     ]
-    .map(|url| url.path_segments().into_iter().flatten().skip(1).map(str::to_owned).collect())
+    .map(|url| segments(&url))
 });
+
+/// The path of a URL of the SDK without the version at its start.
+pub(super) fn segments(url: &Url) -> Vec<String> {
+    url.path_segments().into_iter().flatten().skip(1).map(str::to_owned).collect()
+}
 
 impl<'a> Endpoint<'a> {
     /// This resource below `base`.
     pub(super) fn url(&self, base: &Url) -> Url {
-        let (row, ids) = self.row();
+        let (path, ids) = self.path();
         let mut text = base.as_str().trim_end_matches('/').to_owned();
-        for segment in &PATHS[row] {
+        for segment in path {
             text.push('/');
             match segment.as_str() {
                 USER => percent_encode(ids.0, &mut text),
@@ -110,14 +120,22 @@ impl<'a> Endpoint<'a> {
     }
 
     pub fn scope(&self) -> Scope {
-        match self.row() {
-            (0 | 1, _) => Scope::Directory,
-            (_, (user, _)) => Scope::Mailbox(user.to_owned()),
+        match self {
+            Self::Organization | Self::Users => Scope::Directory,
+            Self::Drive(_) => Scope::Drives,
+            mailbox => Scope::Mailbox(mailbox.path().1.0.to_owned()),
         }
     }
 
-    fn row(&self) -> (usize, (&'a str, &'a str)) {
-        match *self {
+    /// What a request costs in the unit in which its scope is limited.
+    pub(super) fn units(&self) -> u64 {
+        if let Self::Drive(drive) = self { drive.units() } else { 1 }
+    }
+
+    /// The segments of its path, and the ids that stand for the placeholders in them.
+    fn path(&self) -> (&'static [String], (&'a str, &'a str)) {
+        let (row, ids) = match *self {
+            Self::Drive(drive) => return drive.path(),
             Self::Organization => (0, ("", "")),
             Self::Users => (1, ("", "")),
             Self::MailFolders { user } => (2, (user, "")),
@@ -130,7 +148,8 @@ impl<'a> Endpoint<'a> {
             Self::MessageMime { user, message } => (9, (user, message)),
             Self::Attachments { user, message } => (10, (user, message)),
             Self::AttachmentUpload { user, message } => (11, (user, message)),
-        }
+        };
+        (&PATHS[row], ids)
     }
 }
 
@@ -154,6 +173,7 @@ impl std::fmt::Display for Endpoint<'_> {
             Self::AttachmentUpload { user, message } => {
                 write!(f, "the upload of an attachment to message {message} of user {user}")
             }
+            Self::Drive(drive) => drive.fmt(f),
         }
     }
 }

@@ -25,7 +25,7 @@ pub enum GraphError {
     /// The app may not do this; others of its permissions may still work.
     #[error("{answer}: {remedy}")]
     Forbidden { remedy: String, answer: Answer },
-    /// This user has no mailbox (or it is on premises, or unlicensed): not a failure.
+    /// This user has no mailbox or drive (or it is on premises, or unlicensed): not a failure.
     #[error("{answer}: {reason}")]
     NoService { reason: &'static str, answer: Answer },
     #[error("{answer}: it does not exist, or no longer")]
@@ -104,6 +104,11 @@ impl Answer {
     /// Graph's `request-id`, for Microsoft's support; empty when no answer came.
     pub fn request_id(&self) -> &str {
         &self.0.request_id
+    }
+
+    /// Whether Microsoft found malware in what was asked for.
+    pub fn tells_of_malware(&self) -> bool {
+        self.says_any(&MALWARE_CODES)
     }
 
     fn says_any(&self, codes: &[&str]) -> bool {
@@ -248,8 +253,16 @@ pub(super) enum Class {
 
 const THROTTLE_CODES: [&str; 5] =
     ["ApplicationThrottled", "TooManyRequests", "activityLimitReached", "throttledRequest", "ErrorServerBusy"];
-const BAD_ITEM_CODES: [&str; 4] =
-    ["ErrorCorruptData", "ErrorCannotOpenFileAttachment", "ErrorInvalidRecipients", "ErrorMimeContentConversionFailed"];
+const BAD_ITEM_CODES: [&str; 6] = [
+    "ErrorCorruptData",
+    "ErrorCannotOpenFileAttachment",
+    "ErrorInvalidRecipients",
+    "ErrorMimeContentConversionFailed",
+    MALWARE_CODES[0],
+    MALWARE_CODES[1],
+];
+/// What a refusal to hand out an infected file is called, outside and inside.
+pub(super) const MALWARE_CODES: [&str; 2] = ["malwareDetected", "virusSuspicious"];
 const NO_MAILBOX_CODES: [&str; 3] =
     ["MailboxNotEnabledForRESTAPI", "ErrorNonExistentMailbox", "MailboxNotSupportedForRESTAPI"];
 
@@ -271,6 +284,9 @@ pub(super) fn classify(status: StatusCode, answer: &Answer, has_retry_after: boo
         return Class::NoService(
             "the mailbox is outside what RBAC for Applications (or an application access policy) lets the app read",
         );
+    }
+    if let Some(reason) = no_drive(message) {
+        return Class::NoService(reason);
     }
     if message.contains("subscription within the tenant has lapsed") {
         return Class::Login("the tenant's subscription has lapsed: renew it in the Microsoft 365 admin center");
@@ -305,6 +321,14 @@ pub(super) fn classify(status: StatusCode, answer: &Answer, has_retry_after: boo
     }
 }
 
+/// SharePoint says in several ways, and with several codes, that somebody has no OneDrive.
+fn no_drive(message: &str) -> Option<&'static str> {
+    if message.contains("does not have a SPO license") {
+        return Some("the tenant has no licence for SharePoint");
+    }
+    message.contains("mysite").then_some("this user has no OneDrive: it was never opened, or there is no licence")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -337,6 +361,9 @@ mod tests {
         assert_eq!(coded(409, "ErrorFolderExists"), Class::Conflict);
         assert_eq!(coded(413, ""), Class::TooLarge);
         assert_eq!(coded(418, "teapot"), Class::Refused);
+        assert_eq!(coded(403, "malwareDetected"), Class::BadItem);
+        let no_drive = r#"{"error":{"code":"UnknownError","message":"Unable to retrieve user's mysite URL."}}"#;
+        assert!(matches!(classed(500, no_drive, false), Class::NoService(_)));
         assert!(matches!(coded(404, "MailboxNotEnabledForRESTAPI"), Class::NoService(_)));
         assert!(matches!(coded(401, "AuthenticationError"), Class::NoService(_)));
     }

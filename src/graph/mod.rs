@@ -3,10 +3,10 @@
 //! Owns: sending (one path for every request), access tokens, throttling, retries that are safe, paging, downloads,
 //! attachment uploads, and telling errors apart by what to do about them.
 //!
-//! Invariants: no token goes to another host than the configured one; no request leaves before its scope's
-//! `Retry-After` has passed; a mailbox sees four requests at once at most, bodies included; a request that creates is
-//! never sent again when it is unclear whether it was carried out. Every future is cancel-safe: dropping one frees
-//! its slot.
+//! Invariants: no token goes to another host than the configured one, and the URL of a download, which needs none, into
+//! no log; no request leaves before its scope's `Retry-After` has passed; a mailbox sees four requests at once at most,
+//! bodies included; a request that creates is never sent again when it is unclear whether it was carried out. Every
+//! future is cancel-safe: dropping one frees its slot.
 //!
 //! Does not own: what mail, events or files mean; that is `features`.
 
@@ -14,6 +14,8 @@ mod body;
 mod call;
 mod config;
 mod directory;
+mod download;
+mod drive;
 mod endpoint;
 mod error;
 mod json;
@@ -37,6 +39,8 @@ pub use body::Body;
 pub use call::Call;
 pub use config::{Cloud, GraphConfig};
 pub use directory::{DirectoryUser, MailboxState, Problem, Severity, UserPage};
+pub use download::{Download, DownloadError};
+pub use drive::DriveEndpoint;
 pub use endpoint::{Endpoint, IMMUTABLE_IDS, Scope};
 pub use error::{Answer, GraphError};
 pub use page::JsonPage;
@@ -105,6 +109,11 @@ impl GraphClient {
         Call::new(self, Method::DELETE, endpoint)
     }
 
+    /// Up to this length a body is held in memory.
+    pub fn memory_bytes_max(&self) -> u64 {
+        self.0.limits.spool_above_bytes
+    }
+
     /// What requests of this scope wait for at this moment.
     pub fn waiting(&self, scope: &Scope) -> Option<Waiting> {
         self.0.throttle.waiting(scope)
@@ -116,7 +125,7 @@ fn http_client(config: &GraphConfig) -> anyhow::Result<reqwest::Client> {
         .user_agent(config.user_agent())
         .connect_timeout(Duration::from_secs(config.connect_timeout_s))
         .read_timeout(Duration::from_secs(config.read_timeout_s))
-        // A redirect would carry the token along; none of our requests is answered with one.
+        // A redirect would carry the token along; where one is expected it is followed by hand, without the token.
         .redirect(reqwest::redirect::Policy::none())
         // The environment is read by `config` alone.
         .no_proxy();

@@ -126,6 +126,10 @@ fn missing_role(scope: &Scope, reads: bool) -> &'static str {
         (Scope::Directory, _) => {
             "grant the app the application permissions User.Read.All and Organization.Read.All, with admin consent"
         }
+        (Scope::Drives, _) => {
+            "grant the app the application permission Files.Read.All, with admin consent; permissions of files also need \
+             Sites.FullControl.All"
+        }
         (Scope::Mailbox(_), true) => {
             "grant the app the application permission Mail.Read or Mail.ReadWrite, with admin consent; where RBAC for \
              Applications limits it, include this mailbox"

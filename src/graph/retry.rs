@@ -33,6 +33,25 @@ pub(super) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Durati
     Some(after.max(reset.unwrap_or_default()).min(RETRY_AFTER_MAX))
 }
 
+/// What SharePoint says of its resource units once most of them are used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct UnitsLeft {
+    pub remaining: u64,
+    /// When there are new ones.
+    pub reset: Duration,
+}
+
+/// A fifth of the units or less is few.
+const FEW_OF: u64 = 5;
+
+/// The units that are left, if they are few.
+pub(super) fn units_left(headers: &HeaderMap) -> Option<UnitsLeft> {
+    let number = |name| headers.get(name)?.to_str().ok()?.trim().parse::<u64>().ok();
+    let (remaining, reset) = (number("ratelimit-remaining")?, number("ratelimit-reset")?);
+    let few = number("ratelimit-limit").is_none_or(|limit| remaining.saturating_mul(FEW_OF) <= limit);
+    few.then(|| UnitsLeft { remaining, reset: Duration::from_secs(reset).min(RETRY_AFTER_MAX) })
+}
+
 fn seconds_or_date(text: &str, now: SystemTime) -> Option<Duration> {
     if let Ok(seconds) = text.parse::<u64>() {
         return Some(Duration::from_secs(seconds));
@@ -67,6 +86,18 @@ mod tests {
         assert_eq!(after(&[("retry-after", "99999999999")]), Some(86_400));
         assert_eq!(after(&[("retry-after", "soon")]), None);
         assert_eq!(after(&[("ratelimit-reset", "9")]), None);
+    }
+
+    #[test]
+    fn units_are_told_when_they_are_few() {
+        let left = |pairs: &[(&'static str, &str)]| units_left(&headers(pairs)).map(|left| left.remaining);
+        let all = |remaining: &'static str| {
+            left(&[("ratelimit-limit", "1250"), ("ratelimit-remaining", remaining), ("ratelimit-reset", "30")])
+        };
+
+        assert_eq!((all("250"), all("251"), all("0")), (Some(250), None, Some(0)));
+        assert_eq!(left(&[("ratelimit-remaining", "9"), ("ratelimit-reset", "3")]), Some(9));
+        assert_eq!(left(&[("ratelimit-remaining", "9")]), None);
     }
 
     #[test]

@@ -14,6 +14,7 @@ use super::endpoint::{Endpoint, IMMUTABLE_IDS};
 use super::error::{Answer, ErrorBody, GraphError};
 use super::outcome::{Circumstances, Failure, Step, judge};
 use super::retry::{Repeat, backoff};
+use super::throttle::Cost;
 
 /// Microsoft takes less than 4 MB at a time, in multiples of 320 KiB.
 const CHUNK_BYTES: usize = 12 * 327_680;
@@ -110,7 +111,8 @@ impl Session<'_> {
         let end = total.min(start + CHUNK_BYTES);
         let throttle = &self.client.0.throttle;
         let gate = throttle.gate(&self.endpoint.scope());
-        let pass = throttle.enter(&gate, (end - start) as u64).await.map_err(|too_long| GraphError::Throttled {
+        let cost = Cost { units: 1, upload_bytes: (end - start) as u64 };
+        let pass = throttle.enter(&gate, cost).await.map_err(|too_long| GraphError::Throttled {
             retry_after: too_long.wait,
             answer: self.answer().with_message(too_long.reason),
         })?;

@@ -91,6 +91,18 @@ impl Chunking {
         StreamCDC::with_level_and_seed(source, min, average, max, Normalization::Level1, self.seed)
     }
 
+    /// Where content that begins so is cut first. Certain once as much of it is there as the longest chunk has.
+    pub fn first_cut(&self, start: &[u8], content_bytes: u64) -> usize {
+        let ChunkSizes { min, average, max } = self.sizes.of(content_bytes);
+        let mut chunks = FastCDC::with_level_and_seed(start, min, average, max, Normalization::Level1, self.seed);
+        chunks.next().map_or(start.len(), |chunk| chunk.length)
+    }
+
+    /// The longest chunk that content of this length can have.
+    pub fn chunk_bytes_max(&self, content_bytes: u64) -> usize {
+        self.sizes.of(content_bytes).max
+    }
+
     /// A hash over content as it comes.
     pub fn hashing(&self) -> blake3::Hasher {
         blake3::Hasher::new_keyed(self.id_key.expose())

@@ -40,6 +40,7 @@ mod space;
 mod spooled;
 pub mod storages;
 mod store;
+mod streamed;
 #[cfg(test)]
 pub mod tests;
 pub mod verify;
@@ -65,5 +66,6 @@ pub use storages::{
     find_place, list_storages, open_place, open_storage, storage_name, storage_space, storage_totals,
 };
 pub use store::{CreatedSecrets, CreatedStore, Crypto, Description, Store};
+pub use streamed::Incoming;
 pub use verify::Depth;
 pub use writers::{heartbeat_writer, mark_dead_writers, register_writer, retire_writer};

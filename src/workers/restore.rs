@@ -19,6 +19,7 @@ use crate::catalog::items::{After, Within};
 use crate::catalog::{self, Container, Outcome, OutcomeRow, VersionRow, containers, items, outcomes};
 use crate::db::Conn;
 use crate::features::{self, Existing, PathStep, RestoreError, Restored, Restoring, StoredItem};
+use crate::graph::Scope;
 use crate::ids::{ContainerId, ItemKey};
 use crate::queue::work::RestoreWork;
 use crate::queue::{self, Progress};
@@ -309,7 +310,7 @@ impl Restoration<'_> {
             items_done: self.items_done,
             items_total: Some(self.items_total),
             bytes_done: self.bytes_done,
-            waits_for: self.target.waits_for(),
+            waits_for: self.target.waits_for(&Scope::Mailbox(self.target.graph_id.clone())),
         };
         self.control.report(progress).await
     }

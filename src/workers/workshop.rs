@@ -83,9 +83,9 @@ impl Subject {
         ChainIdentity { feature: feature.to_owned(), ..self.identity.clone() }
     }
 
-    /// What requests about this subject wait for just now.
-    pub fn waits_for(&self) -> Option<String> {
-        let Waiting { reason, until } = self.graph.waiting(&Scope::Mailbox(self.graph_id.clone()))?;
+    /// What requests of this scope wait for just now.
+    pub fn waits_for(&self, scope: &Scope) -> Option<String> {
+        let Waiting { reason, until } = self.graph.waiting(scope)?;
         Some(format!("{reason}, until {}", until.format("%H:%M:%S")))
     }
 }

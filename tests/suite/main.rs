@@ -25,6 +25,7 @@ mod killed;
 mod mailbox_feature;
 mod main_job;
 mod managed_database;
+mod onedrive_feature;
 mod pruned;
 mod queue;
 mod queue_property;

@@ -1,6 +1,7 @@
 //! Stores the items of one task: takes content apart, keeps what is new in packs, and makes them durable.
 //!
-//! Memory: the batch, its parts taken apart, and one open pack (its target length plus one blob). A packer is spent
+//! Memory: the batch, its parts taken apart, two pieces of what is read as it is stored, and one open pack (its target
+//! length plus one blob). A packer is spent
 //! once a call on it failed (but for [`StoreError::Item`]) or was dropped half-way; the task starts over from its last
 //! commit with a new one, and what was already put becomes an orphan that collection adopts or removes.
 
@@ -11,13 +12,16 @@ use std::fs::File;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures_util::StreamExt;
 
 use super::commit::Flushed;
 use super::door::blocking;
 use super::format::BLOB_BYTES_MAX;
-use super::ingest::{Parts, take_apart_mime, take_apart_raw};
+use super::ingest::{Parts, SharedPart, take_apart_mime, take_apart_raw};
+use super::recipe::Recipe;
 use super::record::{ChainIdentity, Entry, Location, Record};
 use super::spooled::Spool;
+use super::streamed::{Incoming, Streamed};
 use super::{Store, StoreError, blobs, packs};
 use crate::db::Db;
 use crate::ids::{BlobId, PointNumber, WriterId};
@@ -37,6 +41,8 @@ pub enum IngestContent {
     Mime(Bytes),
     /// Bytes too large for memory, in a file positioned at their start.
     Spooled { file: File, bytes: u64 },
+    /// Bytes too large for memory, read while they are stored.
+    Stream(Incoming),
     /// Any other bytes.
     Raw(Bytes),
 }
@@ -107,6 +113,10 @@ impl Packer {
                 Some(IngestContent::Spooled { file, bytes }) => {
                     self.store_run(std::mem::take(&mut run), &mut stored).await?;
                     stored.push(self.store_spooled(item.properties, file, bytes).await?);
+                }
+                Some(IngestContent::Stream(incoming)) => {
+                    self.store_run(std::mem::take(&mut run), &mut stored).await?;
+                    stored.push(Box::pin(self.store_stream(item.properties, incoming)).await?);
                 }
                 Some(IngestContent::Mime(text)) => run.push((item.properties, Some(InMemory::Mime(text)))),
                 Some(IngestContent::Raw(bytes)) => run.push((item.properties, Some(InMemory::Raw(bytes)))),
@@ -196,13 +206,49 @@ impl Packer {
             if window.is_empty() {
                 break;
             }
-            let live = self.find_live(window.iter().map(|part| part.hash.id())).await?;
-            let mut work = self.work.take().ok_or(StoreError::Interrupted)?;
-            let (work, n) = blocking(move || work.keep_shared(&window, &live).map(|n| (work, n))).await?;
-            self.work = Some(work);
-            added += n;
+            added += self.keep_window(window).await?;
         }
         let recipe = spool.finish().map_err(StoreError::Item)?;
+        self.keep_recipe(properties, recipe, added).await
+    }
+
+    /// Content is cut, looked up and kept piece by piece, and each piece is read while the one before is worked on.
+    async fn store_stream(&mut self, properties: Bytes, mut incoming: Incoming) -> Result<Stored, StoreError> {
+        let mut streamed = Streamed::new(incoming.bytes, self.store.chunking());
+        let mut added = 0;
+        let mut next = incoming.pieces.next().await;
+        while let Some(piece) = next {
+            let piece = piece.map_err(StoreError::Item)?;
+            let keep = async {
+                let (back, window) = blocking(move || {
+                    let window = streamed.push(&piece);
+                    (streamed, window)
+                })
+                .await;
+                let window = window.map_err(StoreError::Item)?;
+                Ok::<_, StoreError>((back, self.keep_window(window).await?))
+            };
+            let (kept, following) = tokio::join!(keep, incoming.pieces.next());
+            let (back, n) = kept?;
+            (streamed, next) = (back, following);
+            added += n;
+        }
+        let (last, recipe) = blocking(move || streamed.finish()).await.map_err(StoreError::Item)?;
+        added += self.keep_window(last).await?;
+        self.keep_recipe(properties, recipe, added).await
+    }
+
+    /// Keeps what is new among these parts; says how many bytes that added.
+    async fn keep_window(&mut self, window: Vec<SharedPart>) -> Result<u64, StoreError> {
+        let live = self.find_live(window.iter().map(|part| part.hash.id())).await?;
+        let mut work = self.work.take().ok_or(StoreError::Interrupted)?;
+        let (work, added) = blocking(move || work.keep_shared(&window, &live).map(|n| (work, n))).await?;
+        self.work = Some(work);
+        Ok(added)
+    }
+
+    /// Ends an item whose parts are kept already.
+    async fn keep_recipe(&mut self, properties: Bytes, recipe: Recipe, added: u64) -> Result<Stored, StoreError> {
         let mut work = self.work.take().ok_or(StoreError::Interrupted)?;
         let parts = Parts { recipe, shared: Vec::new() };
         let (work, mut item) =

@@ -2,6 +2,7 @@
 
 mod failure;
 mod gathered;
+mod large;
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -12,6 +13,7 @@ use tokio::time::Instant;
 use self::failure::StoreFailure;
 use self::gathered::Gathered;
 pub use self::gathered::{Draft, Place};
+use self::large::{Cause, is_large};
 use super::records::Recorder;
 use super::walk::{Arrival, Event};
 use super::{Backup, Done, End, TaskError};
@@ -28,8 +30,6 @@ use crate::workers::workshop::OpenStorage;
 
 /// Items that one step of closing ends: keeps transactions short.
 const CLOSE_AT_ONCE: u32 = 1000;
-/// Properties above this are stored alone: the packer refuses what is far larger, and then only this item is lost.
-const PROPERTIES_TOGETHER_MAX: usize = 256 << 10;
 
 /// The last full walk of a container. While it is under way, its end closes what it did not meet.
 #[derive(Clone, Copy)]
@@ -185,25 +185,17 @@ impl<'a> Ledger<'a> {
     }
 
     /// Stores arrivals: small ones together, so that their blobs are looked up at once, each large one alone.
-    async fn store(&mut self, arrivals: Vec<Arrival>) -> Result<(), TaskError> {
+    async fn store(&mut self, arrivals: Vec<Arrival>) -> Result<(), End> {
         let mut together = Vec::with_capacity(arrivals.len());
         for arrival in arrivals {
             if !is_large(&arrival.captured) {
                 together.push(arrival);
                 continue;
             }
-            self.store_group(std::mem::take(&mut together)).await?;
-            let failed = (arrival.container, arrival.id.clone(), arrival.captured.summary.name.clone());
-            match self.store_group(vec![arrival]).await {
-                Err(StoreFailure::Item(message)) => {
-                    let (container, id, name) = failed;
-                    self.note(Event::Failed { container, id, name, reason: "not_storable", skipped: false, message })
-                        .await?;
-                }
-                stored => stored?,
-            }
+            self.store_group(std::mem::take(&mut together)).await.map_err(TaskError::from)?;
+            Box::pin(self.store_alone(arrival)).await?;
         }
-        Ok(self.store_group(together).await?)
+        Ok(self.store_group(together).await.map_err(TaskError::from)?)
     }
 
     async fn store_group(&mut self, arrivals: Vec<Arrival>) -> Result<(), StoreFailure> {
@@ -211,6 +203,7 @@ impl<'a> Ledger<'a> {
             return Ok(());
         }
         let mut large = None;
+        let mut cause = Cause::default();
         let mut batch = Vec::with_capacity(arrivals.len());
         let mut facts = Vec::with_capacity(arrivals.len());
         for Arrival { container, id, captured, known } in arrivals {
@@ -225,11 +218,12 @@ impl<'a> Ledger<'a> {
                     large = unspooled.large;
                     Some(unspooled.content)
                 }
+                Some(Content::Stream(stream)) => Some(IngestContent::Stream(cause.watch(stream))),
             };
             batch.push(Ingest { properties, content });
             facts.push((container, id, summary, known));
         }
-        let stored = self.packer.store(batch).await?;
+        let stored = self.packer.store(batch).await.map_err(|err| cause.explain(err))?;
         drop(large);
         let mut drafts = Vec::with_capacity(stored.len());
         for ((container, id, summary, known), stored) in facts.into_iter().zip(stored) {
@@ -367,11 +361,6 @@ impl<'a> Ledger<'a> {
         sealing.await?;
         Ok(Done::Recorded)
     }
-}
-
-/// Whether a version is stored alone: its content is large, or it may turn out not to fit at all.
-fn is_large(captured: &Captured) -> bool {
-    matches!(captured.content, Some(Content::Spooled { .. })) || captured.properties.len() > PROPERTIES_TOGETHER_MAX
 }
 
 fn report(point: u32, total: &PointCounts, n_issues: u64) -> serde_json::Value {

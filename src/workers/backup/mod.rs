@@ -172,7 +172,7 @@ impl Backup<'_> {
             items_done: ledger.items_seen(),
             items_total: expected,
             bytes_done: ledger.bytes_read(),
-            waits_for: self.subject.waits_for(),
+            waits_for: self.subject.waits_for(&self.feature.scope(&self.subject.graph_id)),
         };
         self.control.report(progress).await
     }

@@ -276,7 +276,8 @@ fn apart<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> i
     }
 }
 
-fn told(
+/// What became of a capture.
+pub fn told(
     container: ContainerId,
     item: RemoteItem,
     captured: Result<Captured, CaptureError>,
@@ -291,6 +292,7 @@ fn told(
         Ok(captured) => Ok(Event::Captured(Box::new(Arrival { container, id, captured, known }))),
         Err(CaptureError::Gone) => Ok(Event::Gone { key: ItemKey::of(&id) }),
         Err(CaptureError::Item { reason, message }) => failed(reason, false, message),
+        Err(err @ CaptureError::Changed { .. }) => failed("changed_meanwhile", false, err.to_string()),
         Err(CaptureError::Skipped { reason, message }) => failed(reason.name(), true, message),
         Err(CaptureError::Graph(err)) => Err(End::from(err)),
     }

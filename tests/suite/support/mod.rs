@@ -1,5 +1,6 @@
 //! What the tests stand on.
 
+pub mod drive;
 pub mod http;
 pub mod managed;
 pub mod mariadb;

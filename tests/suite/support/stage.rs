@@ -71,6 +71,13 @@ impl Process {
         std::fs::read_to_string(&self.log).unwrap_or_default()
     }
 
+    /// The most memory that it has had in use.
+    pub fn peak_memory_kib(&self) -> anyhow::Result<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().split(' ').next());
+        peak.and_then(|kib| kib.parse().ok()).context("the kernel does not tell the peak of memory")
+    }
+
     /// Waits for the end and returns the exit code.
     pub fn wait(&mut self) -> anyhow::Result<Option<i32>> {
         let asked = Instant::now();

@@ -265,6 +265,7 @@ pub fn in_memory(content: Content) -> Bytes {
             assert_eq!(all.len() as u64, bytes);
             all.into()
         }
+        Content::Stream(_) => panic!("what is read while it is stored is a file of OneDrive"),
     }
 }
 

@@ -1,5 +1,6 @@
 //! Why content could not be stored: because of this one item, or because of something that stops the task.
 
+use crate::features::CaptureError;
 use crate::repository::StoreError;
 use crate::workers::task::TaskError;
 
@@ -7,6 +8,8 @@ use crate::workers::task::TaskError;
 pub enum StoreFailure {
     /// This item alone is affected.
     Item(String),
+    /// Content that is read while it is stored could not be read.
+    Capture(CaptureError),
     Task(TaskError),
 }
 
@@ -29,6 +32,8 @@ impl From<StoreFailure> for TaskError {
     fn from(failure: StoreFailure) -> Self {
         match failure {
             StoreFailure::Item(message) => Self::Retry(message),
+            StoreFailure::Capture(CaptureError::Graph(err)) => err.into(),
+            StoreFailure::Capture(err) => Self::Retry(err.to_string()),
             StoreFailure::Task(err) => err,
         }
     }

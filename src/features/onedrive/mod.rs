@@ -1,0 +1,84 @@
+//! OneDrive: the drive of a user as one container, its root, folders, files and shortcuts as items.
+//!
+//! Owns: how a drive is followed by its delta, what of an item is kept, when a file is read again, and that what was read
+//! is what the service says it is.
+//!
+//! Invariants: items are known by their ids, never by paths, so that the rename or move of a folder touches that folder
+//! alone; a file is read again only when its hash or its length changed; what does not have the hash or the length that
+//! the service says is not kept. A file above the bound of memory is read while it is stored.
+//!
+//! Does not do: what lies behind a shortcut (it is somebody else's), OneNote notebooks and infected files (OneDrive does
+//! not hand them out; they are recorded as skipped), drives other than the user's own.
+
+mod capture;
+mod changes;
+mod content;
+mod facets;
+mod quick_xor;
+
+use futures_util::future::BoxFuture;
+
+use super::{
+    CaptureError, Captured, ContainerChanges, Cursor, Feature, KnownVersion, Need, Page, RemoteItem, Source, Walk,
+    WalkError,
+};
+use crate::graph::Scope;
+use crate::ids::ResourceId;
+
+pub struct OneDrive;
+
+/// [`super::Summary::kind`] of a folder, the root included.
+pub const KIND_FOLDER: u8 = 1;
+/// [`super::Summary::kind`] of a file.
+pub const KIND_FILE: u8 = 2;
+/// [`super::Summary::kind`] of a package: a folder that programs show as one thing.
+pub const KIND_PACKAGE: u8 = 3;
+/// [`super::Summary::kind`] of a shortcut to a folder in another drive.
+pub const KIND_SHORTCUT: u8 = 4;
+
+/// Where the permissions of a shared item are kept among its properties, next to what Graph says.
+pub const PERMISSIONS: &str = "kodo.permissions";
+
+impl Feature for OneDrive {
+    fn name(&self) -> &'static str {
+        "onedrive"
+    }
+
+    fn exclusive_key(&self, resource: ResourceId) -> String {
+        format!("onedrive:{resource}")
+    }
+
+    fn scope(&self, _user: &str) -> Scope {
+        Scope::Drives
+    }
+
+    fn containers<'a>(
+        &'a self,
+        source: Source<'a>,
+        _since: Option<&'a Cursor>,
+    ) -> BoxFuture<'a, Result<ContainerChanges, WalkError>> {
+        Box::pin(changes::drive(source))
+    }
+
+    fn page<'a>(
+        &'a self,
+        source: Source<'a>,
+        container: &'a str,
+        walk: &'a Walk,
+    ) -> BoxFuture<'a, Result<Page, WalkError>> {
+        Box::pin(changes::page(source, container, walk))
+    }
+
+    fn need(&self, item: &RemoteItem, known: Option<&KnownVersion>) -> Need {
+        changes::need(item, known)
+    }
+
+    fn capture<'a>(
+        &'a self,
+        source: Source<'a>,
+        item: &'a RemoteItem,
+        need: Need,
+    ) -> BoxFuture<'a, Result<Captured, CaptureError>> {
+        Box::pin(capture::capture(source, item, need))
+    }
+}
