@@ -8,6 +8,8 @@ use std::sync::LazyLock;
 use graph_rs_sdk::GraphClient as Sdk;
 use url::Url;
 
+use super::outlook::Outlook;
+
 /// The preference for ids that survive a move between folders. It belongs to a request, not to a link: it must be
 /// sent every time, and an id is understood only with the preference it was given out with.
 pub const IMMUTABLE_IDS: &str = "IdType=\"ImmutableId\"";
@@ -59,6 +61,11 @@ pub enum Endpoint<'a> {
         user: &'a str,
         message: &'a str,
     },
+    /// A calendar, a contact or what belongs to them.
+    Outlook {
+        user: &'a str,
+        what: Outlook<'a>,
+    },
 }
 
 /// Whose limits a request counts against, and what waits when Microsoft says so.
@@ -70,8 +77,13 @@ pub enum Scope {
     Mailbox(String),
 }
 
-const USER: &str = "KodoUser";
-const ID: &str = "KodoId";
+pub(super) const USER: &str = "KodoUser";
+pub(super) const ID: &str = "KodoId";
+/// Stands for the id of something inside of what [`ID`] stands for.
+pub(super) const ID_WITHIN: &str = "KodoIdWithin";
+
+/// Not a row of [`PATHS`]: [`Outlook`] has paths of its own.
+const OUTLOOK: usize = usize::MAX;
 
 /// The paths as the SDK writes them, in the order of [`Endpoint::row`].
 static PATHS: LazyLock<[Vec<String>; 12]> = LazyLock::new(|| {
@@ -90,23 +102,36 @@ static PATHS: LazyLock<[Vec<String>; 12]> = LazyLock::new(|| {
         sdk.user(USER).message(ID).attachments().list_attachments().url(),
         sdk.user(USER).message(ID).attachments().create_upload_session(&serde_json::Value::Null).url(),
     ]
-    .map(|url| url.path_segments().into_iter().flatten().skip(1).map(str::to_owned).collect())
+    .map(|url| segments(&url))
 });
+
+/// What the SDK writes behind the version of the API.
+pub(super) fn segments(url: &Url) -> Vec<String> {
+    url.path_segments().into_iter().flatten().skip(1).map(str::to_owned).collect()
+}
 
 impl<'a> Endpoint<'a> {
     /// This resource below `base`.
     pub(super) fn url(&self, base: &Url) -> Url {
-        let (row, ids) = self.row();
+        let (row, (user, id)) = self.row();
+        let (path, (id, within)) =
+            if let Self::Outlook { what, .. } = *self { what.path() } else { (&PATHS[row][..], (id, "")) };
         let mut text = base.as_str().trim_end_matches('/').to_owned();
-        for segment in &PATHS[row] {
+        for segment in path {
             text.push('/');
             match segment.as_str() {
-                USER => percent_encode(ids.0, &mut text),
-                ID => percent_encode(ids.1, &mut text),
+                USER => percent_encode(user, &mut text),
+                ID => percent_encode(id, &mut text),
+                ID_WITHIN => percent_encode(within, &mut text),
                 fixed => text.push_str(fixed),
             }
         }
         Url::parse(&text).expect("a valid base with encoded segments is a URL")
+    }
+
+    /// The family of application permissions that lets an app read this of a mailbox.
+    pub(super) fn permission(&self) -> &'static str {
+        if let Self::Outlook { what, .. } = self { what.permission() } else { "Mail" }
     }
 
     pub fn scope(&self) -> Scope {
@@ -130,6 +155,7 @@ impl<'a> Endpoint<'a> {
             Self::MessageMime { user, message } => (9, (user, message)),
             Self::Attachments { user, message } => (10, (user, message)),
             Self::AttachmentUpload { user, message } => (11, (user, message)),
+            Self::Outlook { user, .. } => (OUTLOOK, (user, "")),
         }
     }
 }
@@ -154,6 +180,7 @@ impl std::fmt::Display for Endpoint<'_> {
             Self::AttachmentUpload { user, message } => {
                 write!(f, "the upload of an attachment to message {message} of user {user}")
             }
+            Self::Outlook { user, what } => write!(f, "{what} of user {user}"),
         }
     }
 }
