@@ -265,7 +265,7 @@ pub fn single(app: &App, user: &User, wanted: CalendarEdit) -> Controlled {
             let calendar = calendar.map_or(Ok(DEFAULT_CALENDAR), |name| named(&calendars, &name))?;
             let zone = zone.map_or(Some(Zone::Utc), |name| Zone::find(&name)).ok_or_else(|| bad("no such zone"))?;
             let start = parse_iso(&start).ok_or_else(|| bad("start is not a time"))?;
-            let mut dice = Dice::of(&[hash_text(&subject), now.unsigned_abs()]);
+            let mut dice = Dice::of(&[hash_text(&subject), calendars.shelf.seq()]);
             let base = agenda::plain(&app.world, &mut dice, &owner(user));
             let event = Event { subject, start, end: start + 3600, zone, created: now, modified: now, ..base };
             let event = match daily {
