@@ -111,12 +111,12 @@ async fn a_contact_is_followed_through_changes_moves_and_its_end() {
     let mut kept = backed_up(&tenant, user).await;
     assert_eq!(kept.items[&eva].summary.party, "eva@example.com");
 
-    edit(json!({"action": "add_folder", "name": "Suppliers"}));
-    edit(json!({"action": "add_folder", "parent": "Suppliers", "name": "Steel"}));
+    edit(json!({"action": "add_folder", "name": "Partners"}));
+    edit(json!({"action": "add_folder", "parent": "Partners", "name": "Steel"}));
     let runs = [
         json!({"action": "photo", "id": eva, "seed": "eva"}),
         json!({"action": "change", "id": eva, "texts": {"personalNotes": "Calls on Mondays."}}),
-        json!({"action": "move", "id": eva, "folder": "Suppliers/Steel"}),
+        json!({"action": "move", "id": eva, "folder": "Partners/Steel"}),
         json!({"action": "photo", "id": eva, "seed": null}),
     ];
     for change in runs {
@@ -125,13 +125,13 @@ async fn a_contact_is_followed_through_changes_moves_and_its_end() {
         assert!(kept.captured.iter().eq([&eva]), "{:?}", kept.captured);
         assert_same(&tenant, user, &kept);
     }
-    assert_eq!(kept.path(&kept.items[&eva].container), "Suppliers/Steel");
+    assert_eq!(kept.path(&kept.items[&eva].container), "Partners/Steel");
 
-    edit(json!({"action": "rename_folder", "folder": "Suppliers/Steel", "name": "Iron"}));
+    edit(json!({"action": "rename_folder", "folder": "Partners/Steel", "name": "Iron"}));
     kept.run(contacts(), tenant.source(user)).await.unwrap();
     assert!(kept.captured.is_empty());
     assert_same(&tenant, user, &kept);
-    edit(json!({"action": "remove_folder", "folder": "Suppliers"}));
+    edit(json!({"action": "remove_folder", "folder": "Partners"}));
     kept.run(contacts(), tenant.source(user)).await.unwrap();
     assert!(!kept.items.contains_key(&eva));
     assert_same(&tenant, user, &kept);

@@ -160,12 +160,13 @@ impl Collected {
         self.take(feature, source, container, failed).await;
     }
 
-    /// The names of containers from the top, joined by `/`.
+    /// The names of containers from the top, joined by `/`, as the simulator writes paths.
     pub fn path(&self, container: &str) -> String {
         let found = &self.containers[container];
+        let name = found.name.replace('/', "\\/");
         match &found.parent {
-            Some(parent) => format!("{}/{}", self.path(parent), found.name),
-            None => found.name.clone(),
+            Some(parent) => format!("{}/{name}", self.path(parent)),
+            None => name,
         }
     }
 }
