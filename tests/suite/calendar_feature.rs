@@ -369,9 +369,9 @@ async fn a_rough_service_costs_time_and_no_event() {
         {"kind": "status", "status": 429, "retry_after": 1, "probability": 0.02},
         {"kind": "reset", "probability": 0.02},
         {"kind": "cut_body", "probability": 0.02},
-        {"match": "events/delta()", "kind": "empty_pages", "probability": 0.3},
-        {"match": "events/delta()", "kind": "duplicate_entries"},
-        {"match": "events/delta()", "kind": "removed_first"},
+        {"match": "events/delta", "kind": "empty_pages", "probability": 0.3},
+        {"match": "events/delta", "kind": "duplicate_entries"},
+        {"match": "events/delta", "kind": "removed_first"},
     ]));
 
     let kept = backed_up(&tenant, user).await;

@@ -160,8 +160,8 @@ async fn without_any_delta_folders_and_contacts_are_listed() {
     tenant.graph = client_with(&tenant.simulator, |config| config.attempts_max = 1);
     let user = &tenant.members()[0];
     tenant.set_faults(json!([
-        {"match": "contactFolders/delta()", "kind": "status", "status": 400},
-        {"match": "contacts/delta()", "kind": "status", "status": 503},
+        {"match": "contactFolders/delta", "kind": "status", "status": 400},
+        {"match": "contacts/delta", "kind": "status", "status": 503},
     ]));
     let mut kept = backed_up(&tenant, user).await;
     assert_same(&tenant, user, &kept);
@@ -233,9 +233,9 @@ async fn a_rough_service_costs_time_and_no_contact() {
         {"kind": "status", "status": 429, "retry_after": 1, "probability": 0.02},
         {"kind": "reset", "probability": 0.02},
         {"kind": "cut_body", "probability": 0.02},
-        {"match": "delta()", "kind": "empty_pages", "probability": 0.3},
-        {"match": "delta()", "kind": "duplicate_entries"},
-        {"match": "delta()", "kind": "removed_first"},
+        {"match": "delta", "kind": "empty_pages", "probability": 0.3},
+        {"match": "delta", "kind": "duplicate_entries"},
+        {"match": "delta", "kind": "removed_first"},
     ]));
 
     let kept = backed_up(&tenant, user).await;
