@@ -55,13 +55,15 @@ pub async fn ls(session: &Session, ls: Ls) -> Result<(), CliError> {
     let place: Vec<&str> = view.path.iter().map(|container| container.name.as_str()).collect();
     output::remark(&format!("/{} as of point {} of chain {}", place.join("/"), view.point, view.chain_id))?;
     let mut table = output::plain_table();
+    // Only mail can be unread.
+    let marks_unread = ls.chosen.feature.as_str() == "mailbox";
     for folder in &view.containers {
         let hidden = if folder.hidden { " (hidden)" } else { "" };
         let (held, name) = (format!("{} items", count(folder.items)), format!("{}/{hidden}", folder.name));
         table.add_row([held, bytes(folder.bytes), name, String::new()]);
     }
     for item in &view.items {
-        table.add_row([time(item.time), bytes(item.bytes), one_line(item), item.key.clone()]);
+        table.add_row([time(item.time), bytes(item.bytes), one_line(item, marks_unread), item.key.clone()]);
     }
     if table.is_empty() {
         return output::remark("nothing is here");
@@ -90,8 +92,9 @@ async fn read_all(session: &Session, query: &[(&str, String)], limit: u32) -> Re
     Ok(view)
 }
 
-fn one_line(item: &ItemView) -> String {
-    let unread = if item.flags.iter().any(|flag| flag == "read") { "" } else { "* " };
+fn one_line(item: &ItemView, marks_unread: bool) -> String {
+    let is_unread = marks_unread && !item.flags.iter().any(|flag| flag == "read");
+    let unread = if is_unread { "* " } else { "" };
     match item.party.as_str() {
         "" => format!("{unread}{}", item.name),
         party => format!("{unread}{} <{party}>", item.name),

@@ -6,6 +6,10 @@
 //! Invariants: nothing here touches the database or a storage; every future is cancel-safe on the capture side
 //! (dropping it loses only the answer); a restore looks for its own marker before it creates.
 
+mod bundle;
+pub mod calendar;
+pub mod contacts;
+mod exchange;
 pub mod mailbox;
 pub mod onedrive;
 mod options;
@@ -21,11 +25,13 @@ use serde::{Deserialize, Serialize};
 use crate::graph::{GraphClient, GraphError, Scope};
 use crate::ids::ItemKey;
 
+pub use bundle::{Bundle, BundleError, Form, Label, Piece, read_bundle};
 pub use options::{CalendarOptions, ContactsOptions, FeatureOptions, MailboxOptions, OneDriveOptions};
 pub use stream::ContentStream;
 
 /// All features. A new one adds its line here and nothing elsewhere.
-pub const REGISTRY: &[&dyn Feature] = &[&mailbox::Mailbox, &onedrive::OneDrive];
+pub const REGISTRY: &[&dyn Feature] =
+    &[&mailbox::Mailbox, &calendar::Calendar, &contacts::Contacts, &onedrive::OneDrive];
 
 /// The feature of this name.
 pub fn find(name: &str) -> Option<&'static dyn Feature> {
@@ -234,14 +240,14 @@ pub struct Captured {
     pub summary: Summary,
     /// The properties as Graph returned them, JSON.
     pub properties: Bytes,
-    /// `None` when only properties were needed.
+    /// `None` when only properties were needed, or when everything was and there is no content.
     pub content: Option<Content>,
 }
 
 /// An item's content on its way to the storage.
 #[derive(Debug)]
 pub enum Content {
-    /// A message as RFC 5322 text, small enough for memory.
+    /// A message as RFC 5322 text or a [`Bundle`], small enough for memory.
     Mime(Bytes),
     /// Bytes of which nothing is known, small enough for memory.
     Raw(Bytes),
@@ -280,9 +286,21 @@ pub enum CaptureError {
     /// It was written to while it was read: read it anew.
     #[error("it changed while it was read: {message}")]
     Changed { message: String },
+    /// It was captured but for a part of it: keep it, and record that the part is missing.
+    #[error("{}", .lack.message)]
+    Incomplete { captured: Box<Captured>, lack: Lack },
     /// Nothing else will work either: stop, keep what was committed, retry the task.
     #[error(transparent)]
     Graph(GraphError),
+}
+
+/// A part that a captured item lacks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lack {
+    pub reason: &'static str,
+    /// Asking again on the next run may bring it. Else it is asked for when the service reports the item anew.
+    pub may_pass: bool,
+    pub message: String,
 }
 
 /// A permanent, documented cause for which an item is not captured.

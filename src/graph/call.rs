@@ -34,6 +34,7 @@ pub struct Call<'c> {
     url: Url,
     query: String,
     scope: Scope,
+    permission: &'static str,
     what: String,
     prefer: String,
     headers: HeaderMap,
@@ -74,6 +75,7 @@ impl<'c> Call<'c> {
             url,
             query: String::new(),
             scope: endpoint.scope(),
+            permission: endpoint.permission(),
             prefer: String::new(),
             headers: HeaderMap::new(),
             body: None,
@@ -176,6 +178,7 @@ impl<'c> Call<'c> {
                 repeat: self.repeat,
                 reads: self.method == Method::GET,
                 scope: &self.scope,
+                permission: self.permission,
                 token_was_refreshed: refreshed,
             };
             match judge(failure, at) {

@@ -82,7 +82,7 @@ struct WirePlan {
 }
 
 /// What each permission is for. Any one of a row is enough.
-const ROLES: [(&[&str], Severity, &str); 4] = [
+const ROLES: [(&[&str], Severity, &str); 6] = [
     (
         &["User.Read.All", "User.ReadWrite.All", "Directory.Read.All", "Directory.ReadWrite.All"],
         Severity::Blocks,
@@ -95,6 +95,9 @@ const ROLES: [(&[&str], Severity, &str); 4] = [
         Severity::Limits,
         "backing up OneDrive",
     ),
+    // A tenant may protect mail alone.
+    (&["Calendars.Read", "Calendars.ReadWrite"], Severity::Limits, "backing up calendars"),
+    (&["Contacts.Read", "Contacts.ReadWrite"], Severity::Limits, "backing up contacts"),
 ];
 
 impl GraphClient {
@@ -224,11 +227,22 @@ mod tests {
     fn missing_permissions_are_named_with_what_they_are_for() {
         let granted = |roles: &[&str]| roles.iter().map(|role| (*role).to_owned()).collect::<Vec<_>>();
 
-        assert_eq!(missing_roles(&granted(&["Directory.Read.All", "Mail.ReadWrite", "Sites.Read.All"])), []);
-        let problems = missing_roles(&granted(&["User.Read.All", "Mail.Read", "Files.Read.All"]));
+        let all = ["Directory.Read.All", "Mail.ReadWrite", "Calendars.ReadWrite", "Contacts.Read", "Sites.Read.All"];
+        assert_eq!(missing_roles(&granted(&all)), []);
+        let limited = ["User.Read.All", "Mail.Read", "Calendars.Read", "Contacts.Read", "Files.Read.All"];
+        let problems = missing_roles(&granted(&limited));
         assert_eq!(problems.len(), 1);
         assert_eq!(problems[0].severity, Severity::Limits);
         assert!(problems[0].text.contains("Mail.ReadWrite") && problems[0].text.contains("restoring mail"));
-        assert_eq!(missing_roles(&[]).len(), 4);
+        assert_eq!(missing_roles(&[]).len(), 6);
+    }
+
+    #[test]
+    fn who_protects_mail_alone_is_only_told_which_features_would_need_more() {
+        let problems = missing_roles(&["User.Read.All".to_owned(), "Mail.ReadWrite".to_owned()]);
+
+        assert!(problems.iter().all(|problem| problem.severity == Severity::Limits), "{problems:?}");
+        let told = |role: &str, what: &str| problems.iter().any(|p| p.text.contains(role) && p.text.contains(what));
+        assert!(told("Calendars.Read", "backing up calendars") && told("Contacts.Read", "backing up contacts"));
     }
 }

@@ -180,8 +180,13 @@ impl Download {
                 }
             }
         };
-        let at =
-            Circumstances { repeat: Repeat::Harmless, reads: true, scope: &Scope::Drives, token_was_refreshed: false };
+        let at = Circumstances {
+            repeat: Repeat::Harmless,
+            reads: true,
+            scope: &Scope::Drives,
+            permission: "Files",
+            token_was_refreshed: false,
+        };
         match judge(failure, at) {
             Step::Again { answer } => self.pause(answer).await,
             Step::Throttle { wait, answer } => {

@@ -9,6 +9,7 @@ use graph_rs_sdk::GraphClient as Sdk;
 use url::Url;
 
 use super::drive::DriveEndpoint;
+use super::outlook::Outlook;
 
 /// The preference for ids that survive a move between folders. It belongs to a request, not to a link: it must be
 /// sent every time, and an id is understood only with the preference it was given out with.
@@ -62,6 +63,11 @@ pub enum Endpoint<'a> {
         message: &'a str,
     },
     Drive(DriveEndpoint<'a>),
+    /// A calendar, a contact or what belongs to them.
+    Outlook {
+        user: &'a str,
+        what: Outlook<'a>,
+    },
 }
 
 /// Whose limits a request counts against, and what waits when Microsoft says so.
@@ -77,6 +83,8 @@ pub enum Scope {
 
 pub(super) const USER: &str = "KodoUser";
 pub(super) const ID: &str = "KodoId";
+/// Stands for the id of something inside of what [`ID`] stands for.
+pub(super) const ID_WITHIN: &str = "KodoIdWithin";
 
 /// The paths as the SDK writes them, in the order of [`Endpoint::path`].
 static PATHS: LazyLock<[Vec<String>; 12]> = LazyLock::new(|| {
@@ -106,24 +114,30 @@ pub(super) fn segments(url: &Url) -> Vec<String> {
 impl<'a> Endpoint<'a> {
     /// This resource below `base`.
     pub(super) fn url(&self, base: &Url) -> Url {
-        let (path, ids) = self.path();
+        let (path, [user, id, within]) = self.path();
         let mut text = base.as_str().trim_end_matches('/').to_owned();
         for segment in path {
             text.push('/');
             match segment.as_str() {
-                USER => percent_encode(ids.0, &mut text),
-                ID => percent_encode(ids.1, &mut text),
+                USER => percent_encode(user, &mut text),
+                ID => percent_encode(id, &mut text),
+                ID_WITHIN => percent_encode(within, &mut text),
                 fixed => text.push_str(fixed),
             }
         }
         Url::parse(&text).expect("a valid base with encoded segments is a URL")
     }
 
+    /// The family of application permissions that lets an app read this of a mailbox.
+    pub(super) fn permission(&self) -> &'static str {
+        if let Self::Outlook { what, .. } = self { what.permission() } else { "Mail" }
+    }
+
     pub fn scope(&self) -> Scope {
         match self {
             Self::Organization | Self::Users => Scope::Directory,
             Self::Drive(_) => Scope::Drives,
-            mailbox => Scope::Mailbox(mailbox.path().1.0.to_owned()),
+            mailbox => Scope::Mailbox(mailbox.path().1[0].to_owned()),
         }
     }
 
@@ -133,9 +147,12 @@ impl<'a> Endpoint<'a> {
     }
 
     /// The segments of its path, and the ids that stand for the placeholders in them.
-    fn path(&self) -> (&'static [String], (&'a str, &'a str)) {
+    fn path(&self) -> (&'static [String], [&'a str; 3]) {
         let (row, ids) = match *self {
-            Self::Drive(drive) => return drive.path(),
+            Self::Drive(drive) => {
+                let (path, (drive, id)) = drive.path();
+                return (path, [drive, id, ""]);
+            }
             Self::Organization => (0, ("", "")),
             Self::Users => (1, ("", "")),
             Self::MailFolders { user } => (2, (user, "")),
@@ -148,8 +165,12 @@ impl<'a> Endpoint<'a> {
             Self::MessageMime { user, message } => (9, (user, message)),
             Self::Attachments { user, message } => (10, (user, message)),
             Self::AttachmentUpload { user, message } => (11, (user, message)),
+            Self::Outlook { user, what } => {
+                let (path, (id, within)) = what.path();
+                return (path, [user, id, within]);
+            }
         };
-        (&PATHS[row], ids)
+        (&PATHS[row], [ids.0, ids.1, ""])
     }
 }
 
@@ -174,6 +195,7 @@ impl std::fmt::Display for Endpoint<'_> {
                 write!(f, "the upload of an attachment to message {message} of user {user}")
             }
             Self::Drive(drive) => drive.fmt(f),
+            Self::Outlook { user, what } => write!(f, "{what} of user {user}"),
         }
     }
 }

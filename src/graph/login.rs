@@ -29,7 +29,8 @@ struct LoginBody {
 /// The request for a token that had no answer. Asking twice for a token does no harm.
 pub(super) fn not_answered(failure: Failure) -> LoginError {
     let scope = Scope::Directory;
-    let at = Circumstances { repeat: Repeat::Harmless, reads: true, scope: &scope, token_was_refreshed: true };
+    let (repeat, permission) = (Repeat::Harmless, "");
+    let at = Circumstances { repeat, reads: true, scope: &scope, permission, token_was_refreshed: true };
     match judge(failure, at) {
         Step::Fail(error) => LoginError::Final(error),
         Step::Throttle { answer, .. } | Step::Again { answer } | Step::Refresh { answer } => {

@@ -60,6 +60,8 @@ pub(super) struct Circumstances<'a> {
     pub repeat: Repeat,
     pub reads: bool,
     pub scope: &'a Scope,
+    /// See [`Endpoint::permission`](super::endpoint::Endpoint::permission).
+    pub permission: &'static str,
     pub token_was_refreshed: bool,
 }
 
@@ -107,7 +109,7 @@ fn final_error(class: Class, answer: Answer, at: Circumstances<'_>) -> GraphErro
             answer,
         },
         Class::Login(remedy) => GraphError::Login { remedy: remedy.to_owned(), answer },
-        Class::Forbidden => GraphError::Forbidden { remedy: missing_role(at.scope, at.reads).to_owned(), answer },
+        Class::Forbidden => GraphError::Forbidden { remedy: missing_role(at), answer },
         Class::NoService(reason) => GraphError::NoService { reason, answer },
         Class::NotFound => GraphError::NotFound { answer },
         Class::Resync => GraphError::Resync { answer },
@@ -121,23 +123,25 @@ fn final_error(class: Class, answer: Answer, at: Circumstances<'_>) -> GraphErro
     }
 }
 
-fn missing_role(scope: &Scope, reads: bool) -> &'static str {
-    match (scope, reads) {
-        (Scope::Directory, _) => {
-            "grant the app the application permissions User.Read.All and Organization.Read.All, with admin consent"
-        }
+fn missing_role(at: Circumstances<'_>) -> String {
+    let name = at.permission;
+    match (at.scope, at.reads) {
+        (Scope::Directory, _) => "grant the app the application permissions User.Read.All and Organization.Read.All, \
+                                  with admin consent"
+            .to_owned(),
         (Scope::Drives, _) => {
-            "grant the app the application permission Files.Read.All, with admin consent; permissions of files also need \
-             Sites.FullControl.All"
+            "grant the app the application permission Files.Read.All, with admin consent; permissions \
+                               of files also need Sites.FullControl.All"
+                .to_owned()
         }
-        (Scope::Mailbox(_), true) => {
-            "grant the app the application permission Mail.Read or Mail.ReadWrite, with admin consent; where RBAC for \
+        (Scope::Mailbox(_), true) => format!(
+            "grant the app the application permission {name}.Read or {name}.ReadWrite, with admin consent; where RBAC \
+             for Applications limits it, include this mailbox"
+        ),
+        (Scope::Mailbox(_), false) => format!(
+            "a restore needs the application permission {name}.ReadWrite, with admin consent; where RBAC for \
              Applications limits it, include this mailbox"
-        }
-        (Scope::Mailbox(_), false) => {
-            "a restore needs the application permission Mail.ReadWrite, with admin consent; where RBAC for \
-             Applications limits it, include this mailbox"
-        }
+        ),
     }
 }
 
@@ -166,7 +170,7 @@ mod tests {
         let answer = Answer::new("POST x".into()).with_status(status, ErrorBody::default(), String::new());
         let failure = Failure::Status { status, answer, retry_after: retry_after.map(Duration::from_secs) };
         let scope = Scope::Mailbox("u".into());
-        judge(failure, Circumstances { repeat, reads: false, scope: &scope, token_was_refreshed })
+        judge(failure, Circumstances { repeat, reads: false, scope: &scope, permission: "Mail", token_was_refreshed })
     }
 
     #[test]
@@ -176,7 +180,8 @@ mod tests {
             assert!(matches!(judged(status, None, Repeat::Harmless, false), Step::Again { .. }));
         }
         let scope = Scope::Directory;
-        let at = Circumstances { repeat: Repeat::Creates, reads: false, scope: &scope, token_was_refreshed: false };
+        let (repeat, permission) = (Repeat::Creates, "Mail");
+        let at = Circumstances { repeat, reads: false, scope: &scope, permission, token_was_refreshed: false };
         let answer = Answer::new("POST x".into());
         assert!(matches!(
             judge(Failure::Broken { answer: answer.clone() }, at),

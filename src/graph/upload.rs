@@ -130,7 +130,8 @@ impl Session<'_> {
         let limits = &self.client.0.limits;
         let scope = self.endpoint.scope();
         // The URL itself is the credential: there is no token to refresh.
-        let at = Circumstances { repeat: Repeat::Harmless, reads: false, scope: &scope, token_was_refreshed: true };
+        let (repeat, permission) = (Repeat::Harmless, self.endpoint.permission());
+        let at = Circumstances { repeat, reads: false, scope: &scope, permission, token_was_refreshed: true };
         self.attempts += 1;
         match judge(failure, at) {
             Step::Throttle { wait, answer } => {

@@ -81,7 +81,12 @@ impl Place {
         // The content is worth having without them.
         let properties = properties.map_err(|err| err.to_string());
         if let Some(content) = version.content {
-            let ending = if feature == "mailbox" { "eml" } else { "bin" };
+            let ending = match feature {
+                // The attachments of an event are a bundle, which mail programs read.
+                "mailbox" | "calendar" => "eml",
+                "contacts" => "jpg",
+                _ => "bin",
+            };
             let target = folder.join(format!("{stem}.{ending}"));
             let part = folder.join(format!("{stem}.part"));
             let file = File::create(&part).with_context(|| format!("cannot create {}", part.display()))?;

@@ -51,10 +51,11 @@ pub async fn refresh(backup: &Backup<'_>, ledger: &mut Ledger<'_>) -> Result<Vec
     Ok(present.into_iter().map(counted).collect())
 }
 
-/// How many items a first walk will meet; `None` when some containers are only asked for changes.
+/// How many items a first walk will meet; `None` when some containers are only asked for changes, or the service does
+/// not count their items.
 pub fn expected_items(containers: &[Counted]) -> Option<u64> {
     let first = containers.iter().all(|(container, _)| container.cursors.since.is_none());
-    first.then(|| containers.iter().filter_map(|(_, n_items)| *n_items).sum())
+    first.then(|| containers.iter().map(|(_, n_items)| *n_items).sum()).flatten()
 }
 
 async fn list_changes(backup: &Backup<'_>, since: Option<Cursor>) -> Result<ContainerChanges, End> {

@@ -13,7 +13,7 @@ use tracing::Instrument;
 use super::{Backup, End};
 use crate::catalog::{self, Container, CursorUpdate, VersionRow};
 use crate::features::{
-    CaptureError, Captured, Change, Cursor, KnownVersion, Need, Next, Page, RemoteItem, Walk, WalkError,
+    CaptureError, Captured, Change, Cursor, KnownVersion, Lack, Need, Next, Page, RemoteItem, Walk, WalkError,
 };
 use crate::graph::GraphError;
 use crate::ids::{ContainerId, ItemKey};
@@ -66,7 +66,9 @@ pub struct Arrival {
     pub container: ContainerId,
     pub id: String,
     pub captured: Captured,
+    /// The version whose content it shares, when only its properties were read.
     pub known: Option<Box<VersionRow>>,
+    pub lack: Option<Lack>,
 }
 
 /// Work that keeps its place in the order while captures overlap.
@@ -258,7 +260,7 @@ impl<'a> Walker<'a> {
         });
         Box::pin(async move {
             let (item, captured) = captured.await;
-            told(container, item, captured, known)
+            told(container, item, captured, (need, known))
         })
     }
 }
@@ -281,15 +283,21 @@ pub fn told(
     container: ContainerId,
     item: RemoteItem,
     captured: Result<Captured, CaptureError>,
-    known: Option<Box<VersionRow>>,
+    (need, known): (Need, Option<Box<VersionRow>>),
 ) -> Result<Event, End> {
     let id = item.id;
     let failed = |reason, skipped, message| {
         let name = known.as_ref().map_or_else(String::new, |known| known.version.name.clone());
         Ok(Event::Failed { container, id: id.clone(), name, reason, skipped, message })
     };
+    let arrived = |captured, lack| {
+        // Everything was read: content that is not there now was taken away.
+        let known = if need == Need::Properties { known.clone() } else { None };
+        Ok(Event::Captured(Box::new(Arrival { container, id: id.clone(), captured, known, lack })))
+    };
     match captured {
-        Ok(captured) => Ok(Event::Captured(Box::new(Arrival { container, id, captured, known }))),
+        Ok(captured) => arrived(captured, None),
+        Err(CaptureError::Incomplete { captured, lack }) => arrived(*captured, Some(lack)),
         Err(CaptureError::Gone) => Ok(Event::Gone { key: ItemKey::of(&id) }),
         Err(CaptureError::Item { reason, message }) => failed(reason, false, message),
         Err(err @ CaptureError::Changed { .. }) => failed("changed_meanwhile", false, err.to_string()),

@@ -40,7 +40,7 @@ impl Ledger<'_> {
             let source = self.backup.subject.source();
             match self.backup.feature.capture(source, &item, Need::Everything).await {
                 Ok(captured) => {
-                    let arrival = Arrival { container, id: id.clone(), captured, known: None };
+                    let arrival = Arrival { container, id: id.clone(), captured, known: None, lack: None };
                     stored = self.store_group(vec![arrival]).await;
                 }
                 Err(err) => captured_anew = Some(err),
@@ -53,7 +53,7 @@ impl Ledger<'_> {
             (None, Ok(())) if is_long => return Ok(self.flush().await?),
             (None, Ok(())) => return Ok(()),
         };
-        let mut event = told(container, RemoteItem { id, properties: None }, Err(error), None)?;
+        let mut event = told(container, RemoteItem { id, properties: None }, Err(error), (Need::Everything, None))?;
         if let Event::Failed { name: noted, .. } = &mut event {
             *noted = name;
         }

@@ -1,0 +1,76 @@
+//! Contacts: the default folder and those beside and below it, each contact with its photo.
+//!
+//! Owns: how contact folders are found, how their changes are followed, what of a contact is kept. The properties are
+//! Graph's JSON with all fields, and fields of Outlook that Graph does not name as extended properties; the content is
+//! the photo, where there is one and the policy wants it.
+//!
+//! Does not do: restoring (not yet), distribution lists (Graph does not show them).
+
+mod capture;
+mod fields;
+mod folders;
+
+use futures_util::future::BoxFuture;
+
+use super::exchange::{self, Collection};
+use super::{
+    CaptureError, Captured, ContainerChanges, Cursor, Feature, KnownVersion, Need, Page, RemoteItem, Source, Walk,
+    WalkError,
+};
+use crate::graph::{Endpoint, Outlook};
+use crate::ids::ResourceId;
+
+pub struct Contacts;
+
+/// [`super::Summary::kind`] of a contact.
+pub const KIND_CONTACT: u8 = 1;
+
+impl Feature for Contacts {
+    fn name(&self) -> &'static str {
+        "contacts"
+    }
+
+    /// Exchange's limits are those of the mailbox, whatever is read of it.
+    fn exclusive_key(&self, resource: ResourceId) -> String {
+        format!("mailbox:{resource}")
+    }
+
+    fn containers<'a>(
+        &'a self,
+        source: Source<'a>,
+        _since: Option<&'a Cursor>,
+    ) -> BoxFuture<'a, Result<ContainerChanges, WalkError>> {
+        Box::pin(folders::containers(source))
+    }
+
+    fn page<'a>(
+        &'a self,
+        source: Source<'a>,
+        container: &'a str,
+        walk: &'a Walk,
+    ) -> BoxFuture<'a, Result<Page, WalkError>> {
+        let at = |what| Endpoint::Outlook { user: source.user, what };
+        let folder = Collection {
+            delta: at(Outlook::ContactsDelta { folder: container }),
+            delta_select: Some(fields::OUTLINE),
+            delta_page_size: exchange::PAGE_SIZE,
+            listing: at(Outlook::Contacts { folder: container }),
+            listing_select: fields::OUTLINE,
+            read: fields::read,
+        };
+        Box::pin(async move { exchange::page(source, &folder, walk).await })
+    }
+
+    fn need(&self, item: &RemoteItem, known: Option<&KnownVersion>) -> Need {
+        exchange::need(item, known)
+    }
+
+    fn capture<'a>(
+        &'a self,
+        source: Source<'a>,
+        item: &'a RemoteItem,
+        _need: Need,
+    ) -> BoxFuture<'a, Result<Captured, CaptureError>> {
+        Box::pin(capture::capture(source, item))
+    }
+}

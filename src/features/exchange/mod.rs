@@ -1,0 +1,143 @@
+//! What calendars and contacts have in common: how their changes are walked, how errors are judged, how Graph writes.
+
+mod walking;
+
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+
+use super::{CaptureError, KnownVersion, Lack, Need, RemoteItem, WalkError, change_tag};
+use crate::graph::GraphError;
+
+pub(super) use walking::{Collection, page};
+
+/// Preferences are not part of a link: this and the kind of ids are asked for with every page. Entries are a line long.
+pub(super) const PAGE_SIZE: &str = "odata.maxpagesize=500";
+/// For pages whose entries are whole items.
+pub(super) const PAGE_SIZE_WHOLE: &str = "odata.maxpagesize=50";
+
+/// The property under which a walk tells the state of an item; see [`need`].
+pub(super) const STATE: &str = "state";
+
+/// All of an item is read when its state is another than that of the known version: Exchange changes the key of an item
+/// with whatever belongs to it.
+pub(super) fn need(item: &RemoteItem, known: Option<&KnownVersion>) -> Need {
+    let state = item.properties.as_ref().and_then(|told| told[STATE].as_str());
+    match (state, known) {
+        (Some(state), Some(known)) if known.change_tag == change_tag(state) => Need::Nothing,
+        _ => Need::Everything,
+    }
+}
+
+/// Why the changes of a container cannot be had.
+pub(super) fn walk_error(error: GraphError) -> WalkError {
+    match error {
+        GraphError::Resync { .. } => WalkError::Expired,
+        GraphError::NoService { .. } => WalkError::NotApplicable(error.to_string()),
+        error => WalkError::Graph(error),
+    }
+}
+
+/// Why the containers of a user cannot be had: whoever has none has no mailbox.
+pub(super) fn containers_error(error: GraphError) -> WalkError {
+    match error {
+        GraphError::NotFound { .. } => WalkError::NotApplicable(error.to_string()),
+        error => walk_error(error),
+    }
+}
+
+/// Whether an error stops everything, or concerns what was asked for alone.
+pub(super) enum Trouble {
+    Gone,
+    This { reason: &'static str, message: String },
+    Everything(GraphError),
+}
+
+impl Trouble {
+    pub(super) fn of(error: GraphError) -> Self {
+        let reason = match &error {
+            GraphError::NotFound { .. } => return Self::Gone,
+            GraphError::BadItem { answer } if answer.says("ErrorCannotOpenFileAttachment") => "attachment_unreadable",
+            GraphError::BadItem { answer } if answer.says("ErrorInvalidRecipients") => "recipients_invalid",
+            GraphError::BadItem { .. } => "corrupt",
+            GraphError::Transient { .. } => "transient",
+            GraphError::Refused { .. } | GraphError::Conflict { .. } | GraphError::Resync { .. } => "refused",
+            GraphError::TooLarge { .. } => "too_large",
+            GraphError::Locked { .. } => "locked",
+            GraphError::Protocol { .. } => "unreadable",
+            GraphError::Throttled { .. }
+            | GraphError::Ambiguous { .. }
+            | GraphError::Login { .. }
+            | GraphError::Forbidden { .. }
+            | GraphError::NoService { .. }
+            | GraphError::Quota { .. } => return Self::Everything(error),
+        };
+        Self::This { reason, message: error.to_string() }
+    }
+
+    /// Something that belongs to an item and could not be read; `None`: it is there no more.
+    pub(super) fn lack(self, reason: &'static str) -> Result<Option<Lack>, CaptureError> {
+        match self {
+            Self::Gone => Ok(None),
+            Self::This { reason: why, message } => Ok(Some(Lack { reason, may_pass: why == "transient", message })),
+            Self::Everything(error) => Err(CaptureError::Graph(error)),
+        }
+    }
+}
+
+impl From<Trouble> for CaptureError {
+    fn from(trouble: Trouble) -> Self {
+        match trouble {
+            Trouble::Gone => Self::Gone,
+            Trouble::This { reason, message } => Self::Item { reason, message },
+            Trouble::Everything(error) => Self::Graph(error),
+        }
+    }
+}
+
+pub(super) fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}
+
+pub(super) fn instant(value: &Value) -> Option<DateTime<Utc>> {
+    DateTime::parse_from_rfc3339(value.as_str()?).ok().map(|time| time.with_timezone(&Utc))
+}
+
+/// The properties of an item without what an answer carried about itself.
+pub(super) fn without_envelope(mut item: Value) -> Value {
+    if let Value::Object(fields) = &mut item {
+        fields.retain(|name, _| name == "@odata.type" || !name.contains("@odata."));
+    }
+    item
+}
+
+pub(super) fn json_bytes(json: &Value) -> Bytes {
+    Bytes::from(json.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn an_item_is_read_again_when_its_state_is_another() {
+        let item = |properties| RemoteItem { id: "e".into(), properties };
+        let known = KnownVersion { change_tag: change_tag("k"), flags: 0, has_content: false };
+
+        assert_eq!(need(&item(Some(json!({"state": "k"}))), Some(&known)), Need::Nothing);
+        assert_eq!(need(&item(Some(json!({"state": "l"}))), Some(&known)), Need::Everything);
+        assert_eq!(need(&item(Some(json!({"state": "k"}))), None), Need::Everything);
+        assert_eq!(need(&item(None), Some(&known)), Need::Everything);
+    }
+
+    #[test]
+    fn the_envelope_is_not_kept() {
+        let kept = without_envelope(json!({
+            "@odata.etag": "W/1", "calendar@odata.navigationLink": "c", "@odata.type": "t", "id": "e",
+        }));
+
+        assert_eq!(kept, json!({"@odata.type": "t", "id": "e"}));
+    }
+}
