@@ -82,7 +82,7 @@ struct WirePlan {
 }
 
 /// What each permission is for. Any one of a row is enough.
-const ROLES: [(&[&str], Severity, &str); 3] = [
+const ROLES: [(&[&str], Severity, &str); 4] = [
     (
         &["User.Read.All", "User.ReadWrite.All", "Directory.Read.All", "Directory.ReadWrite.All"],
         Severity::Blocks,
@@ -90,6 +90,11 @@ const ROLES: [(&[&str], Severity, &str); 3] = [
     ),
     (&["Mail.ReadWrite", "Mail.Read"], Severity::Blocks, "backing up mail"),
     (&["Mail.ReadWrite"], Severity::Limits, "restoring mail"),
+    (
+        &["MailboxSettings.Read", "MailboxSettings.ReadWrite"],
+        Severity::Limits,
+        "backing up mailbox settings, categories and inbox rules",
+    ),
 ];
 
 impl GraphClient {
