@@ -224,11 +224,11 @@ mod tests {
     fn missing_permissions_are_named_with_what_they_are_for() {
         let granted = |roles: &[&str]| roles.iter().map(|role| (*role).to_owned()).collect::<Vec<_>>();
 
-        assert_eq!(missing_roles(&granted(&["Directory.Read.All", "Mail.ReadWrite"])), []);
-        let problems = missing_roles(&granted(&["User.Read.All", "Mail.Read"]));
+        assert_eq!(missing_roles(&granted(&["Directory.Read.All", "Mail.ReadWrite", "MailboxSettings.Read"])), []);
+        let problems = missing_roles(&granted(&["User.Read.All", "Mail.Read", "MailboxSettings.Read"]));
         assert_eq!(problems.len(), 1);
         assert_eq!(problems[0].severity, Severity::Limits);
         assert!(problems[0].text.contains("Mail.ReadWrite") && problems[0].text.contains("restoring mail"));
-        assert_eq!(missing_roles(&[]).len(), 3);
+        assert_eq!(missing_roles(&[]).len(), 4);
     }
 }
