@@ -178,18 +178,25 @@ async fn deleted_items_and_junk_are_left_out_when_the_policy_says_so() {
     let mut tenant = Tenant::start(options(80)).await;
     (tenant.options.mailbox.deleted_items, tenant.options.mailbox.junk) = (false, false);
     let user = &tenant.members()[0];
+    let furnished = tenant.fingerprint(user);
+    let paths = ["deleteditems", "junkemail"].map(|name| path_of(&furnished, name));
+    let [bin, junk] = &paths;
+    let inbox: Vec<&Value> =
+        list(&furnished, "messages").iter().filter(|message| message["folder"] == "Inbox").collect();
+    let throw = |message: &Value, to: &str| {
+        let id = &message["internetMessageId"];
+        tenant.simulator.edit(user, json!({"internet_message_id": id, "folder": "Inbox", "move_to": to})).unwrap();
+    };
+    throw(inbox[0], bin);
+    throw(inbox[1], junk);
     let first = tenant.fingerprint(user);
-    let paths = ["deleteditems", "junkemail"].map(|name| path_of(&first, name));
-    let [bin, _] = &paths;
     tenant.simulator.add_folder(user, json!({"parent": bin, "name": "Old"})).unwrap();
     let mut kept = Kept::default();
 
     tenant.back_up(user, &mut kept).await;
     assert_eq!(kept.n_messages(), n_outside(&first, &paths));
     assert!(kept.n_messages() < list(&first, "messages").len(), "nothing was to be left out");
-    let thrown = list(&first, "messages").iter().find(|message| message["folder"] == "Inbox").unwrap();
-    let edit = json!({"internet_message_id": thrown["internetMessageId"], "folder": "Inbox", "move_to": bin});
-    tenant.simulator.edit(user, edit).unwrap();
+    throw(inbox[2], bin);
     tenant.simulator.add_folder(user, json!({"parent": format!("{bin}/Old"), "name": "Older"})).unwrap();
     kept.n_captured = 0;
     tenant.back_up(user, &mut kept).await;
