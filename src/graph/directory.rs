@@ -82,7 +82,7 @@ struct WirePlan {
 }
 
 /// What each permission is for. Any one of a row is enough.
-const ROLES: [(&[&str], Severity, &str); 6] = [
+const ROLES: [(&[&str], Severity, &str); 7] = [
     (
         &["User.Read.All", "User.ReadWrite.All", "Directory.Read.All", "Directory.ReadWrite.All"],
         Severity::Blocks,
@@ -98,6 +98,11 @@ const ROLES: [(&[&str], Severity, &str); 6] = [
     // A tenant may protect mail alone.
     (&["Calendars.Read", "Calendars.ReadWrite"], Severity::Limits, "backing up calendars"),
     (&["Contacts.Read", "Contacts.ReadWrite"], Severity::Limits, "backing up contacts"),
+    (
+        &["MailboxSettings.Read", "MailboxSettings.ReadWrite"],
+        Severity::Limits,
+        "backing up mailbox settings, categories and inbox rules",
+    ),
 ];
 
 impl GraphClient {
@@ -227,14 +232,15 @@ mod tests {
     fn missing_permissions_are_named_with_what_they_are_for() {
         let granted = |roles: &[&str]| roles.iter().map(|role| (*role).to_owned()).collect::<Vec<_>>();
 
-        let all = ["Directory.Read.All", "Mail.ReadWrite", "Calendars.ReadWrite", "Contacts.Read", "Sites.Read.All"];
+        let others = ["Calendars.ReadWrite", "Contacts.Read", "Sites.Read.All", "MailboxSettings.Read"];
+        let all = [&["Directory.Read.All", "Mail.ReadWrite"], &others[..]].concat();
         assert_eq!(missing_roles(&granted(&all)), []);
-        let limited = ["User.Read.All", "Mail.Read", "Calendars.Read", "Contacts.Read", "Files.Read.All"];
+        let limited = [&["User.Read.All", "Mail.Read"], &others[..]].concat();
         let problems = missing_roles(&granted(&limited));
         assert_eq!(problems.len(), 1);
         assert_eq!(problems[0].severity, Severity::Limits);
         assert!(problems[0].text.contains("Mail.ReadWrite") && problems[0].text.contains("restoring mail"));
-        assert_eq!(missing_roles(&[]).len(), 6);
+        assert_eq!(missing_roles(&[]).len(), 7);
     }
 
     #[test]

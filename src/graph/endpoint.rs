@@ -68,6 +68,27 @@ pub enum Endpoint<'a> {
         user: &'a str,
         what: Outlook<'a>,
     },
+    MailboxSettings {
+        user: &'a str,
+    },
+    MasterCategories {
+        user: &'a str,
+    },
+    InboxRules {
+        user: &'a str,
+    },
+    /// One attachment with its content in the JSON, if it is a file.
+    Attachment {
+        user: &'a str,
+        message: &'a str,
+        attachment: &'a str,
+    },
+    /// The bytes of a file, or the text of an attached item.
+    AttachmentContent {
+        user: &'a str,
+        message: &'a str,
+        attachment: &'a str,
+    },
 }
 
 /// Whose limits a request counts against, and what waits when Microsoft says so.
@@ -87,7 +108,7 @@ pub(super) const ID: &str = "KodoId";
 pub(super) const ID_WITHIN: &str = "KodoIdWithin";
 
 /// The paths as the SDK writes them, in the order of [`Endpoint::path`].
-static PATHS: LazyLock<[Vec<String>; 12]> = LazyLock::new(|| {
+static PATHS: LazyLock<[Vec<String>; 17]> = LazyLock::new(|| {
     let sdk = Sdk::new("unused: nothing is sent by this client");
     [
         sdk.organizations().list_organization().url(),
@@ -102,6 +123,11 @@ static PATHS: LazyLock<[Vec<String>; 12]> = LazyLock::new(|| {
         sdk.user(USER).message(ID).get_messages_content().url(),
         sdk.user(USER).message(ID).attachments().list_attachments().url(),
         sdk.user(USER).message(ID).attachments().create_upload_session(&serde_json::Value::Null).url(),
+        sdk.user(USER).mailbox_settings().get_mailbox_settings().url(),
+        sdk.user(USER).outlook().list_master_categories().url(),
+        sdk.user(USER).mail_folder("inbox").list_message_rules().url(),
+        sdk.user(USER).message(ID).attachment(ID_WITHIN).get_attachments().url(),
+        sdk.user(USER).message(ID).attachment(ID_WITHIN).get_attachments_content().url(),
     ]
     .map(|url| segments(&url))
 });
@@ -130,7 +156,11 @@ impl<'a> Endpoint<'a> {
 
     /// The family of application permissions that lets an app read this of a mailbox.
     pub(super) fn permission(&self) -> &'static str {
-        if let Self::Outlook { what, .. } = self { what.permission() } else { "Mail" }
+        match self {
+            Self::Outlook { what, .. } => what.permission(),
+            Self::MailboxSettings { .. } | Self::MasterCategories { .. } | Self::InboxRules { .. } => "MailboxSettings",
+            _ => "Mail",
+        }
     }
 
     pub fn scope(&self) -> Scope {
@@ -169,8 +199,22 @@ impl<'a> Endpoint<'a> {
                 let (path, (id, within)) = what.path();
                 return (path, [user, id, within]);
             }
+            Self::MailboxSettings { user } => (12, (user, "")),
+            Self::MasterCategories { user } => (13, (user, "")),
+            Self::InboxRules { user } => (14, (user, "")),
+            Self::Attachment { user, message, .. } => (15, (user, message)),
+            Self::AttachmentContent { user, message, .. } => (16, (user, message)),
         };
-        (&PATHS[row], [ids.0, ids.1, ""])
+        (&PATHS[row], [ids.0, ids.1, self.part()])
+    }
+
+    /// The id within the resource that [`Self::row`] names; empty for most.
+    fn part(&self) -> &'a str {
+        if let Self::Attachment { attachment, .. } | Self::AttachmentContent { attachment, .. } = *self {
+            attachment
+        } else {
+            ""
+        }
     }
 }
 
@@ -196,6 +240,15 @@ impl std::fmt::Display for Endpoint<'_> {
             }
             Self::Drive(drive) => drive.fmt(f),
             Self::Outlook { user, what } => write!(f, "{what} of user {user}"),
+            Self::MailboxSettings { user } => write!(f, "the mailbox settings of user {user}"),
+            Self::MasterCategories { user } => write!(f, "the categories of user {user}"),
+            Self::InboxRules { user } => write!(f, "the inbox rules of user {user}"),
+            Self::Attachment { user, message, attachment } => {
+                write!(f, "attachment {attachment} of message {message} of user {user}")
+            }
+            Self::AttachmentContent { user, message, attachment } => {
+                write!(f, "the content of attachment {attachment} of message {message} of user {user}")
+            }
         }
     }
 }
@@ -248,6 +301,14 @@ mod tests {
             (Endpoint::MessageMime { user, message }, "/users/u/messages/m/$value"),
             (Endpoint::Attachments { user, message }, "/users/u/messages/m/attachments"),
             (Endpoint::AttachmentUpload { user, message }, "/users/u/messages/m/attachments/createUploadSession"),
+            (Endpoint::MailboxSettings { user }, "/users/u/mailboxSettings"),
+            (Endpoint::MasterCategories { user }, "/users/u/outlook/masterCategories"),
+            (Endpoint::InboxRules { user }, "/users/u/mailFolders/inbox/messageRules"),
+            (Endpoint::Attachment { user, message, attachment: "a+" }, "/users/u/messages/m/attachments/a%2B"),
+            (
+                Endpoint::AttachmentContent { user, message, attachment: "a" },
+                "/users/u/messages/m/attachments/a/$value",
+            ),
         ] {
             assert_eq!(path(endpoint), format!("http://127.0.0.1:8080/v1.0{expected}"));
         }
