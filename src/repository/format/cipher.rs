@@ -101,11 +101,26 @@ impl PackCipher {
         codec: Codec,
         plain_bytes: usize,
     ) -> Result<Vec<u8>, Damage> {
-        let mut scratch = Scratch::new();
-        self.open_with(&mut scratch, piece, stored, codec, plain_bytes)?;
+        self.take_with(&mut Scratch::new(), piece, stored, codec, plain_bytes)
+    }
+
+    /// As [`Self::open_with`], for a caller that keeps what was opened: the rest of the buffers is used again.
+    pub(super) fn take_with(
+        &self,
+        scratch: &mut Scratch,
+        piece: Piece,
+        stored: &[u8],
+        codec: Codec,
+        plain_bytes: usize,
+    ) -> Result<Vec<u8>, Damage> {
+        let n_opened = self.open_with(scratch, piece, stored, codec, plain_bytes)?.len();
         Ok(match (codec, &self.key) {
-            (Codec::Zstd, _) => scratch.plain,
-            (Codec::Raw, Some(_)) => scratch.opened,
+            (Codec::Zstd, _) => std::mem::take(&mut scratch.plain),
+            (Codec::Raw, Some(_)) => {
+                let mut opened = std::mem::take(&mut scratch.opened);
+                opened.truncate(n_opened);
+                opened
+            }
             (Codec::Raw, None) => stored.to_vec(),
         })
     }
@@ -174,6 +189,11 @@ impl Scratch {
     pub fn new() -> Self {
         let zstd = Decompressor::new().expect("a context without a dictionary needs memory only");
         Self { opened: Vec::new(), plain: Vec::new(), zstd }
+    }
+
+    /// What its buffers take.
+    pub fn buffer_bytes(&self) -> usize {
+        self.opened.capacity() + self.plain.capacity()
     }
 }
 
