@@ -48,7 +48,6 @@ struct Cache {
     rows: HashMap<PackId, packs::sql::PackRow>,
     indexes: Lru<PackUid, Arc<PackIndex>>,
     groups: Lru<(PackUid, u32), Bytes>,
-    scratches: Vec<Scratch>,
 }
 
 impl Store {
@@ -62,12 +61,8 @@ impl Store {
     }
 
     fn reader_by(&self, places: Places) -> Reader {
-        let cache = Cache {
-            rows: HashMap::new(),
-            indexes: Lru::new(INDEXES_BYTES_MAX),
-            groups: Lru::new(GROUPS_BYTES_MAX),
-            scratches: Vec::new(),
-        };
+        let cache =
+            Cache { rows: HashMap::new(), indexes: Lru::new(INDEXES_BYTES_MAX), groups: Lru::new(GROUPS_BYTES_MAX) };
         Reader { store: self.clone(), places, cache: Arc::new(Mutex::new(cache)) }
     }
 }
@@ -269,7 +264,7 @@ impl Reader {
         }
         let reader = self.clone();
         blocking(move || {
-            let frame = reader.with_scratch(|scratch| reader.open_frame(scratch, &index, &entry))?;
+            let frame = Scratch::lend(|scratch| reader.open_frame(scratch, &index, &entry))?;
             let plain = index.cut(&entry, &frame, reader.store.keys().id_key.expose())?;
             Ok(frame.slice_ref(plain))
         })

@@ -16,15 +16,12 @@ use crate::ids::{BlobId, PackId, PackUid};
 use crate::repository::StoreError;
 use crate::repository::assemble::Assembly;
 use crate::repository::door::blocking;
-use crate::repository::format::{BlobEntry, Damage, FrameKind, PackIndex, Scratch};
+use crate::repository::format::{BlobEntry, FrameKind, PackIndex, Scratch};
 use crate::repository::recipe::{Recipe, Step};
 use crate::repository::store::pack_key;
 
 /// Content that is read in one go at most: as much as a piece may have.
 const CONTENT_BYTES_MAX: u64 = 1 << 20;
-/// Buffers that wait for their next use, and the largest of them.
-const SCRATCHES_MAX: usize = 8;
-const SCRATCH_BYTES_MAX: usize = 3 << 20;
 
 /// How far the first call came.
 enum Begun {
@@ -35,7 +32,7 @@ enum Begun {
 
 impl Reader {
     /// Content of at most `bytes_max`, proved to be what was stored; `None` when it is not to be had at the first try.
-    pub(super) async fn at_once(&self, pack: PackId, blob: BlobId, bytes_max: u64) -> Option<Bytes> {
+    pub(in crate::repository) async fn at_once(&self, pack: PackId, blob: BlobId, bytes_max: u64) -> Option<Bytes> {
         let (row, _) = self.pack_row(pack).await.ok()?;
         let (reader, home) = (self.clone(), row.uid);
         let (recipe, scattered) = match blocking(move || reader.begin_at_once(home, blob, bytes_max)).await? {
@@ -47,12 +44,12 @@ impl Reader {
             packs.insert(blob, self.pack_row(pack).await.ok()?.0.uid);
         }
         let reader = self.clone();
-        blocking(move || reader.with_scratch(|scratch| reader.assemble(scratch, home, &packs, &recipe))).await
+        blocking(move || Scratch::lend(|scratch| reader.assemble(scratch, home, &packs, &recipe))).await
     }
 
     /// Blocks.
     fn begin_at_once(&self, home: PackUid, blob: BlobId, bytes_max: u64) -> Option<Begun> {
-        self.with_scratch(|scratch| {
+        Scratch::lend(|scratch| {
             let index = self.index_now(home).ok()?;
             let recipe = self.with_blob(scratch, &index, blob, |plain| Recipe::decode(plain).ok())??;
             if recipe.bytes > bytes_max.min(CONTENT_BYTES_MAX) {
@@ -168,17 +165,5 @@ impl Reader {
         let index = Arc::new(read_end(&self.store, pack)?.index);
         self.cache().indexes.insert(pack, Arc::clone(&index), index.memory_bytes());
         Ok(index)
-    }
-
-    /// Lends buffers in which frames are opened: to make them anew takes as long as to open a small one.
-    pub(super) fn with_scratch<T>(&self, work: impl FnOnce(&mut Scratch) -> T) -> T {
-        let kept = self.cache().scratches.pop();
-        let mut scratch = kept.unwrap_or_else(Scratch::new);
-        let result = work(&mut scratch);
-        let mut cache = self.cache();
-        if scratch.buffer_bytes() <= SCRATCH_BYTES_MAX && cache.scratches.len() < SCRATCHES_MAX {
-            cache.scratches.push(scratch);
-        }
-        result
     }
 }
