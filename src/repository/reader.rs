@@ -1,5 +1,7 @@
 //! Reads blobs and content back. Needs no lock: packs never change, and one that is gone has left word where to look.
 
+mod at_once;
+
 use std::collections::HashMap;
 use std::io::Write;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,12 +10,11 @@ use bytes::Bytes;
 
 use super::assemble::Assembly;
 use super::door::blocking;
-use super::format::{BlobEntry, FrameKind, PackIndex};
+use super::format::{PackIndex, Scratch};
 use super::lru::Lru;
 pub(super) use super::pack_end::read_end;
 use super::recipe::{Ingredient, Recipe};
 use super::scanned::Scanned;
-use super::store::pack_key;
 use super::{Store, StoreError, blobs, packs, verify};
 use crate::backends::BackendError;
 use crate::db::{Conn, Db};
@@ -98,6 +99,9 @@ impl Reader {
 
     /// Reads content whole, exactly as it was stored. Refuses more than `bytes_max`.
     pub async fn content(&self, pack: PackId, blob: BlobId, bytes_max: u64) -> Result<Bytes, StoreError> {
+        if let Some(whole) = self.at_once(pack, blob, bytes_max).await {
+            return Ok(whole);
+        }
         let mut pieces = self.pieces(pack, blob).await?;
         if pieces.bytes() > bytes_max {
             return Err(StoreError::TooLarge { bytes: pieces.bytes(), bytes_max });
@@ -258,23 +262,13 @@ impl Reader {
             let plain = index.cut(&entry, &frame, self.store.keys().id_key.expose())?;
             return Ok(frame.slice_ref(plain));
         }
-        let (store, reader) = (self.store.clone(), self.clone());
+        let reader = self.clone();
         blocking(move || {
-            let frame = reader.open_frame(&store, &index, &entry)?;
-            let plain = index.cut(&entry, &frame, store.keys().id_key.expose())?;
+            let frame = Scratch::lend(|scratch| reader.open_frame(scratch, &index, &entry))?;
+            let plain = index.cut(&entry, &frame, reader.store.keys().id_key.expose())?;
             Ok(frame.slice_ref(plain))
         })
         .await
-    }
-
-    fn open_frame(&self, store: &Store, index: &PackIndex, entry: &BlobEntry) -> Result<Bytes, StoreError> {
-        let place = index.frame(entry.frame)?;
-        let stored = store.backend().get_range(&pack_key(index.pack), place.offset, place.stored as usize)?;
-        let frame = Bytes::from(index.open_frame(&store.keys().packs.of(index.pack), entry.frame, &stored)?);
-        if place.kind == FrameKind::Group {
-            self.cache().groups.insert((index.pack, entry.frame), frame.clone(), frame.len());
-        }
-        Ok(frame)
     }
 
     async fn index(&self, pack: PackUid) -> Result<Arc<PackIndex>, StoreError> {
@@ -282,10 +276,8 @@ impl Reader {
         if let Some(index) = known {
             return Ok(index);
         }
-        let store = self.store.clone();
-        let index = Arc::new(blocking(move || Ok::<_, StoreError>(read_end(&store, pack)?.index)).await?);
-        self.cache().indexes.insert(pack, Arc::clone(&index), index.memory_bytes());
-        Ok(index)
+        let reader = self.clone();
+        blocking(move || reader.index_now(pack)).await
     }
 
     fn cache(&self) -> MutexGuard<'_, Cache> {

@@ -1,6 +1,7 @@
 //! What records mean together, against a model; and rebuilds, against a real MariaDB.
 
 mod history;
+mod loading;
 mod rebuilds;
 
 use std::sync::Arc;

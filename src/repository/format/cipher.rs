@@ -3,6 +3,8 @@
 //! Every pack has a key of its own, derived from the master key and the pack's random name, so the number of a frame
 //! is a nonce that no other message under that key ever uses.
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use zstd::bulk::Decompressor;
 
@@ -18,6 +20,9 @@ pub(super) const TAG_BYTES: usize = 16;
 /// A block of zstd gives at most 128 KiB and takes at least 4 bytes, so nothing unpacks to more than this many times its
 /// length: a few bytes that claim to be many are refused before room is made for them.
 const ZSTD_RATIO_MAX: usize = (128 << 10) / 4;
+/// How many [`Scratch`] wait for their next use at most, and how large each may be.
+const SCRATCHES_MAX: usize = 8;
+const SCRATCH_BYTES_MAX: usize = 3 << 20;
 const PACK_KEY_CONTEXT: &str = "kodo format 1: pack key";
 
 /// Where the keys of packs come from.
@@ -101,11 +106,26 @@ impl PackCipher {
         codec: Codec,
         plain_bytes: usize,
     ) -> Result<Vec<u8>, Damage> {
-        let mut scratch = Scratch::new();
-        self.open_with(&mut scratch, piece, stored, codec, plain_bytes)?;
+        Scratch::lend(|scratch| self.take_with(scratch, piece, stored, codec, plain_bytes))
+    }
+
+    /// As [`Self::open_with`], for a caller that keeps what was opened: the rest of the buffers is used again.
+    pub(super) fn take_with(
+        &self,
+        scratch: &mut Scratch,
+        piece: Piece,
+        stored: &[u8],
+        codec: Codec,
+        plain_bytes: usize,
+    ) -> Result<Vec<u8>, Damage> {
+        let n_opened = self.open_with(scratch, piece, stored, codec, plain_bytes)?.len();
         Ok(match (codec, &self.key) {
-            (Codec::Zstd, _) => scratch.plain,
-            (Codec::Raw, Some(_)) => scratch.opened,
+            (Codec::Zstd, _) => std::mem::take(&mut scratch.plain),
+            (Codec::Raw, Some(_)) => {
+                let mut opened = std::mem::take(&mut scratch.opened);
+                opened.truncate(n_opened);
+                opened
+            }
             (Codec::Raw, None) => stored.to_vec(),
         })
     }
@@ -175,6 +195,23 @@ impl Scratch {
         let zstd = Decompressor::new().expect("a context without a dictionary needs memory only");
         Self { opened: Vec::new(), plain: Vec::new(), zstd }
     }
+
+    /// Lends one to `work`. To make the context of a decompression anew takes as long as to open a small frame.
+    pub fn lend<T>(work: impl FnOnce(&mut Self) -> T) -> T {
+        let mut scratch = waiting().pop().unwrap_or_else(Self::new);
+        let result = work(&mut scratch);
+        let mut waiting = waiting();
+        if scratch.opened.capacity() + scratch.plain.capacity() <= SCRATCH_BYTES_MAX && waiting.len() < SCRATCHES_MAX {
+            waiting.push(scratch);
+        }
+        result
+    }
+}
+
+/// Those that wait for their next use, of all packs that this process opens.
+fn waiting() -> MutexGuard<'static, Vec<Scratch>> {
+    static WAITING: Mutex<Vec<Scratch>> = Mutex::new(Vec::new());
+    WAITING.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn nonce(piece: Piece) -> Nonce {

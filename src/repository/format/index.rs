@@ -201,6 +201,18 @@ impl PackIndex {
         cipher.open(Piece::Frame(number, frame.kind), stored, frame.codec, frame.plain as usize)
     }
 
+    /// As [`Self::open_frame`], with what buffers that are used again can spare it.
+    pub fn take_frame(
+        &self,
+        cipher: &PackCipher,
+        scratch: &mut Scratch,
+        number: u32,
+        stored: &[u8],
+    ) -> Result<Vec<u8>, Damage> {
+        let frame = self.check_frame(number, stored)?;
+        cipher.take_with(scratch, Piece::Frame(number, frame.kind), stored, frame.codec, frame.plain as usize)
+    }
+
     /// As [`Self::open_frame`], into buffers that are used again.
     pub fn open_frame_with<'a>(
         &self,

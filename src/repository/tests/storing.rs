@@ -8,6 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use super::*;
 use crate::repository::RepositoryConfig;
 use crate::repository::record::{self, Cursor, CursorState, PointBegin, PointSeal, Record};
+use crate::repository::store::pack_key;
 
 fn spooled(content: &[u8]) -> IngestContent {
     let mut file = tempfile::tempfile().unwrap();
@@ -77,6 +78,44 @@ async fn the_same_attachment_is_stored_once_in_the_whole_store() {
     assert_eq!(shared(&other[1]), shared(&other[2]));
     assert_eq!(bench.content_of(&other[0], &ids).await, mail("b", &attachment));
     assert_eq!(bench.content_of(&other[1], &ids).await, attachment);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn small_content_is_read_in_one_go_wherever_its_parts_lie_and_else_with_patience() {
+    let backend = Arc::new(Memory::new());
+    let bench = Bench::on(backend.clone(), Layout::Packed, Crypto::Aes256Gcm).await;
+    let attachment = noise(1, 90_000);
+    let mut first = bench.packer();
+    let one = first.store(vec![item("a", Some(IngestContent::Mime(mail("a", &attachment))))]).await.unwrap();
+    bench.commit(&mut first).await;
+    let mut second = bench.packer();
+    let batch = vec![
+        item("b", Some(IngestContent::Mime(mail("b", &attachment)))),
+        item("c", Some(spooled(&noise(2, 1_100_000)))),
+    ];
+    let other = second.store(batch).await.unwrap();
+    let ids = bench.commit(&mut second).await;
+    let place = |n: usize| other[n].content.as_ref().unwrap().location;
+    let (mail_of_b, large) = (place(0), place(1));
+    let pack = id(&ids, mail_of_b.pack);
+
+    let reader = bench.store.reader(bench.db.clone());
+    assert_eq!(reader.at_once(pack, mail_of_b.blob, u64::MAX).await.unwrap(), mail("b", &attachment));
+    assert_eq!(reader.at_once(pack, mail_of_b.blob, 100).await, None);
+    assert_eq!(reader.at_once(id(&ids, large.pack), large.blob, u64::MAX).await, None);
+
+    backend.delete(&pack_key(one[0].content.as_ref().unwrap().location.pack)).unwrap();
+    let reader = bench.store.reader(bench.db.clone());
+    assert_eq!(reader.at_once(pack, mail_of_b.blob, u64::MAX).await, None);
+    let whole = reader.content(pack, mail_of_b.blob, u64::MAX).await.unwrap_err().to_string();
+    let mut pieces = reader.pieces(pack, mail_of_b.blob).await.unwrap();
+    let in_pieces = loop {
+        match pieces.next().await {
+            Ok(piece) => assert!(piece.is_some(), "the content ended without its attachment"),
+            Err(err) => break err.to_string(),
+        }
+    };
+    assert_eq!(whole, in_pieces);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -78,12 +78,14 @@ pub(super) fn check(sight: &Sight<'_>, pack: PackUid, depth: Depth) -> Result<u6
         Some(keys) => {
             let end = end.open(pack, &keys.packs)?;
             read_records(pack, &end.records()?)?;
-            let mut frames = Frames::new(&end, keys.id_key.expose(), depth);
-            in_windows(sight.backend, pack, until, &end.index.frames, |window| {
-                hashing.update(window.bytes);
-                frames.see(&window);
+            Scratch::lend(|scratch| {
+                let mut frames = Frames::new(&end, keys.id_key.expose(), depth, scratch);
+                in_windows(sight.backend, pack, until, &end.index.frames, |window| {
+                    hashing.update(window.bytes);
+                    frames.see(&window);
+                })?;
+                frames.verdict().map_err(StoreError::from)
             })?;
-            frames.verdict()?;
         }
     }
     if hashing.finalize().as_bytes() == &data_hash {
@@ -158,16 +160,16 @@ struct Frames<'a> {
     /// In the order in which they lie in the pack.
     blobs: Vec<&'a BlobEntry>,
     next_blob: usize,
-    scratch: Scratch,
+    scratch: &'a mut Scratch,
     first: Option<Damage>,
     n_damaged: u32,
 }
 
 impl<'a> Frames<'a> {
-    fn new(end: &'a PackEnd, id_key: &'a [u8; 32], depth: Depth) -> Self {
+    fn new(end: &'a PackEnd, id_key: &'a [u8; 32], depth: Depth, scratch: &'a mut Scratch) -> Self {
         let mut blobs: Vec<&BlobEntry> = end.index.blobs.iter().collect();
         blobs.sort_unstable_by_key(|blob| (blob.frame, blob.offset));
-        Self { end, id_key, depth, blobs, next_blob: 0, scratch: Scratch::new(), first: None, n_damaged: 0 }
+        Self { end, id_key, depth, blobs, next_blob: 0, scratch, first: None, n_damaged: 0 }
     }
 
     fn see(&mut self, window: &Window<'_>) {
@@ -190,7 +192,7 @@ impl<'a> Frames<'a> {
         let n_blobs = self.blobs[self.next_blob..].iter().take_while(|blob| blob.frame == number).count();
         let blobs = &self.blobs[self.next_blob..self.next_blob + n_blobs];
         self.next_blob += n_blobs;
-        let plain = index.open_frame_with(&self.end.cipher, &mut self.scratch, number, stored)?;
+        let plain = index.open_frame_with(&self.end.cipher, self.scratch, number, stored)?;
         blobs.iter().try_for_each(|blob| index.cut(blob, plain, self.id_key).map(drop))
     }
 

@@ -1,12 +1,15 @@
 //! Writes many versions at once, as a rebuild does.
 //!
-//! Statements are text with all values in them: of a statement with thousands of parameters the server spends more time
-//! on the parameters than on the rows. Every text and every byte string is written in hexadecimal, so that nothing in a
-//! value can end it.
+//! A statement has two values, however many rows it writes: one holds records of equal length, the other what is of any
+//! length, and the statement says how the columns are cut out of them. To parse or to bind a value for each column takes
+//! the server longer than to write the rows. The values are bound, so nothing in them can end them.
 
 use std::fmt::Write;
 
-use diesel::connection::SimpleConnection;
+use chrono::{Datelike, NaiveDateTime, Timelike};
+use diesel::prelude::*;
+use diesel::result::Error::SerializationError;
+use diesel::sql_types::Binary;
 
 use super::VersionRecord;
 use crate::catalog::items::VersionRow;
@@ -16,64 +19,229 @@ use crate::ids::ChainId;
 /// Where a statement ends and the next begins: far below what the server takes (`max_allowed_packet`, 16 MiB), unless
 /// one version alone refers to hundreds of thousands of blobs.
 const STATEMENT_BYTES: usize = 512 << 10;
-const HEAD: &str = "INSERT INTO item_versions (chain_id, item_key, from_point, to_point, container_id, parent_key, full_walk, kind, \
-                    flags, change_tag, name, party, item_time, bytes, properties_pack, properties_blob, content_pack, \
-                    content_blob, refs) VALUES ";
+
+/// The digits of a number of 32 and of 64 bits, and of a time as `YYYYMMDDhhmmss`.
+const U32: usize = 10;
+const U64: usize = 20;
+const TIME: usize = 14;
+/// Items and blobs are named by as many bytes.
+const ID_BYTES: usize = 16;
 
 pub(in crate::catalog) fn insert_rows(conn: &mut Conn, chain: ChainId, rows: &[VersionRow]) -> QueryResult<()> {
-    let mut text = String::with_capacity(STATEMENT_BYTES + (64 << 10));
+    let mut batch = Batch::default();
     for row in rows {
-        text.push_str(if text.is_empty() { HEAD } else { "," });
-        push_values(&mut text, &VersionRecord::new(chain, (row.from, row.to), &row.version));
-        if text.len() >= STATEMENT_BYTES {
-            conn.batch_execute(&text)?;
-            text.clear();
+        batch.push(&columns(&VersionRecord::new(chain, (row.from, row.to), &row.version))?);
+        if batch.records.len() + batch.runs.len() >= STATEMENT_BYTES {
+            batch.insert(conn)?;
         }
     }
-    if text.is_empty() { Ok(()) } else { conn.batch_execute(&text) }
+    batch.insert(conn)
 }
 
-fn push_values(text: &mut String, row: &VersionRecord) {
-    let written = write!(
-        text,
-        "({},x'{}',{},{},{},x'{}',{},{},{},{},",
-        row.chain_id,
-        hex::encode(&row.item_key),
-        row.from_point,
-        row.to_point,
-        row.container_id,
-        hex::encode(&row.parent_key),
-        row.full_walk,
-        row.kind,
-        row.flags,
-        row.change_tag,
-    );
-    written.expect("writing to memory cannot fail");
-    for words in [&row.name, &row.party] {
-        text.push_str("_utf8mb4 x'");
-        text.push_str(&hex::encode(words));
-        text.push_str("',");
-    }
-    let time = row.item_time.format("%Y-%m-%d %H:%M:%S");
-    write!(text, "'{time}',{},{},x'{}',", row.bytes, row.properties_pack, hex::encode(&row.properties_blob))
-        .expect("writing to memory cannot fail");
-    match row.content_pack {
-        Some(pack) => write!(text, "{pack},").expect("writing to memory cannot fail"),
-        None => text.push_str("NULL,"),
-    }
-    push_bytes(text, row.content_blob.as_deref());
-    text.push(',');
-    push_bytes(text, row.refs.as_deref());
-    text.push(')');
+/// Of which kind a column is must be the same for all versions: the first one of a statement tells how all are cut.
+fn columns(row: &VersionRecord) -> QueryResult<[Column<'_>; 19]> {
+    let VersionRecord {
+        chain_id,
+        item_key,
+        from_point,
+        to_point,
+        container_id,
+        parent_key,
+        full_walk,
+        kind,
+        flags,
+        change_tag,
+        name,
+        party,
+        item_time,
+        bytes,
+        properties_pack,
+        properties_blob,
+        content_pack,
+        content_blob,
+        refs,
+    } = row;
+    let number = |name, number: &u32| Column::of(name, Cell::Digits((*number).into(), U32));
+    let content_pack = content_pack.map(|pack| Cell::Digits(pack.into(), U32));
+    Ok([
+        number("chain_id", chain_id),
+        Column::of("item_key", Cell::Id(item_key)),
+        number("from_point", from_point),
+        number("to_point", to_point),
+        number("container_id", container_id),
+        Column::of("parent_key", Cell::Run(parent_key)),
+        number("full_walk", full_walk),
+        number("kind", &(*kind).into()),
+        number("flags", &(*flags).into()),
+        Column::of("change_tag", Cell::Digits(*change_tag, U64)),
+        Column::of("name", Cell::Run(name.as_bytes())),
+        Column::of("party", Cell::Run(party.as_bytes())),
+        Column::of("item_time", Cell::Digits(digits_of(*item_time)?, TIME)),
+        Column::of("bytes", Cell::Digits(*bytes, U64)),
+        number("properties_pack", properties_pack),
+        Column::of("properties_blob", Cell::Id(properties_blob)),
+        Column::or_null("content_pack", content_pack, Cell::Digits(0, U32)),
+        Column::or_null("content_blob", content_blob.as_deref().map(Cell::Id), Cell::Id(&[0; ID_BYTES])),
+        Column::or_null("refs", refs.as_deref().map(Cell::Run), Cell::Run(&[])),
+    ])
 }
 
-fn push_bytes(text: &mut String, bytes: Option<&[u8]>) {
-    match bytes {
-        None => text.push_str("NULL"),
-        Some(bytes) => {
-            text.push_str("x'");
-            text.push_str(&hex::encode(bytes));
-            text.push('\'');
+fn digits_of(time: NaiveDateTime) -> QueryResult<u64> {
+    let year = u32::try_from(time.year()).ok().filter(|year| *year <= 9999);
+    let year = year.ok_or_else(|| SerializationError(format!("{time} is a time that no column can hold").into()))?;
+    let parts = [time.month(), time.day(), time.hour(), time.minute(), time.second()];
+    Ok(parts.iter().fold(u64::from(year), |digits, part| digits * 100 + u64::from(*part)))
+}
+
+/// A value as it lies in a record.
+enum Cell<'a> {
+    /// A number with that many digits: more than the server needs, and quickly read by it.
+    Digits(u64, usize),
+    Id(&'a [u8]),
+    /// Of any length: the record says where among the runs it is.
+    Run(&'a [u8]),
+}
+
+impl Cell<'_> {
+    fn width(&self) -> usize {
+        match self {
+            Self::Digits(_, digits) => *digits,
+            Self::Id(_) => ID_BYTES,
+            Self::Run(_) => 2 * U32,
         }
+    }
+
+    fn write(&self, records: &mut Vec<u8>, runs: &mut Vec<u8>) {
+        match self {
+            Self::Digits(number, digits) => push_digits(records, *number, *digits),
+            Self::Id(id) => records.extend_from_slice(id),
+            Self::Run(run) => {
+                // SQL counts from one.
+                push_digits(records, runs.len() as u64 + 1, U32);
+                push_digits(records, run.len() as u64, U32);
+                runs.extend_from_slice(run);
+            }
+        }
+    }
+
+    /// How the server cuts it out of records of `record_bytes`, when it lies at `at`.
+    fn cut(&self, at: usize, record_bytes: usize) -> String {
+        let slice = |at, width| format!("SUBSTR(records,seq*{record_bytes}+{},{width})", at + 1);
+        match self {
+            Self::Digits(..) | Self::Id(_) => slice(at, self.width()),
+            Self::Run(_) => format!("SUBSTR(runs,{},{})", slice(at, U32), slice(at + U32, U32)),
+        }
+    }
+}
+
+fn push_digits(out: &mut Vec<u8>, number: u64, digits: usize) {
+    let from = out.len();
+    out.resize(from + digits, b'0');
+    let mut rest = number;
+    for digit in out[from..].iter_mut().rev() {
+        *digit = b'0' + (rest % 10) as u8;
+        rest /= 10;
+    }
+}
+
+struct Column<'a> {
+    name: &'static str,
+    cell: Cell<'a>,
+    presence: Presence,
+}
+
+/// Whether a column has a value in a row.
+#[derive(Clone, Copy)]
+enum Presence {
+    Always,
+    Here,
+    Null,
+}
+
+impl Presence {
+    /// What stands before a value that may be missing.
+    fn mark(self) -> Option<u8> {
+        match self {
+            Self::Always => None,
+            Self::Here => Some(b'1'),
+            Self::Null => Some(b'0'),
+        }
+    }
+}
+
+impl<'a> Column<'a> {
+    fn of(name: &'static str, cell: Cell<'a>) -> Self {
+        Self { name, cell, presence: Presence::Always }
+    }
+
+    /// `blank` takes the place of a value that is missing.
+    fn or_null(name: &'static str, cell: Option<Cell<'a>>, blank: Cell<'a>) -> Self {
+        let presence = if cell.is_some() { Presence::Here } else { Presence::Null };
+        Self { name, cell: cell.unwrap_or(blank), presence }
+    }
+
+    fn width(&self) -> usize {
+        self.cell.width() + usize::from(self.presence.mark().is_some())
+    }
+
+    fn cut(&self, at: usize, record_bytes: usize) -> String {
+        if self.presence.mark().is_none() {
+            return self.cell.cut(at, record_bytes);
+        }
+        let value = self.cell.cut(at + 1, record_bytes);
+        format!("IF(SUBSTR(records,seq*{record_bytes}+{},1)='1',{value},NULL)", at + 1)
+    }
+}
+
+/// Rows that one statement writes.
+#[derive(Default)]
+struct Batch {
+    /// The names of the columns, and how each is cut out.
+    names: String,
+    cuts: String,
+    records: Vec<u8>,
+    runs: Vec<u8>,
+    n_rows: usize,
+}
+
+impl Batch {
+    fn push(&mut self, columns: &[Column<'_>]) {
+        if self.names.is_empty() {
+            self.lay_out(columns);
+        }
+        for Column { cell, presence, .. } in columns {
+            self.records.extend(presence.mark());
+            cell.write(&mut self.records, &mut self.runs);
+        }
+        self.n_rows += 1;
+    }
+
+    fn lay_out(&mut self, columns: &[Column<'_>]) {
+        let record_bytes = columns.iter().map(Column::width).sum();
+        let mut at = 0;
+        for column in columns {
+            let comma = if at == 0 { "" } else { "," };
+            let written = write!(self.names, "{comma}{}", column.name)
+                .and_then(|()| write!(self.cuts, "{comma}{}", column.cut(at, record_bytes)));
+            written.expect("writing to memory cannot fail");
+            at += column.width();
+        }
+    }
+
+    /// Writes what was pushed. The tables `seq_0_to_N` are MariaDB's own and hold the numbers from 0 to N; the join is
+    /// straight, so that the two values are looked up once and not for each of the numbers.
+    fn insert(&mut self, conn: &mut Conn) -> QueryResult<()> {
+        let Some(last) = self.n_rows.checked_sub(1) else { return Ok(()) };
+        let (names, cuts) = (&self.names, &self.cuts);
+        let text = format!(
+            "INSERT INTO item_versions ({names}) SELECT {cuts} FROM (SELECT ? AS records, ? AS runs) AS given \
+             STRAIGHT_JOIN seq_0_to_{last}"
+        );
+        let query = diesel::sql_query(text).bind::<Binary, _>(self.records.as_slice());
+        query.bind::<Binary, _>(self.runs.as_slice()).execute(conn)?;
+        self.records.clear();
+        self.runs.clear();
+        self.n_rows = 0;
+        Ok(())
     }
 }
