@@ -13,6 +13,7 @@ mod auth;
 pub mod backups;
 pub mod browse;
 mod config;
+pub mod coverage;
 mod error;
 pub mod findings;
 mod health;

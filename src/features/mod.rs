@@ -16,7 +16,7 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
-use crate::graph::{GraphClient, GraphError};
+use crate::graph::{GraphClient, GraphError, Scope};
 use crate::ids::ItemKey;
 
 pub use options::{CalendarOptions, ContactsOptions, FeatureOptions, FileVersions, MailboxOptions, OneDriveOptions};
@@ -27,6 +27,11 @@ pub const REGISTRY: &[&dyn Feature] = &[&mailbox::Mailbox];
 /// The feature of this name.
 pub fn find(name: &str) -> Option<&'static dyn Feature> {
     REGISTRY.iter().copied().find(|feature| feature.name() == name)
+}
+
+/// Whether an item of this kind of a feature is a folder.
+pub fn is_folder(feature: &str, kind: u8) -> bool {
+    find(feature).is_some_and(|feature| feature.is_folder(kind))
 }
 
 /// The owner of the data on Graph: whose client, and which user.
@@ -46,6 +51,16 @@ pub trait Feature: Send + Sync {
 
     /// The name of a lock that at most one task may hold anywhere: Exchange features share one per mailbox.
     fn exclusive_key(&self, resource: crate::ids::ResourceId) -> String;
+
+    /// The limits that its requests can run into: what a task of it may have to wait for.
+    fn scopes(&self, user: &str) -> Vec<Scope> {
+        vec![Scope::Mailbox(user.to_owned()), Scope::Directory]
+    }
+
+    /// Whether an item of this kind is a folder among items: browsed into, and not a thing of its own.
+    fn is_folder(&self, _kind: u8) -> bool {
+        false
+    }
 
     /// The containers, whole or as changes since the cursor that an earlier call returned.
     fn containers<'a>(
@@ -138,6 +153,16 @@ pub struct ContainerChanges {
     pub present: Vec<RemoteContainer>,
     pub removed: Vec<String>,
     pub cursor: Option<Cursor>,
+    /// All that was left out, and why; `None`: it is as the last listing told.
+    pub passed_over: Option<Vec<PassedOver>>,
+}
+
+/// What the owner has and a listing of containers leaves out, so that nobody takes it for covered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PassedOver {
+    pub name: String,
+    /// For people, such as "the policy excludes it".
+    pub why: String,
 }
 
 #[derive(Debug)]

@@ -10,11 +10,14 @@ use serde::{Deserialize, Serialize};
 use super::folder_requests::{
     AT_ONCE, FOLDERS_MAX, WireFolder, list, list_top, one_by_one, root_id, too_many, walk_delta, well_known_ids,
 };
-use crate::features::{ContainerChanges, Cursor, RemoteContainer, Source, WalkError};
+use crate::features::{ContainerChanges, Cursor, PassedOver, RemoteContainer, Source, WalkError};
 use crate::graph::{Endpoint, GraphError};
 
 /// Hidden folders whose disappearance is noticed; the cursor has to stay small.
 const HIDDEN_MAX: usize = 200;
+
+/// Why a search folder is no container.
+const SEARCH: &str = "a search folder: it only shows messages of other folders";
 
 /// Default folders have these names in every language. `recoverableitemsdeletions`, `searchfolders` and the root are
 /// left out: they are not folders that a user keeps mail in.
@@ -73,8 +76,11 @@ async fn whole(source: Source<'_>) -> Result<ContainerChanges, WalkError> {
     folders.extend(listed.into_iter().map(|folder| (folder.id.clone(), folder)));
     let well_known = well_known_ids(source, &WELL_KNOWN).await?;
     let state = State { root, delta, well_known, hidden };
+    let searches = folders.values().filter(|folder| folder.is_search());
+    let passed_over = searches.filter_map(|folder| Some(left_out(folder.display_name.clone()?, SEARCH))).collect();
     let present = folders.into_values().filter_map(|folder| container(folder, &state)).collect();
-    Ok(ContainerChanges { whole: true, present, removed: Vec::new(), cursor: Some(state.cursor()) })
+    let cursor = Some(state.cursor());
+    Ok(ContainerChanges { whole: true, present, removed: Vec::new(), cursor, passed_over: Some(passed_over) })
 }
 
 /// What changed since `state`, and the hidden folders as they are now.
@@ -116,13 +122,18 @@ async fn changes(source: Source<'_>, mut state: State) -> Result<ContainerChange
     }
     state.well_known.retain(|_, id| !removed.contains(id));
     let present = present.into_values().filter_map(|folder| container(folder, &state)).collect();
-    Ok(ContainerChanges { whole: false, present, removed: removed.into_iter().collect(), cursor: Some(state.cursor()) })
+    let (removed, cursor) = (removed.into_iter().collect(), Some(state.cursor()));
+    Ok(ContainerChanges { whole: false, present, removed, cursor, passed_over: None })
 }
 
 impl State {
     fn cursor(&self) -> Cursor {
         Cursor(serde_json::to_string(self).expect("strings and maps of strings are JSON"))
     }
+}
+
+fn left_out(name: String, why: &str) -> PassedOver {
+    PassedOver { name, why: why.to_owned() }
 }
 
 fn container(folder: WireFolder, state: &State) -> Option<RemoteContainer> {
