@@ -13,8 +13,8 @@ use super::error::{ApiError, ApiResult};
 use super::issues::parse_key;
 use super::readers::storage_error;
 use super::resolve::{self, ChainWanted};
-use crate::catalog::{self, ContentRef, VersionRow};
-use crate::ids::{ChainId, PointNumber, StorageId};
+use crate::catalog::{self, ChainKey, ContentRef, VersionRow};
+use crate::ids::{ChainId, PointNumber};
 use crate::repository::{Pieces, StoreError};
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -28,42 +28,46 @@ pub struct ItemDetail {
 type ItemPath = Path<(ChainId, PointNumber, String)>;
 
 pub async fn show(app: Data<Shared>, path: ItemPath) -> ApiResult<Json<ItemDetail>> {
-    let (storage, row) = find(&app, &path).await?;
-    let reader = app.readers.open(&app, storage).await?;
+    let (chain, row) = find(&app, &path).await?;
+    let reader = app.readers.open(&app, chain.storage).await?;
     let ContentRef { pack, blob } = row.version.properties;
     let json = reader.read(pack, blob).await.map_err(storage_error)?;
     let properties = serde_json::from_slice(&json)
         .map_err(|err| ApiError::internal(&anyhow::Error::new(err).context("stored properties are not JSON")))?;
-    Ok(Json(ItemDetail { item: row.into(), properties }))
+    Ok(Json(ItemDetail { item: ItemView::new(chain.feature.as_str(), row), properties }))
 }
 
-/// The message itself, exactly as it was stored. It breaks off where the storage does.
+/// The message or file itself, exactly as it was stored. It breaks off where the storage does.
 pub async fn content(app: Data<Shared>, path: ItemPath) -> ApiResult<HttpResponse> {
-    let (storage, row) = find(&app, &path).await?;
+    let (chain, row) = find(&app, &path).await?;
     let Some(ContentRef { pack, blob }) = row.version.content else {
         return Err(ApiError::NotFound(format!("item {} has no content, only properties", row.version.key)));
     };
-    let pieces = app.readers.open(&app, storage).await?.pieces(pack, blob).await.map_err(storage_error)?;
+    let (content_type, ending) = match chain.feature.as_str() {
+        "mailbox" => ("message/rfc822", "eml"),
+        _ => ("application/octet-stream", "bin"),
+    };
+    let pieces = app.readers.open(&app, chain.storage).await?.pieces(pack, blob).await.map_err(storage_error)?;
     let bytes = pieces.bytes();
     let body = stream::try_unfold(pieces, |mut pieces: Pieces| async move {
         let next: Option<Bytes> = pieces.next().await?;
         Ok::<_, StoreError>(next.map(|piece| (piece, pieces)))
     });
     Ok(HttpResponse::Ok()
-        .content_type("message/rfc822")
+        .content_type(content_type)
         // A message is somebody else's markup: never shown by a browser as a page of ours.
-        .insert_header((CONTENT_DISPOSITION, format!("attachment; filename=\"{}.eml\"", row.version.key)))
+        .insert_header((CONTENT_DISPOSITION, format!("attachment; filename=\"{}.{ending}\"", row.version.key)))
         .insert_header((CONTENT_SECURITY_POLICY, "sandbox"))
         .no_chunking(bytes)
         .streaming(body))
 }
 
-async fn find(app: &Shared, path: &(ChainId, PointNumber, String)) -> ApiResult<(StorageId, VersionRow)> {
+async fn find(app: &Shared, path: &(ChainId, PointNumber, String)) -> ApiResult<(ChainKey, VersionRow)> {
     let (chain, point, key) = (path.0, path.1, parse_key(&path.2)?);
     let wanted = ChainWanted { chain: Some(chain), resource: None, feature: None };
     let chain = resolve::chain(app, wanted).await?;
     let (id, point) = (chain.id, resolve::sealed_point(app, &chain, Some(point)).await?);
     let found = app.db.run("read an item", move |conn| catalog::items::get(conn, id, point, key)).await?;
     let row = found.ok_or_else(|| ApiError::NotFound(format!("point {point} of chain {id} holds no item {key}")))?;
-    Ok((chain.key.storage, row))
+    Ok((chain.key, row))
 }

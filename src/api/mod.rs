@@ -14,6 +14,7 @@ pub mod backups;
 pub mod browse;
 mod config;
 pub mod coverage;
+mod descent;
 mod error;
 pub mod findings;
 mod health;

@@ -16,7 +16,7 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
-use crate::graph::{GraphClient, GraphError, Scope};
+use crate::graph::{GraphClient, GraphError};
 use crate::ids::ItemKey;
 
 pub use options::{CalendarOptions, ContactsOptions, FeatureOptions, FileVersions, MailboxOptions, OneDriveOptions};
@@ -51,11 +51,6 @@ pub trait Feature: Send + Sync {
 
     /// The name of a lock that at most one task may hold anywhere: Exchange features share one per mailbox.
     fn exclusive_key(&self, resource: crate::ids::ResourceId) -> String;
-
-    /// The limits that its requests can run into: what a task of it may have to wait for.
-    fn scopes(&self, user: &str) -> Vec<Scope> {
-        vec![Scope::Mailbox(user.to_owned()), Scope::Directory]
-    }
 
     /// Whether an item of this kind is a folder among items: browsed into, and not a thing of its own.
     fn is_folder(&self, _kind: u8) -> bool {

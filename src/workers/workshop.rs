@@ -13,7 +13,7 @@ use super::task::TaskError;
 use super::{AgentConfig, connection};
 use crate::catalog;
 use crate::db::{Conn, Db};
-use crate::features::{Feature, FeatureOptions, Source};
+use crate::features::{FeatureOptions, Source};
 use crate::graph::{GraphClient, GraphConfig, Scope, Waiting};
 use crate::ids::{AgentId, ChainId, ResourceId, StorageId, TenantId, WriterId};
 use crate::queue::{self, Lease, agents};
@@ -65,8 +65,6 @@ pub struct Subject {
     pub graph: GraphClient,
     pub graph_id: String,
     options: FeatureOptions,
-    /// The limits that its requests can run into.
-    scopes: Vec<Scope>,
     identity: ChainIdentity,
 }
 
@@ -85,17 +83,10 @@ impl Subject {
         ChainIdentity { feature: feature.to_owned(), ..self.identity.clone() }
     }
 
-    /// The same, waiting for what requests of this feature can wait for.
-    pub fn limited_as(self, feature: &dyn Feature) -> Self {
-        Self { scopes: feature.scopes(&self.graph_id), ..self }
-    }
-
-    /// What requests about this subject wait for just now, and until when.
+    /// What requests about this subject wait for just now.
     pub fn waits_for(&self) -> Option<String> {
-        let waiting = self.scopes.iter().filter_map(|scope| self.graph.waiting(scope));
-        let told = |Waiting { reason, until }| format!("{reason}, until {} UTC", until.format("%H:%M:%S"));
-        let told: Vec<String> = waiting.map(told).collect();
-        (!told.is_empty()).then(|| told.join("; "))
+        let Waiting { reason, until } = self.graph.waiting(&Scope::Mailbox(self.graph_id.clone()))?;
+        Some(format!("{reason}, until {}", until.format("%H:%M:%S")))
     }
 }
 
@@ -226,8 +217,7 @@ impl Workshop {
         let graph = self.graph(resource.tenant).await?;
         let graph_id = resource.graph_id.clone();
         let identity = identity(&self.db, resource, "").await?;
-        let scopes = vec![Scope::Mailbox(graph_id.clone()), Scope::Directory];
-        Ok(Subject { graph, graph_id, options: FeatureOptions::default(), scopes, identity })
+        Ok(Subject { graph, graph_id, options: FeatureOptions::default(), identity })
     }
 
     /// A storage, opened for one task: a share may have been unmounted or mounted anew since the last one, and what

@@ -56,7 +56,7 @@ pub async fn run(workshop: &Workshop, control: &Control) -> Result<Done, TaskErr
     };
     let (chain, point, options) = open(workshop, control, &work, chosen).await?;
     let options = FeatureOptions::only(feature.name(), &options).map_err(TaskError::permanent)?;
-    let subject = Arc::new(workshop.subject(work.resource).await?.capturing(options).limited_as(feature));
+    let subject = Arc::new(workshop.subject(work.resource).await?.capturing(options));
     let backup = Backup { workshop, control, feature, subject, chain, point };
     let mut ledger = Ledger::open(&backup, &storage, work.feature.as_str()).await?;
     match backup.drive(&mut ledger).await {
