@@ -170,7 +170,7 @@ async fn find(app: &Shared, chain: &Chain, point: PointNumber, wanted: Wanted) -
     let chain = chain.clone();
     let read = move |conn: &mut Conn| {
         let containers = catalog::containers::as_of(conn, chain.id, point, CONTAINERS_MAX)?;
-        let shelf = Shelf { chain: &chain, point, containers: &containers };
+        let shelf = Shelf { chain: &chain, point, containers: &containers, is_folder: features::is_folder };
         Ok(shelf.find(conn, &wanted)?.map(|place| (place, containers)))
     };
     app.db.run("find a place in a point", read).await?

@@ -4,7 +4,6 @@ use super::error::{ApiError, ApiResult};
 use crate::catalog::items::{self, VersionRow, Within};
 use crate::catalog::{Chain, Container};
 use crate::db::{Conn, QueryResult};
-use crate::features;
 use crate::ids::{ContainerId, ItemKey, PointNumber};
 
 /// A path deeper than this is a ring.
@@ -39,6 +38,8 @@ pub struct Shelf<'a> {
     pub chain: &'a Chain,
     pub point: PointNumber,
     pub containers: &'a [Container],
+    /// Whether an item of this kind is a folder.
+    pub is_folder: fn(&str, u8) -> bool,
 }
 
 impl Shelf<'_> {
@@ -69,7 +70,7 @@ impl Shelf<'_> {
     }
 
     fn is_folder(self, row: &VersionRow) -> bool {
-        features::is_folder(self.chain.key.feature.as_str(), row.version.kind)
+        (self.is_folder)(self.chain.key.feature.as_str(), row.version.kind)
     }
 
     fn descend(self, conn: &mut Conn, path: &str) -> QueryResult<ApiResult<Place>> {
@@ -182,8 +183,13 @@ pub fn path_to(all: &[Container], here: Option<ContainerId>) -> ApiResult<Vec<Co
 
 #[cfg(test)]
 mod tests {
+    use chrono::DateTime;
+
     use super::*;
-    use crate::catalog::containers::Cursors;
+    use crate::catalog::containers::{self, Cursors};
+    use crate::catalog::{ChainKey, ContainerState, ContentRef, NewVersion, chains, points};
+    use crate::ids::{BlobId, PackId, ResourceId, StorageId, TaskId, WalkNumber};
+    use crate::repository::tests::server::TestDb;
 
     fn container(id: u32, parent: Option<u32>, name: &str, well_known: Option<&str>) -> Container {
         Container {
@@ -240,5 +246,101 @@ mod tests {
 
         assert_eq!(names, ["Posteingang", "A/B", "Deep"]);
         assert!(path_to(&mailbox(), Some(ContainerId::new(9))).is_err());
+    }
+
+    const FOLDER: u8 = 1;
+    const FILE: u8 = 2;
+
+    fn version(container: ContainerId, kind: u8, id: &str, parent: Option<&str>, name: &str) -> NewVersion {
+        NewVersion {
+            key: ItemKey::of(id),
+            container,
+            parent: parent.map(ItemKey::of),
+            full_walk: WalkNumber::FIRST,
+            kind,
+            flags: 0,
+            change_tag: 0,
+            name: name.to_owned(),
+            party: String::new(),
+            time: DateTime::UNIX_EPOCH,
+            bytes: 0,
+            properties: ContentRef { pack: PackId::new(1), blob: BlobId::from_bytes([0; 16]) },
+            content: None,
+            refs: Vec::new(),
+        }
+    }
+
+    /// A chain with a drive: root, A, A/b, A/B and a file in each.
+    fn drive(conn: &mut Conn) -> QueryResult<Chain> {
+        let feature = "onedrive".parse().expect("a name");
+        let key = ChainKey { resource: ResourceId::new(1), feature, storage: StorageId::new(1) };
+        let chain = chains::open(conn, &key)?.id;
+        let point = points::open_point(conn, chain, None, TaskId::new(1))?;
+        let container = containers::identify(conn, chain, "drive")?;
+        let state = ContainerState {
+            graph_id: "drive".to_owned(),
+            parent: None,
+            name: "OneDrive".to_owned(),
+            hidden: false,
+            well_known: None,
+            n_items: None,
+        };
+        containers::put(conn, chain, point, container, &state)?;
+        let version = |kind, id, parent, name| version(container, kind, id, parent, name);
+        let all = [
+            version(FOLDER, "r", None, "root"),
+            version(FOLDER, "a", Some("r"), "A"),
+            version(FILE, "f", Some("r"), "top.txt"),
+            version(FOLDER, "b", Some("a"), "B"),
+            version(FILE, "g", Some("b"), "deep.txt"),
+        ];
+        items::put(conn, chain, point, &all)?;
+        points::seal(conn, chain, point, 0)?;
+        Ok(chains::get(conn, chain)?.expect("it was just made"))
+    }
+
+    fn look(conn: &mut Conn, wanted: &Wanted) -> QueryResult<ApiResult<(Vec<String>, Vec<String>)>> {
+        let chain = drive(conn)?;
+        let point = PointNumber::new(chain.last_point);
+        let all = containers::as_of(conn, chain.id, point, 10)?;
+        let is_folder = |_: &str, kind: u8| kind == FOLDER;
+        let place = match (Shelf { chain: &chain, point, containers: &all, is_folder }).find(conn, wanted)? {
+            Ok(place) => place,
+            Err(err) => return Ok(Err(err)),
+        };
+        let names = |rows: Vec<VersionRow>| rows.into_iter().map(|row| row.version.name).collect::<Vec<_>>();
+        let Some(container) = place.container else { return Ok(Ok((Vec::new(), Vec::new()))) };
+        let mut held =
+            names(items::browse(conn, chain.id, point, (container, Within::Parent(place.parent)), None, 10)?);
+        held.sort();
+        Ok(Ok((names(place.folders), held)))
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_drive_is_looked_into_like_a_file_system() {
+        let server = TestDb::start();
+        let at = |path: &str| Wanted { path: Some(path.to_owned()), ..Wanted::default() };
+        let cases: [(Wanted, &[&str], &[&str]); 6] = [
+            (at(""), &[], &[]),
+            (at("OneDrive"), &[], &["A", "top.txt"]),
+            (at("onedrive/a"), &["A"], &["B"]),
+            (at("A/B"), &["A", "B"], &["deep.txt"]),
+            (at("/A/B/deep.txt/"), &["A", "B", "deep.txt"], &[]),
+            (Wanted { parent: Some(ItemKey::of("b")), ..Wanted::default() }, &["A", "B"], &["deep.txt"]),
+        ];
+        for (wanted, folders, held) in cases {
+            let (asked, shown) = (wanted.clone(), format!("{wanted:?}"));
+            let found = server.db.run("look", move |conn| look(conn, &asked)).await.unwrap().unwrap();
+            assert_eq!((found.0, found.1), (owned(folders), owned(held)), "{shown}");
+        }
+
+        for wrong in [at("A/nothing"), at("nothing"), Wanted { parent: Some(ItemKey::of("x")), ..Wanted::default() }] {
+            let found = server.db.run("look", move |conn| look(conn, &wrong)).await.unwrap();
+            assert!(found.unwrap_err().to_string().contains("there is no"));
+        }
+    }
+
+    fn owned(names: &[&str]) -> Vec<String> {
+        names.iter().map(|name| (*name).to_owned()).collect()
     }
 }
