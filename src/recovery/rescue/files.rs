@@ -210,7 +210,8 @@ fn file_name(name: &str, key: &str) -> String {
         return plain;
     }
     let key = &key[..KEY_DIGITS];
-    match name.rsplit_once('.').filter(|(stem, ending)| !stem.is_empty() && ending.len() <= ENDING_BYTES_MAX) {
+    let has_ending = |(stem, ending): &(&str, &str)| !stem.is_empty() && (1..=ENDING_BYTES_MAX).contains(&ending.len());
+    match name.rsplit_once('.').filter(has_ending) {
         Some((stem, ending)) => format!("{} [{key}].{}", fitting(stem, STEM_BYTES_MAX), own(ending)),
         None => format!("{} [{key}]", fitting(name, STEM_BYTES_MAX)),
     }
