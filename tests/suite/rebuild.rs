@@ -257,7 +257,7 @@ async fn rescue_hands_out_every_message_without_a_database() -> anyhow::Result<(
     let packs = files(&stage.storage().join("packs"), "kpk");
     let largest = packs.iter().max_by_key(|pack| pack.metadata().map_or(0, |meta| meta.len())).expect("a pack");
     std::fs::write(largest, b"not a pack")?;
-    let partly = stage.run(&[&["rescue", "extract", "--user", &user, "--to", &to_text][..], &at].concat());
+    let partly = stage.run(&[&["rescue", "extract", "--user", user, "--to", &to_text][..], &at].concat());
     assert_eq!(partly.code, 3, "{partly:?}");
     let name = largest.file_stem().expect("a pack has a name").to_string_lossy().into_owned();
     assert!(partly.stderr.contains(&name), "{partly:?}");
