@@ -77,13 +77,15 @@ pub struct ItemView {
 }
 
 /// The names of [`flag`], in the order of their bits.
-const FLAGS: [(u16, &str); 6] = [
+const FLAGS: [(u16, &str); 8] = [
     (flag::READ, "read"),
     (flag::DRAFT, "draft"),
     (flag::FLAGGED, "flagged"),
     (flag::ATTACHMENTS, "attachments"),
     (flag::HIGH_IMPORTANCE, "high_importance"),
     (flag::LOW_IMPORTANCE, "low_importance"),
+    (flag::REFERENCES, "references"),
+    (flag::KEPT_AS_PARTS, "kept_as_parts"),
 ];
 
 impl ItemView {

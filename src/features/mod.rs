@@ -216,7 +216,14 @@ pub mod flag {
     pub const ATTACHMENTS: u16 = 1 << 3;
     pub const HIGH_IMPORTANCE: u16 = 1 << 4;
     pub const LOW_IMPORTANCE: u16 = 1 << 5;
+    /// It refers to files elsewhere, which are named in its properties.
+    pub const REFERENCES: u16 = 1 << 14;
+    /// The service could not hand out its content: kodo put it together from what could be read.
+    pub const KEPT_AS_PARTS: u16 = 1 << 15;
 }
+
+/// How the ids and well-known names of containers begin that kodo made up: no restore creates them.
+pub const OWN_CONTAINER: &str = "kodo:";
 
 /// The columns that browse and search use.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -299,6 +306,8 @@ pub enum SkipReason {
     OneNote,
     /// Microsoft found malware in it and refuses the download.
     Malware,
+    /// The app lacks the permission to read this kind of item.
+    MissingRole,
 }
 
 impl SkipReason {
@@ -307,6 +316,7 @@ impl SkipReason {
         match self {
             Self::OneNote => "one_note",
             Self::Malware => "malware",
+            Self::MissingRole => "missing_role",
         }
     }
 }
@@ -369,6 +379,10 @@ pub enum Restored {
         remarks: Vec<String>,
     },
     AlreadyThere,
+    /// This version of kodo brings back no items of its kind; the text says so. What the backup holds can be read.
+    LeftOut {
+        why: &'static str,
+    },
 }
 
 /// Why one item or container could not be restored.

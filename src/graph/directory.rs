@@ -82,7 +82,7 @@ struct WirePlan {
 }
 
 /// What each permission is for. Any one of a row is enough.
-const ROLES: [(&[&str], Severity, &str); 3] = [
+const ROLES: [(&[&str], Severity, &str); 4] = [
     (
         &["User.Read.All", "User.ReadWrite.All", "Directory.Read.All", "Directory.ReadWrite.All"],
         Severity::Blocks,
@@ -90,6 +90,11 @@ const ROLES: [(&[&str], Severity, &str); 3] = [
     ),
     (&["Mail.ReadWrite", "Mail.Read"], Severity::Blocks, "backing up mail"),
     (&["Mail.ReadWrite"], Severity::Limits, "restoring mail"),
+    (
+        &["MailboxSettings.Read", "MailboxSettings.ReadWrite"],
+        Severity::Limits,
+        "backing up mailbox settings, categories and inbox rules",
+    ),
 ];
 
 impl GraphClient {
@@ -219,11 +224,11 @@ mod tests {
     fn missing_permissions_are_named_with_what_they_are_for() {
         let granted = |roles: &[&str]| roles.iter().map(|role| (*role).to_owned()).collect::<Vec<_>>();
 
-        assert_eq!(missing_roles(&granted(&["Directory.Read.All", "Mail.ReadWrite"])), []);
-        let problems = missing_roles(&granted(&["User.Read.All", "Mail.Read"]));
+        assert_eq!(missing_roles(&granted(&["Directory.Read.All", "Mail.ReadWrite", "MailboxSettings.Read"])), []);
+        let problems = missing_roles(&granted(&["User.Read.All", "Mail.Read", "MailboxSettings.Read"]));
         assert_eq!(problems.len(), 1);
         assert_eq!(problems[0].severity, Severity::Limits);
         assert!(problems[0].text.contains("Mail.ReadWrite") && problems[0].text.contains("restoring mail"));
-        assert_eq!(missing_roles(&[]).len(), 3);
+        assert_eq!(missing_roles(&[]).len(), 4);
     }
 }

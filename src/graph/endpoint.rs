@@ -59,6 +59,27 @@ pub enum Endpoint<'a> {
         user: &'a str,
         message: &'a str,
     },
+    MailboxSettings {
+        user: &'a str,
+    },
+    MasterCategories {
+        user: &'a str,
+    },
+    InboxRules {
+        user: &'a str,
+    },
+    /// One attachment with its content in the JSON, if it is a file.
+    Attachment {
+        user: &'a str,
+        message: &'a str,
+        attachment: &'a str,
+    },
+    /// The bytes of a file, or the text of an attached item.
+    AttachmentContent {
+        user: &'a str,
+        message: &'a str,
+        attachment: &'a str,
+    },
 }
 
 /// Whose limits a request counts against, and what waits when Microsoft says so.
@@ -72,9 +93,10 @@ pub enum Scope {
 
 const USER: &str = "KodoUser";
 const ID: &str = "KodoId";
+const ID_WITHIN: &str = "KodoIdWithin";
 
 /// The paths as the SDK writes them, in the order of [`Endpoint::row`].
-static PATHS: LazyLock<[Vec<String>; 12]> = LazyLock::new(|| {
+static PATHS: LazyLock<[Vec<String>; 17]> = LazyLock::new(|| {
     let sdk = Sdk::new("unused: nothing is sent by this client");
     [
         sdk.organizations().list_organization().url(),
@@ -89,6 +111,11 @@ static PATHS: LazyLock<[Vec<String>; 12]> = LazyLock::new(|| {
         sdk.user(USER).message(ID).get_messages_content().url(),
         sdk.user(USER).message(ID).attachments().list_attachments().url(),
         sdk.user(USER).message(ID).attachments().create_upload_session(&serde_json::Value::Null).url(),
+        sdk.user(USER).mailbox_settings().get_mailbox_settings().url(),
+        sdk.user(USER).outlook().list_master_categories().url(),
+        sdk.user(USER).mail_folder("inbox").list_message_rules().url(),
+        sdk.user(USER).message(ID).attachment(ID_WITHIN).get_attachments().url(),
+        sdk.user(USER).message(ID).attachment(ID_WITHIN).get_attachments_content().url(),
     ]
     .map(|url| url.path_segments().into_iter().flatten().skip(1).map(str::to_owned).collect())
 });
@@ -103,6 +130,7 @@ impl<'a> Endpoint<'a> {
             match segment.as_str() {
                 USER => percent_encode(ids.0, &mut text),
                 ID => percent_encode(ids.1, &mut text),
+                ID_WITHIN => percent_encode(self.part(), &mut text),
                 fixed => text.push_str(fixed),
             }
         }
@@ -130,6 +158,20 @@ impl<'a> Endpoint<'a> {
             Self::MessageMime { user, message } => (9, (user, message)),
             Self::Attachments { user, message } => (10, (user, message)),
             Self::AttachmentUpload { user, message } => (11, (user, message)),
+            Self::MailboxSettings { user } => (12, (user, "")),
+            Self::MasterCategories { user } => (13, (user, "")),
+            Self::InboxRules { user } => (14, (user, "")),
+            Self::Attachment { user, message, .. } => (15, (user, message)),
+            Self::AttachmentContent { user, message, .. } => (16, (user, message)),
+        }
+    }
+
+    /// The id within the resource that [`Self::row`] names; empty for most.
+    fn part(&self) -> &'a str {
+        if let Self::Attachment { attachment, .. } | Self::AttachmentContent { attachment, .. } = *self {
+            attachment
+        } else {
+            ""
         }
     }
 }
@@ -153,6 +195,15 @@ impl std::fmt::Display for Endpoint<'_> {
             Self::Attachments { user, message } => write!(f, "the attachments of message {message} of user {user}"),
             Self::AttachmentUpload { user, message } => {
                 write!(f, "the upload of an attachment to message {message} of user {user}")
+            }
+            Self::MailboxSettings { user } => write!(f, "the mailbox settings of user {user}"),
+            Self::MasterCategories { user } => write!(f, "the categories of user {user}"),
+            Self::InboxRules { user } => write!(f, "the inbox rules of user {user}"),
+            Self::Attachment { user, message, attachment } => {
+                write!(f, "attachment {attachment} of message {message} of user {user}")
+            }
+            Self::AttachmentContent { user, message, attachment } => {
+                write!(f, "the content of attachment {attachment} of message {message} of user {user}")
             }
         }
     }
@@ -206,6 +257,14 @@ mod tests {
             (Endpoint::MessageMime { user, message }, "/users/u/messages/m/$value"),
             (Endpoint::Attachments { user, message }, "/users/u/messages/m/attachments"),
             (Endpoint::AttachmentUpload { user, message }, "/users/u/messages/m/attachments/createUploadSession"),
+            (Endpoint::MailboxSettings { user }, "/users/u/mailboxSettings"),
+            (Endpoint::MasterCategories { user }, "/users/u/outlook/masterCategories"),
+            (Endpoint::InboxRules { user }, "/users/u/mailFolders/inbox/messageRules"),
+            (Endpoint::Attachment { user, message, attachment: "a+" }, "/users/u/messages/m/attachments/a%2B"),
+            (
+                Endpoint::AttachmentContent { user, message, attachment: "a" },
+                "/users/u/messages/m/attachments/a/$value",
+            ),
         ] {
             assert_eq!(path(endpoint), format!("http://127.0.0.1:8080/v1.0{expected}"));
         }

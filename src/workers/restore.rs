@@ -272,6 +272,7 @@ impl Restoration<'_> {
                 Ok(outcome(Outcome::Created, remark, version.bytes))
             }
             Ok(Restored::AlreadyThere) => Ok(outcome(Outcome::Skipped, None, 0)),
+            Ok(Restored::LeftOut { why }) => Ok(outcome(Outcome::Skipped, Some(why.to_owned()), 0)),
             Err(RestoreError::Item(why)) => Ok(outcome(Outcome::Failed, Some(why), 0)),
             Err(RestoreError::Graph(err)) => Err(err.into()),
         }
@@ -353,7 +354,8 @@ fn path_of(container: &Container, by_id: &HashMap<ContainerId, &Container>, belo
     let mut step = Some(container);
     while let Some(container) = step.filter(|_| path.len() < DEPTH_MAX) {
         // Below a new folder of its own, a default folder comes back as an ordinary one of the same name.
-        let well_known = container.well_known.clone().filter(|_| below.is_none());
+        let stays = |name: &String| below.is_none() || name.starts_with(features::OWN_CONTAINER);
+        let well_known = container.well_known.clone().filter(stays);
         path.push(PathStep { name: container.name.clone(), well_known, hidden: container.hidden });
         step = container.parent.and_then(|parent| by_id.get(&parent).copied());
     }

@@ -50,3 +50,37 @@ fn seen(user: DirectoryUser) -> Option<SeenResource> {
         graph_id: user.id,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn user(account_enabled: bool, is_licensed: bool, user_type: Option<&str>) -> DirectoryUser {
+        DirectoryUser {
+            id: "u".to_owned(),
+            display_name: "Room 1".to_owned(),
+            user_principal_name: "room1@contoso.com".to_owned(),
+            mail: None,
+            account_enabled,
+            user_type: user_type.map(str::to_owned),
+            is_licensed,
+            has_exchange_plan: false,
+            has_sharepoint_plan: false,
+            on_premises_sync: false,
+        }
+    }
+
+    #[test]
+    fn shared_mailboxes_rooms_and_equipment_are_protected_like_people() {
+        let of = |user| seen(user).map(|seen| (seen.kind, seen.state));
+
+        for user_type in [Some("Member"), None] {
+            let shared = Some((ResourceKind::SharedMailbox, ResourceState::Active));
+            assert_eq!(of(user(false, false, user_type)), shared);
+            // A room with a licence has its sign-in blocked all the same.
+            assert_eq!(of(user(false, true, user_type)), Some((ResourceKind::User, ResourceState::Disabled)));
+            assert_eq!(of(user(true, true, user_type)), Some((ResourceKind::User, ResourceState::Active)));
+        }
+        assert_eq!(of(user(true, false, Some("Guest"))), None);
+    }
+}

@@ -24,6 +24,7 @@ mod graph_client;
 mod https_tenant;
 mod keys;
 mod killed;
+mod mailbox_coverage;
 mod mailbox_feature;
 mod main_job;
 mod managed_database;

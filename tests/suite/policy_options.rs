@@ -1,7 +1,7 @@
 //! What a policy wants captured: set by name, checked, shown.
 
 use kodo_simulator::Options;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::http::Http;
 use crate::support::stage::Stage;
@@ -70,12 +70,48 @@ async fn the_run_after_a_change_walks_whole_once_and_downloads_nothing_again() -
     Ok(())
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn junk_that_a_policy_excludes_ends_in_the_next_point_and_comes_back_when_it_is_wanted_again()
+-> anyhow::Result<()> {
+    let stage = Stage::ready(Options { users: 1, messages: 60, ..Options::default() }).await?;
+    let user = stage.users().remove(0);
+    stage.back_up(&user)?;
+    let all = held(&stage, &user, None)?;
+    let junk = stage.expect(&["ls", "junkemail", "--user", &user])?["items"].as_array().map_or(0, Vec::len) as u64;
+    assert!(junk > 0, "no junk to leave out");
+
+    stage.expect(&["policy", "set", "standard", "mailbox.junk=false"])?;
+    stage.back_up(&user)?;
+    let coverage = stage.expect(&["coverage", &user])?;
+    stage.back_up(&user)?;
+    let without = stage.run(&["ls", "junkemail", "--user", &user]);
+    stage.expect(&["policy", "set", "standard", "mailbox.junk=default"])?;
+    stage.back_up(&user)?;
+
+    assert_eq!(held(&stage, &user, Some("2"))?, all - junk);
+    assert_eq!(held(&stage, &user, Some("3"))?, all - junk, "the run behind does not bring it back");
+    assert!(without.code != 0 && without.stderr.contains("there is no folder"), "{without:?}");
+    let left_out = coverage["features"][0]["passed_over"].to_string();
+    assert!(left_out.contains("the policy leaves it out"), "{left_out}");
+    assert_eq!(held(&stage, &user, None)?, all, "wanted again, it is back");
+    assert_eq!(held(&stage, &user, Some("1"))?, all, "an older point keeps it");
+    stage.assert_polite();
+    Ok(())
+}
+
+/// Items that the folders of a point hold, all together.
+fn held(stage: &Stage, user: &str, point: Option<&str>) -> anyhow::Result<u64> {
+    let points = stage.expect(&["point", "list", "--user", user])?["items"].as_array().cloned().unwrap_or_default();
+    let wanted = |one: &&Value| point.is_none_or(|number| one["number"].to_string() == number);
+    Ok(points.iter().find(wanted).and_then(|one| one["items"].as_u64()).unwrap_or_default())
+}
+
 /// The requests about users that `work` costs.
 fn spent(stage: &Stage, work: impl FnOnce() -> anyhow::Result<()>) -> anyhow::Result<u64> {
     let count = || {
         let stats = stage.tenant.stats();
         let routes = stats["routes"].as_object().expect("the simulator counts by route");
-        let users = routes.iter().filter(|(route, _)| route.contains("/users"));
+        let users = routes.iter().filter(|(route, _)| route.contains("/users/"));
         users.filter_map(|(_, count)| count["requests"].as_u64()).sum::<u64>()
     };
     let before = count();

@@ -1,23 +1,64 @@
-//! Reading one message: its properties when the walk did not bring them, and its MIME text.
+//! Reading one message: its properties when the walk did not bring them, its MIME text, and what the text does not tell.
 
 use bytes::Bytes;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::fields::{is_complete, summary, without_envelope};
-use super::{IMMUTABLE_IDS, MESSAGE_PROPERTIES};
-use crate::features::{CaptureError, Captured, Content, Need, RemoteItem, Source};
+use super::{IMMUTABLE_IDS, MESSAGE_PROPERTIES, NOTES, parts, references, settings};
+use crate::features::{CaptureError, Captured, Content, Need, RemoteItem, Source, flag};
 use crate::graph::{Body, Endpoint, GraphError};
 
 pub(super) async fn capture(source: Source<'_>, item: &RemoteItem, need: Need) -> Result<Captured, CaptureError> {
+    if settings::is_own(&item.id) {
+        return settings::capture(source, item).await;
+    }
     let properties = match &item.properties {
         Some(properties) => properties.clone(),
         None => read_properties(source, &item.id).await?,
     };
-    let content = match need {
-        Need::Nothing | Need::Properties => None,
-        Need::Everything => Some(read_mime(source, &item.id).await?),
+    match need {
+        Need::Nothing | Need::Properties => Ok(captured(&properties, 0, None)),
+        Need::Everything => match read_mime(source, &item.id).await {
+            Ok(content) => with_references(source, &item.id, properties, content).await,
+            Err(NoText::Refused { reason, message }) => {
+                match parts::capture(source, &item.id, properties, &message).await {
+                    // The first refusal says more than those that followed from it.
+                    Err(CaptureError::Item { .. }) => Err(CaptureError::Item { reason, message }),
+                    outcome => outcome,
+                }
+            }
+            Err(NoText::Other(error)) => Err(error),
+        },
+    }
+}
+
+fn captured(properties: &Value, more_flags: u16, content: Option<Content>) -> Captured {
+    let mut summary = summary(properties);
+    summary.flags |= more_flags;
+    Captured { summary, properties: Bytes::from(properties.to_string()), content }
+}
+
+/// Notes what the message refers to, where it may refer to something.
+async fn with_references(
+    source: Source<'_>,
+    message: &str,
+    mut properties: Value,
+    content: Content,
+) -> Result<Captured, CaptureError> {
+    if !references::may_have_some(&properties, &content) {
+        return Ok(captured(&properties, 0, Some(content)));
+    }
+    let noted = match references::list(source, message).await {
+        Ok(attachments) => references::noted(&attachments).map(|noted| json!({ "references": noted })),
+        Err(error) if is_lasting(&error) => {
+            let warning = format!("whether it refers to files in the cloud is not known: {error}");
+            Some(json!({ "warning": warning }))
+        }
+        Err(error) => return Err(capture_error(error)),
     };
-    Ok(Captured { summary: summary(&properties), properties: Bytes::from(properties.to_string()), content })
+    let Some(noted) = noted else { return Ok(captured(&properties, 0, Some(content))) };
+    properties[NOTES] = noted;
+    Ok(captured(&properties, flag::REFERENCES, Some(content)))
 }
 
 async fn read_properties(source: Source<'_>, message: &str) -> Result<Value, CaptureError> {
@@ -33,11 +74,21 @@ async fn read_properties(source: Source<'_>, message: &str) -> Result<Value, Cap
     Ok(properties)
 }
 
-async fn read_mime(source: Source<'_>, message: &str) -> Result<Content, CaptureError> {
+/// Why there is no MIME text.
+enum NoText {
+    /// Exchange cannot produce it; the message is there.
+    Refused {
+        reason: &'static str,
+        message: String,
+    },
+    Other(CaptureError),
+}
+
+async fn read_mime(source: Source<'_>, message: &str) -> Result<Content, NoText> {
     let endpoint = Endpoint::MessageMime { user: source.user, message };
-    match source.graph.get(endpoint).prefer(IMMUTABLE_IDS).download().await.map_err(mime_error)? {
+    match source.graph.get(endpoint).prefer(IMMUTABLE_IDS).download().await.map_err(no_text)? {
         // Exchange always writes headers: nothing at all is a failure that did not say so.
-        Body::Memory(bytes) if bytes.is_empty() => Err(CaptureError::Item {
+        Body::Memory(bytes) if bytes.is_empty() => Err(NoText::Refused {
             reason: "mime_unavailable",
             message: GraphError::protocol(endpoint, "the text is empty").to_string(),
         }),
@@ -46,17 +97,41 @@ async fn read_mime(source: Source<'_>, message: &str) -> Result<Content, Capture
     }
 }
 
-/// A refusal of the text alone means that Exchange cannot produce it; the message is there.
-fn mime_error(error: GraphError) -> CaptureError {
+fn no_text(error: GraphError) -> NoText {
     match error {
         GraphError::Refused { .. } | GraphError::Conflict { .. } => {
-            CaptureError::Item { reason: "mime_unavailable", message: error.to_string() }
+            NoText::Refused { reason: "mime_unavailable", message: error.to_string() }
         }
-        error => capture_error(error),
+        GraphError::BadItem { .. } => match capture_error(error) {
+            CaptureError::Item { reason, message } => NoText::Refused { reason, message },
+            other => NoText::Other(other),
+        },
+        error => NoText::Other(capture_error(error)),
     }
 }
 
-fn capture_error(error: GraphError) -> CaptureError {
+/// Whether asking again on the next run would not help.
+pub(super) fn is_lasting(error: &GraphError) -> bool {
+    match error {
+        GraphError::BadItem { .. }
+        | GraphError::Refused { .. }
+        | GraphError::Conflict { .. }
+        | GraphError::NotFound { .. }
+        | GraphError::TooLarge { .. }
+        | GraphError::Protocol { .. } => true,
+        GraphError::Throttled { .. }
+        | GraphError::Transient { .. }
+        | GraphError::Ambiguous { .. }
+        | GraphError::Login { .. }
+        | GraphError::Forbidden { .. }
+        | GraphError::NoService { .. }
+        | GraphError::Resync { .. }
+        | GraphError::Quota { .. }
+        | GraphError::Locked { .. } => false,
+    }
+}
+
+pub(super) fn capture_error(error: GraphError) -> CaptureError {
     let reason = match &error {
         GraphError::NotFound { .. } => return CaptureError::Gone,
         GraphError::BadItem { answer } if answer.says("ErrorCorruptData") => "corrupt",

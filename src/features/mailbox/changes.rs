@@ -6,13 +6,23 @@ use serde_json::Value;
 
 use super::fields::{flags, is_complete, is_draft, text, without_envelope};
 use super::folder_requests::walk_error;
+use super::folders::RECOVERABLE;
+use super::settings;
 use super::{IMMUTABLE_IDS, MESSAGE_PROPERTIES, PAGE_SIZE};
 use crate::features::{
     Change, Cursor, KnownVersion, Need, Next, Page, RemoteItem, Source, Walk, WalkError, change_tag, flag,
 };
 use crate::graph::{Endpoint, GraphError, JsonPage};
 
-pub(super) async fn page(source: Source<'_>, folder: &str, walk: &Walk) -> Result<Page, WalkError> {
+pub(super) async fn page(source: Source<'_>, container: &str, walk: &Walk) -> Result<Page, WalkError> {
+    match container {
+        settings::CONTAINER => settings::page(source, walk).await,
+        RECOVERABLE => listed(source, container, walk).await,
+        folder => changed(source, folder, walk).await,
+    }
+}
+
+async fn changed(source: Source<'_>, folder: &str, walk: &Walk) -> Result<Page, WalkError> {
     let endpoint = Endpoint::FolderMessagesDelta { user: source.user, folder };
     let call = match walk {
         Walk::Start => source.graph.get(endpoint).query("$select", MESSAGE_PROPERTIES),
@@ -32,6 +42,19 @@ pub(super) async fn page(source: Source<'_>, folder: &str, walk: &Walk) -> Resul
     };
     let changes = read(value).ok_or_else(|| GraphError::protocol(endpoint, "an entry has no id"))?;
     Ok(Page { begins_full_walk: false, changes, next })
+}
+
+/// A page of a folder that is listed whole each time: of the recoverable items no changes are documented.
+async fn listed(source: Source<'_>, folder: &str, walk: &Walk) -> Result<Page, WalkError> {
+    let endpoint = Endpoint::FolderMessages { user: source.user, folder };
+    let call = match walk {
+        Walk::Start | Walk::Since(_) => source.graph.get(endpoint).query("$select", MESSAGE_PROPERTIES),
+        Walk::Resume(Cursor(link)) => source.graph.follow(endpoint, link).map_err(|_| WalkError::Expired)?,
+    };
+    let JsonPage { value, next, .. } = call.prefer(IMMUTABLE_IDS).prefer(PAGE_SIZE).page().await.map_err(walk_error)?;
+    let changes = read(value).ok_or_else(|| GraphError::protocol(endpoint, "an entry has no id"))?;
+    let next = next.map_or_else(|| Next::Done(Cursor("listed".to_owned())), |next| Next::Page(Cursor(next)));
+    Ok(Page { begins_full_walk: !matches!(walk, Walk::Resume(_)), changes, next })
 }
 
 /// The entries of a page, each id once: the last one counts. `None` when an entry has no id.
@@ -54,18 +77,22 @@ fn read(entries: Vec<Value>) -> Option<Vec<Change>> {
 }
 
 /// Exchange changes the content of a message only while it is a draft; read state, flags, categories and the folder
-/// are properties. Programs that take attachments out of old mail are noticed by the attachment flag.
+/// are properties. Programs that take attachments out of old mail are noticed by the attachment flag. Where kodo itself
+/// noted something in the properties, it is found out again.
 pub(super) fn need(item: &RemoteItem, known: Option<&KnownVersion>) -> Need {
+    if settings::is_own(&item.id) {
+        return settings::need(item, known);
+    }
     let Some(known) = known else { return Need::Everything };
-    let was_draft = known.flags & flag::DRAFT != 0;
+    let is_settled = known.flags & (flag::DRAFT | flag::REFERENCES | flag::KEPT_AS_PARTS) == 0;
     let Some(properties) = &item.properties else {
-        return if known.has_content && !was_draft { Need::Properties } else { Need::Everything };
+        return if known.has_content && is_settled { Need::Properties } else { Need::Everything };
     };
     if known.has_content && known.change_tag == change_tag(text(&properties["changeKey"])) {
         return Need::Nothing;
     }
     let attachments_changed = (flags(properties) ^ known.flags) & flag::ATTACHMENTS != 0;
-    if !known.has_content || was_draft || is_draft(properties) || attachments_changed {
+    if !known.has_content || !is_settled || is_draft(properties) || attachments_changed {
         return Need::Everything;
     }
     Need::Properties
@@ -131,6 +158,9 @@ mod tests {
         assert_eq!(need(&complete(), Some(&known("old", 0, true))), Need::Properties);
         assert_eq!(need(&complete(), Some(&known("old", flag::DRAFT, true))), Need::Everything);
         assert_eq!(need(&complete(), Some(&known("old", flag::ATTACHMENTS, true))), Need::Everything);
+        assert_eq!(need(&complete(), Some(&known("old", flag::KEPT_AS_PARTS, true))), Need::Everything);
+        assert_eq!(need(&complete(), Some(&known("k", flag::KEPT_AS_PARTS, true))), Need::Nothing);
+        assert_eq!(need(&complete(), Some(&known("old", flag::REFERENCES, true))), Need::Everything);
         assert_eq!(need(&item(Some(draft)), Some(&known("old", 0, true))), Need::Everything);
         assert_eq!(need(&item(None), Some(&known("k", 0, true))), Need::Properties);
         assert_eq!(need(&item(None), Some(&known("k", flag::DRAFT, true))), Need::Everything);

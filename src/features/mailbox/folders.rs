@@ -1,6 +1,8 @@
 //! The folders of a mailbox: a whole walk at first, then what the folder delta says and the hidden ones.
 //!
-//! Graph's folder delta is not known to report hidden folders, so those at the top are listed at every call.
+//! Graph's folder delta is not known to report hidden folders, so those at the top are listed at every call, and all of
+//! them now and then. What a policy leaves out is known by the ids of the folders; when a folder moves in or out, the
+//! whole is looked at again.
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
@@ -8,16 +10,28 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use serde::{Deserialize, Serialize};
 
 use super::folder_requests::{
-    AT_ONCE, FOLDERS_MAX, WireFolder, list, list_top, one_by_one, root_id, too_many, walk_delta, well_known_ids,
+    AT_ONCE, FOLDERS_MAX, WireFolder, list, list_top, one_by_one, recoverable_items, root_id, too_many, walk_delta,
+    well_known_ids,
 };
-use crate::features::{ContainerChanges, Cursor, PassedOver, RemoteContainer, Source, WalkError};
+use super::settings;
+use crate::clock;
+use crate::features::{ContainerChanges, Cursor, MailboxOptions, PassedOver, RemoteContainer, Source, WalkError};
 use crate::graph::{Endpoint, GraphError};
 
 /// Hidden folders whose disappearance is noticed; the cursor has to stay small.
 const HIDDEN_MAX: usize = 200;
+/// Folders that a policy leaves out and the cursor names. With more of them each call looks at everything.
+const LEFT_OUT_MAX: usize = 200;
+/// How long changes are trusted: then all folders are listed, whatever the delta said.
+const LISTED_ANEW_AFTER_S: i64 = 7 * 24 * 3600;
+/// Where Exchange keeps what was deleted from Deleted Items. It stands beside the tree that people see; its name is
+/// taken for its id.
+pub(super) const RECOVERABLE: &str = "recoverableitemsdeletions";
+pub(super) const RECOVERABLE_NAME: &str = "Recoverable Items";
 
-/// Why a search folder is no container.
+/// Why a folder is no container.
 const SEARCH: &str = "a search folder: it only shows messages of other folders";
+const POLICY: &str = "the policy leaves it out";
 
 /// Default folders have these names in every language. `recoverableitemsdeletions`, `searchfolders` and the root are
 /// left out: they are not folders that a user keeps mail in.
@@ -47,6 +61,10 @@ struct State {
     well_known: BTreeMap<String, String>,
     /// Hidden folders at the top and what is below them.
     hidden: Vec<String>,
+    /// Folders that the policy does not want, and what is below them.
+    left_out: Vec<String>,
+    /// When all folders were listed last, in seconds.
+    listed_s: i64,
 }
 
 pub(super) async fn containers(source: Source<'_>, since: Option<&Cursor>) -> Result<ContainerChanges, WalkError> {
@@ -55,6 +73,9 @@ pub(super) async fn containers(source: Source<'_>, since: Option<&Cursor>) -> Re
         Some(cursor) => {
             // A cursor of an older format is as good as an expired one.
             let state: State = serde_json::from_str(&cursor.0).map_err(|_| WalkError::Expired)?;
+            if state.is_stale(clock::now().timestamp()) {
+                return Err(WalkError::Expired);
+            }
             changes(source, state).await
         }
     }
@@ -63,6 +84,7 @@ pub(super) async fn containers(source: Source<'_>, since: Option<&Cursor>) -> Re
 /// Everything. The delta is walked before the listing, so that what changes in between is reported again later
 /// rather than missed.
 async fn whole(source: Source<'_>) -> Result<ContainerChanges, WalkError> {
+    let options = &source.options.mailbox;
     let root = root_id(source).await?;
     let (reported, delta) = walk_delta(source, None).await?;
     let mut folders: HashMap<String, WireFolder> = HashMap::new();
@@ -72,15 +94,33 @@ async fn whole(source: Source<'_>) -> Result<ContainerChanges, WalkError> {
     let top = list_top(source).await?;
     let hidden_top: Vec<String> = top.iter().filter(|f| f.is_hidden == Some(true)).map(|f| f.id.clone()).collect();
     let listed = descend(source, top, Ask::Everyone).await?;
-    let hidden = below(&hidden_top, &listed);
+    let hidden = below(&hidden_top, &listed, HIDDEN_MAX);
     folders.extend(listed.into_iter().map(|folder| (folder.id.clone(), folder)));
     let well_known = well_known_ids(source, &WELL_KNOWN).await?;
-    let state = State { root, delta, well_known, hidden };
-    let searches = folders.values().filter(|folder| folder.is_search());
-    let passed_over = searches.filter_map(|folder| Some(left_out(folder.display_name.clone()?, SEARCH))).collect();
-    let present = folders.into_values().filter_map(|folder| container(folder, &state)).collect();
+    let left_out = below(&unwanted(&well_known, options), folders.values(), FOLDERS_MAX);
+    let mut passed_over: Vec<_> = left_out.iter().filter_map(|id| passed_by(folders.remove(id)?, POLICY)).collect();
+    passed_over.extend(
+        folders.values().filter(|folder| folder.is_search()).cloned().filter_map(|folder| passed_by(folder, SEARCH)),
+    );
+    let left_out = left_out.into_iter().take(LEFT_OUT_MAX + 1).collect();
+    let state = State { root, delta, well_known, hidden, left_out, listed_s: clock::now().timestamp() };
+    let mut present: Vec<_> = folders.into_values().filter_map(|folder| container(folder, &state)).collect();
+    if options.recoverable_items {
+        present.extend(recoverable_items(source).await?);
+    } else {
+        passed_over.push(PassedOver { name: RECOVERABLE_NAME.to_owned(), why: POLICY.to_owned() });
+    }
+    if options.settings {
+        present.push(settings::container());
+    }
     let cursor = Some(state.cursor());
     Ok(ContainerChanges { whole: true, present, removed: Vec::new(), cursor, passed_over: Some(passed_over) })
+}
+
+/// The default folders that the policy leaves out.
+fn unwanted(well_known: &BTreeMap<String, String>, options: &MailboxOptions) -> Vec<String> {
+    let names = [("deleteditems", options.deleted_items), ("junkemail", options.junk)];
+    names.iter().filter(|(_, wanted)| !wanted).filter_map(|(name, _)| well_known.get(*name).cloned()).collect()
 }
 
 /// What changed since `state`, and the hidden folders as they are now.
@@ -120,6 +160,11 @@ async fn changes(source: Source<'_>, mut state: State) -> Result<ContainerChange
         let absent: Vec<&str> = WELL_KNOWN.into_iter().filter(|name| !state.well_known.contains_key(*name)).collect();
         state.well_known.extend(well_known_ids(source, &absent).await?);
     }
+    if state.has_crossing(present.values(), &unwanted(&state.well_known, &source.options.mailbox)) {
+        return Err(WalkError::Expired);
+    }
+    present.retain(|id, _| !state.left_out.contains(id));
+    state.left_out.retain(|id| !removed.contains(id));
     state.well_known.retain(|_, id| !removed.contains(id));
     let present = present.into_values().filter_map(|folder| container(folder, &state)).collect();
     let (removed, cursor) = (removed.into_iter().collect(), Some(state.cursor()));
@@ -130,10 +175,26 @@ impl State {
     fn cursor(&self) -> Cursor {
         Cursor(serde_json::to_string(self).expect("strings and maps of strings are JSON"))
     }
+
+    /// Whether changes do not say enough any more.
+    fn is_stale(&self, now_s: i64) -> bool {
+        self.left_out.len() > LEFT_OUT_MAX || now_s - self.listed_s >= LISTED_ANEW_AFTER_S
+    }
+
+    /// Whether one of these folders moved to or from where the policy wants nothing captured, or is new there. What is
+    /// below it moved with it and is not reported.
+    fn has_crossing<'a>(&self, mut folders: impl Iterator<Item = &'a WireFolder>, unwanted: &[String]) -> bool {
+        let left_out = |id: &String| self.left_out.contains(id);
+        folders.any(|folder| {
+            let belongs = unwanted.contains(&folder.id) || folder.parent_folder_id.as_ref().is_some_and(left_out);
+            belongs != left_out(&folder.id)
+        })
+    }
 }
 
-fn left_out(name: String, why: &str) -> PassedOver {
-    PassedOver { name, why: why.to_owned() }
+/// A folder that is no container; one without a name is not worth telling.
+fn passed_by(folder: WireFolder, why: &str) -> Option<PassedOver> {
+    Some(PassedOver { name: folder.display_name?, why: why.to_owned() })
 }
 
 fn container(folder: WireFolder, state: &State) -> Option<RemoteContainer> {
@@ -210,8 +271,8 @@ async fn hidden_folders(source: Source<'_>, state: &mut State) -> Result<Vec<Wir
     Ok(hidden)
 }
 
-/// The ids of `top` and of all that is below them in `folders`.
-fn below(top: &[String], folders: &[WireFolder]) -> Vec<String> {
+/// The ids of `top` and of all that is below them in `folders`, `max` of them.
+fn below<'a>(top: &[String], folders: impl IntoIterator<Item = &'a WireFolder>, max: usize) -> Vec<String> {
     let mut children: HashMap<&str, Vec<&str>> = HashMap::new();
     for folder in folders {
         children.entry(folder.parent_folder_id.as_deref().unwrap_or_default()).or_default().push(&folder.id);
@@ -219,7 +280,7 @@ fn below(top: &[String], folders: &[WireFolder]) -> Vec<String> {
     let mut queue: VecDeque<&str> = top.iter().map(String::as_str).collect();
     let mut found = Vec::new();
     while let Some(id) = queue.pop_front() {
-        if found.len() >= HIDDEN_MAX {
+        if found.len() >= max {
             break;
         }
         found.push(id.to_owned());
@@ -241,6 +302,8 @@ mod tests {
             delta: "https://graph.microsoft.com/v1.0/users/u/mailFolders/delta?$deltatoken=t".into(),
             well_known: BTreeMap::from([("inbox".to_owned(), "in".to_owned())]),
             hidden: vec!["h".into()],
+            left_out: vec!["bin".into(), "below".into()],
+            listed_s: 1_000_000,
         }
     }
 
@@ -280,8 +343,46 @@ mod tests {
         let folders = [("a", "top"), ("b", "a"), ("top", "b"), ("c", "other")]
             .map(|(id, parent)| folder(json!({"id": id, "displayName": id, "parentFolderId": parent})));
 
-        let found = below(&["top".to_owned()], &folders);
+        let found = below(&["top".to_owned()], &folders, HIDDEN_MAX);
 
         assert_eq!(found.iter().map(String::as_str).collect::<HashSet<_>>(), HashSet::from(["top", "a", "b"]));
+    }
+    #[test]
+    fn a_folder_that_moves_in_or_out_of_what_is_left_out_is_noticed() {
+        let crosses = |json: Value| state().has_crossing([folder(json)].iter(), &["bin".to_owned()]);
+        let at = |id: &str, parent: &str| json!({"id": id, "displayName": id, "parentFolderId": parent});
+
+        for (id, parent, crossing) in [
+            ("bin", "root", false),
+            ("below", "bin", false),
+            ("other", "in", false),
+            ("other", "bin", true),
+            ("other", "below", true),
+            ("below", "in", true),
+        ] {
+            assert_eq!(crosses(at(id, parent)), crossing, "{id} in {parent}");
+        }
+        assert!(state().has_crossing([folder(at("in", "root"))].iter(), &["in".to_owned()]));
+    }
+
+    #[test]
+    fn only_what_the_policy_does_not_want_is_left_out() {
+        let known = ["deleteditems", "inbox", "junkemail"].map(|name| (name.to_owned(), format!("{name} id")));
+        let known = BTreeMap::from(known);
+        let all = MailboxOptions::default();
+
+        assert!(unwanted(&known, &all).is_empty());
+        assert_eq!(unwanted(&known, &MailboxOptions { junk: false, ..all.clone() }), ["junkemail id"]);
+        assert_eq!(unwanted(&known, &MailboxOptions { deleted_items: false, ..all }), ["deleteditems id"]);
+    }
+
+    #[test]
+    fn after_a_week_or_with_too_many_left_out_everything_is_listed() {
+        let mut many = state();
+        many.left_out = (0..=LEFT_OUT_MAX).map(|n| n.to_string()).collect();
+
+        assert!(!state().is_stale(1_000_000 + LISTED_ANEW_AFTER_S - 1));
+        assert!(state().is_stale(1_000_000 + LISTED_ANEW_AFTER_S));
+        assert!(many.is_stale(1_000_000));
     }
 }

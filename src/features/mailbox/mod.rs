@@ -1,18 +1,19 @@
-//! Mail: every folder of a mailbox, each message as its properties and its MIME text.
+//! Mail: the folders of a mailbox, each message as its properties and its MIME text, and the mailbox's settings.
 //!
-//! Owns: how folders are listed and followed, what of a message is kept, how a message becomes a message again:
-//! not a draft, with its dates, flags, recipients and attachments, in its folder.
+//! Owns: how folders are listed and followed and which of them a policy wants, what of a message is kept, how a message
+//! becomes a message again: not a draft, with its dates, flags, recipients and attachments, in its folder.
 //!
 //! Invariants: every request about messages asks for immutable ids, so that a move is not a new message; a restored
 //! message carries a marker, and one whose attachments are not all there is deleted and created again; nothing here
 //! sends mail to anybody.
 //!
-//! Does not do: calendars and contacts (their folders are not mail folders), the online archive and the recoverable
-//! items (Graph does not reach them).
+//! Does not do: calendars and contacts (their folders are not mail folders), the online archive (Graph does not reach
+//! it), Exchange's own streams of items (Microsoft says that they are not meant for backups).
 
 mod attachments;
 mod capture;
 mod changes;
+mod compose;
 mod fields;
 mod folder_requests;
 mod folders;
@@ -22,8 +23,11 @@ mod mime;
 #[cfg(test)]
 mod mime_tests;
 mod nested;
+mod parts;
+mod references;
 mod repair;
 mod restore;
+mod settings;
 mod smime;
 mod target;
 
@@ -47,10 +51,21 @@ const MESSAGE_PROPERTIES: &str = "id,changeKey,parentFolderId,subject,from,sende
     isDeliveryReceiptRequested,hasAttachments,internetMessageId,conversationId,conversationIndex,receivedDateTime,\
     sentDateTime,createdDateTime,lastModifiedDateTime,inferenceClassification";
 
+/// In an item's properties: what kodo itself has to say. `warning` is a text; `references` are files in the cloud.
+const NOTES: &str = "kodo";
+
 /// [`super::Summary::kind`] of a message.
 pub const KIND_MESSAGE: u8 = 1;
 /// [`super::Summary::kind`] of an invitation, its answer or its cancellation.
 pub const KIND_INVITATION: u8 = 2;
+/// [`super::Summary::kind`] of a message or an invitation whose text Exchange could not produce: kept as its parts.
+pub const KIND_PARTS: u8 = 3;
+/// [`super::Summary::kind`] of the mailbox settings.
+pub const KIND_SETTINGS: u8 = 10;
+/// [`super::Summary::kind`] of a category in the mailbox's list.
+pub const KIND_CATEGORY: u8 = 11;
+/// [`super::Summary::kind`] of an inbox rule.
+pub const KIND_RULE: u8 = 12;
 
 impl Feature for Mailbox {
     fn name(&self) -> &'static str {

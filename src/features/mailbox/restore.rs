@@ -9,7 +9,7 @@ use super::marker::{self, Marker};
 use super::message::{Detail, creation};
 use super::mime::{self, Letter};
 use super::target::natural_key;
-use super::{IMMUTABLE_IDS, PAGE_SIZE};
+use super::{IMMUTABLE_IDS, PAGE_SIZE, settings};
 use crate::features::{Existing, RestoreError, Restored, Source, StoredItem};
 use crate::graph::{Endpoint, GraphError};
 
@@ -17,6 +17,8 @@ use crate::graph::{Endpoint, GraphError};
 const CREATIONS_MAX: u32 = 3;
 /// A message can be looked for a moment before it can be found.
 const LOOKS: [Duration; 2] = [Duration::from_millis(500), Duration::from_secs(4)];
+const SETTINGS_LEFT_OUT: &str = "this version of kodo does not bring back mailbox settings, categories and rules; \
+    what they were can be read in the restore point";
 /// A filter that a server ignores makes it list the whole folder.
 const LOOK_PAGES_MAX: usize = 2_000;
 
@@ -26,6 +28,9 @@ pub(super) async fn restore(
     item: &StoredItem,
     existing: &Existing,
 ) -> Result<Restored, RestoreError> {
+    if settings::is_own(folder) {
+        return Ok(Restored::LeftOut { why: SETTINGS_LEFT_OUT });
+    }
     let original: Value = serde_json::from_slice(&item.properties)
         .map_err(|error| RestoreError::Item(format!("the stored properties cannot be read: {error}")))?;
     let known = existing.marked.contains_key(&item.key) || existing.by_id.contains(&item.key);

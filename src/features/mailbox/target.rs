@@ -5,8 +5,9 @@ use serde_json::{Value, json};
 
 use super::attachments::count_attachments;
 use super::fields::text;
+use super::folders::RECOVERABLE;
 use super::marker::{self, Marker};
-use super::{IMMUTABLE_IDS, PAGE_SIZE};
+use super::{IMMUTABLE_IDS, PAGE_SIZE, settings};
 use crate::features::{Existing, PathStep, RestoreError, Source};
 use crate::graph::{Endpoint, GraphError};
 use crate::ids::ItemKey;
@@ -18,6 +19,9 @@ const CHECKS_AT_ONCE: usize = 4;
 
 /// The folder at `path`. A default folder is found by its name in every language; others by what they are called.
 pub(super) async fn open_folder(target: Source<'_>, path: &[PathStep]) -> Result<String, RestoreError> {
+    if let Some(own) = path.last().and_then(|step| step.well_known.as_ref()).filter(|name| settings::is_own(name)) {
+        return Ok(own.clone());
+    }
     let mut folder = "msgfolderroot".to_owned();
     for step in path {
         folder = match default_folder(target, step).await? {
@@ -32,7 +36,8 @@ pub(super) async fn open_folder(target: Source<'_>, path: &[PathStep]) -> Result
 }
 
 async fn default_folder(target: Source<'_>, step: &PathStep) -> Result<Option<String>, RestoreError> {
-    let Some(name) = &step.well_known else { return Ok(None) };
+    // Exchange lets nobody put mail among the recoverable items: they come back into an ordinary folder.
+    let Some(name) = step.well_known.as_ref().filter(|name| *name != RECOVERABLE) else { return Ok(None) };
     let endpoint = Endpoint::MailFolder { user: target.user, folder: name };
     match target.graph.get(endpoint).prefer(IMMUTABLE_IDS).query("$select", "id").json().await {
         Ok(folder) => id_of(&folder, endpoint).map(Some),
@@ -90,6 +95,9 @@ struct Found {
 
 /// Lists a folder. A message that an interrupted restore left without some of its attachments is deleted here.
 pub(super) async fn existing(target: Source<'_>, folder: &str) -> Result<Existing, RestoreError> {
+    if settings::is_own(folder) {
+        return Ok(Existing::default());
+    }
     let endpoint = Endpoint::FolderMessages { user: target.user, folder };
     let mut call = target
         .graph

@@ -2,6 +2,9 @@
 
 use std::io::{Seek, Write};
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
 use super::*;
 use crate::repository::RepositoryConfig;
 use crate::repository::record::{self, Cursor, CursorState, PointBegin, PointSeal, Record};
@@ -173,4 +176,26 @@ async fn packs_alone_tell_what_was_recorded_in_order() {
     assert!(entries.iter().all(|entry| entry.chain.as_deref() == Some(chain().as_ref())));
     let records: Vec<Record> = entries.into_iter().map(|entry| entry.record).collect();
     assert_eq!(records, told);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn signed_mail_comes_back_to_the_byte_however_oddly_it_is_written() {
+    let bench = Bench::new().await;
+    let entity = "Content-Type: multipart/signed; protocol=\"application/pkcs7-signature\";\r\n\tboundary=\"s\"\r\n\r\n\
+        This is an S/MIME signed message\r\n\r\n--s\r\nContent-Type: text/plain; charset=iso-8859-1\r\n\
+        Content-Transfer-Encoding: quoted-printable\r\n\r\nGr=FC=DFe =20\r\ntrailing \t\r\nbare\nline\r\n--s\r\n\
+        Content-Type: application/pkcs7-signature; name=\"smime.p7s\"\r\nContent-Transfer-Encoding: BASE64\r\n\
+        Content-Disposition: attachment; filename=\"smime.p7s\"\r\n\r\nMIAGCSqGSIb3DQEHAqCAMIACAQEx\r\nDz ANBgl\r\n\r\n\
+        --s--\r\n\r\n  \r\n";
+    let signed = Bytes::from(format!("Received: from a\r\n by b\r\nFrom: a@b\r\nMIME-Version: 1.0\r\n{entity}"));
+    let lines: String = noise(9, 400_000).chunks(48).map(|line| format!("{}\r\n", STANDARD.encode(line))).collect();
+    let large = Bytes::from(String::from_utf8_lossy(&signed).replace("Dz ANBgl\r\n", &lines));
+    let batch = [&signed, &large].map(|mail| item("signed", Some(IngestContent::Mime(mail.clone()))));
+    let mut packer = bench.packer();
+
+    let stored = packer.store(batch.into()).await.unwrap();
+    let ids = bench.commit(&mut packer).await;
+
+    assert_eq!(bench.content_of(&stored[0], &ids).await, signed);
+    assert_eq!(bench.content_of(&stored[1], &ids).await, large);
 }

@@ -6,6 +6,9 @@ use crate::faults::Faults;
 use crate::locks::{lock, read, write};
 use crate::options::{Limits, Options};
 use crate::store::Mailbox;
+use crate::store::calendar::Calendars;
+use crate::store::contact::Contacts;
+use crate::store::settings::Settings;
 use crate::throttle::Gates;
 use crate::upload::Sessions;
 use crate::watch::{Violation, Watch};
@@ -82,6 +85,9 @@ pub struct User {
     pub id: String,
     pub profile: RwLock<Profile>,
     pub mailbox: RwLock<Mailbox>,
+    pub calendars: RwLock<Calendars>,
+    pub contacts: RwLock<Contacts>,
+    pub settings: RwLock<Settings>,
     pub gates: Gates,
 }
 

@@ -19,6 +19,12 @@ struct Arguments {
     /// Messages in each mailbox
     #[arg(long, default_value_t = 60)]
     messages: usize,
+    /// Events of their own in each user's calendars
+    #[arg(long, default_value_t = 25)]
+    events: usize,
+    /// Contacts of each user
+    #[arg(long, default_value_t = 25)]
+    contacts: usize,
     /// Leave out the shared, guest, unlicensed and on-premises users
     #[arg(long)]
     plain_users: bool,
@@ -75,6 +81,8 @@ async fn main() -> anyhow::Result<()> {
         users: arguments.users,
         special_users: !arguments.plain_users,
         messages: arguments.messages,
+        events: arguments.events,
+        contacts: arguments.contacts,
         large_attachments: arguments.large_attachments,
         lazy_mailbox: arguments.lazy_mailbox,
         token_seconds: arguments.token_seconds,

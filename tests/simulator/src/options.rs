@@ -16,6 +16,10 @@ pub struct Options {
     pub special_users: bool,
     /// Messages in each mailbox.
     pub messages: usize,
+    /// Events of their own in each user's calendars; none leaves the empty default calendar.
+    pub events: usize,
+    /// Contacts of each user.
+    pub contacts: usize,
     /// Lets some attachments be 3 to 12 MB.
     pub large_attachments: bool,
     /// One more user whose mailbox has this many computed messages.
@@ -34,6 +38,8 @@ impl Default for Options {
             users: 5,
             special_users: true,
             messages: 40,
+            events: 25,
+            contacts: 25,
             large_attachments: false,
             lazy_mailbox: None,
             token_seconds: 3599,

@@ -22,6 +22,10 @@ pub struct Prefer {
     pub immutable: bool,
     pub page_size: Option<usize>,
     pub body_as_text: bool,
+    /// Bodies as they are stored, scripts and all.
+    pub unsafe_html: bool,
+    /// For the times of events.
+    pub time_zone: Option<String>,
 }
 
 impl Prefer {
@@ -39,6 +43,8 @@ impl Prefer {
                     "idtype" => prefer.immutable = wanted.eq_ignore_ascii_case("ImmutableId"),
                     "odata.maxpagesize" => prefer.page_size = wanted.parse().ok().filter(|n| *n > 0),
                     "outlook.body-content-type" => prefer.body_as_text = wanted.eq_ignore_ascii_case("text"),
+                    "outlook.allow-unsafe-html" => prefer.unsafe_html = true,
+                    "outlook.timezone" => prefer.time_zone = Some(wanted.to_owned()),
                     _ => {}
                 }
             }
@@ -54,6 +60,9 @@ impl Prefer {
         }
         if let Some(size) = self.page_size {
             all.push(format!("odata.maxpagesize={size}"));
+        }
+        if let Some(zone) = &self.time_zone {
+            all.push(format!("outlook.timezone=\"{zone}\""));
         }
         (!all.is_empty()).then(|| all.join(", "))
     }

@@ -3,7 +3,7 @@
 use crate::app::App;
 use crate::company::populate;
 use crate::control::fingerprint::{self, Detail};
-use crate::control::{self, ControlError, edits, setup};
+use crate::control::{self, ControlError, calendar, contacts, edits, settings, setup};
 use crate::faults::{FaultPlan, Faults};
 use crate::locks::write;
 use crate::options::{Limits, Options};
@@ -156,6 +156,51 @@ impl Simulator {
     pub fn add_folder(&self, user: &str, wanted: Value) -> anyhow::Result<Value> {
         let user = control::user(&self.app, user).map_err(flat)?;
         edits::add_folder(&user, parse(wanted)?).map_err(flat)
+    }
+
+    /// The canonical document of the calendars.
+    pub fn calendar_fingerprint(&self, user: &str) -> anyhow::Result<Value> {
+        Ok(calendar::fingerprint(&*control::user(&self.app, user).map_err(flat)?))
+    }
+
+    pub fn calendar_random_edits(&self, user: &str, seed: u64, count: usize) -> anyhow::Result<Value> {
+        let user = control::user(&self.app, user).map_err(flat)?;
+        calendar::random(&self.app, &user, &edits::RandomEdits { seed, count }).map_err(flat)
+    }
+
+    pub fn calendar_edit(&self, user: &str, wanted: Value) -> anyhow::Result<Value> {
+        let user = control::user(&self.app, user).map_err(flat)?;
+        calendar::single(&self.app, &user, parse(wanted)?).map_err(flat)
+    }
+
+    /// The canonical document of the contacts.
+    pub fn contacts_fingerprint(&self, user: &str) -> anyhow::Result<Value> {
+        Ok(contacts::fingerprint(&*control::user(&self.app, user).map_err(flat)?))
+    }
+
+    pub fn contacts_random_edits(&self, user: &str, seed: u64, count: usize) -> anyhow::Result<Value> {
+        let user = control::user(&self.app, user).map_err(flat)?;
+        contacts::random(&self.app, &user, &edits::RandomEdits { seed, count }).map_err(flat)
+    }
+
+    pub fn contacts_edit(&self, user: &str, wanted: Value) -> anyhow::Result<Value> {
+        let user = control::user(&self.app, user).map_err(flat)?;
+        contacts::single(&self.app, &user, parse(wanted)?).map_err(flat)
+    }
+
+    /// Settings, master categories and inbox rules in one document.
+    pub fn settings_fingerprint(&self, user: &str) -> anyhow::Result<Value> {
+        Ok(crate::graph::settings::all(&*control::user(&self.app, user).map_err(flat)?))
+    }
+
+    pub fn settings_random_edits(&self, user: &str, seed: u64, count: usize) -> anyhow::Result<Value> {
+        let user = control::user(&self.app, user).map_err(flat)?;
+        settings::random(&user, &edits::RandomEdits { seed, count }).map_err(flat)
+    }
+
+    pub fn settings_edit(&self, user: &str, wanted: Value) -> anyhow::Result<Value> {
+        let user = control::user(&self.app, user).map_err(flat)?;
+        settings::single(&user, parse(wanted)?).map_err(flat)
     }
 
     pub fn set_faults(&self, plan: FaultPlan) {

@@ -301,6 +301,13 @@ impl Stage {
         Mailbox::parse(&self.tenant.restorable_fingerprint(user)?)
     }
 
+    /// How many items a backup of a mailbox holds besides its messages: settings, categories and rules.
+    pub fn n_settings(&self, user: &str) -> anyhow::Result<usize> {
+        let all = self.tenant.settings_fingerprint(user)?;
+        let count = |name: &str| all[name].as_array().map_or(0, Vec::len);
+        Ok(1 + count("categories") + count("rules"))
+    }
+
     /// Requests that no client should send.
     pub fn assert_polite(&self) {
         let violations = self.tenant.violations();

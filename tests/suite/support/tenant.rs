@@ -2,13 +2,12 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io::Read;
-use std::sync::LazyLock;
 
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use kodo::features::{
-    Change, Content, Cursor, Feature, FeatureOptions, KnownVersion, Need, Next, PathStep, RemoteContainer, RemoteItem,
-    Restored, Source, StoredItem, Walk, WalkError, find,
+    CaptureError, Change, Content, Cursor, Feature, FeatureOptions, KnownVersion, Need, Next, OWN_CONTAINER, PathStep,
+    RemoteContainer, RemoteItem, Restored, Source, StoredItem, Walk, WalkError, find,
 };
 use kodo::graph::{Credential, GraphClient, GraphConfig, TenantCredentials};
 use kodo::ids::ItemKey;
@@ -30,14 +29,32 @@ pub struct Kept {
 }
 
 pub struct KeptItem {
-    folder: String,
-    known: KnownVersion,
-    kind: u8,
+    pub folder: String,
+    pub known: KnownVersion,
+    pub kind: u8,
     properties: Bytes,
-    content: Bytes,
+    pub content: Option<Bytes>,
+}
+
+impl KeptItem {
+    pub fn properties(&self) -> Value {
+        serde_json::from_slice(&self.properties).unwrap()
+    }
+}
+
+impl Kept {
+    /// The items that are mail: settings and what goes with them are not.
+    pub fn messages(&self) -> impl Iterator<Item = (&String, &KeptItem)> {
+        self.items.iter().filter(|(id, _)| !id.starts_with(OWN_CONTAINER))
+    }
+
+    pub fn n_messages(&self) -> usize {
+        self.messages().count()
+    }
 }
 
 pub struct Tenant {
+    pub options: FeatureOptions,
     pub simulator: Simulator,
     pub graph: GraphClient,
     pub mailbox: &'static dyn Feature,
@@ -47,7 +64,7 @@ impl Tenant {
     pub async fn start(options: Options) -> Self {
         let simulator = Simulator::start(options).await.unwrap();
         let graph = client(&simulator);
-        Self { simulator, graph, mailbox: find("mailbox").unwrap() }
+        Self { options: FeatureOptions::default(), simulator, graph, mailbox: find("mailbox").unwrap() }
     }
 
     /// The ids of the ordinary users.
@@ -69,8 +86,7 @@ impl Tenant {
     }
 
     pub fn source<'a>(&'a self, user: &'a str) -> Source<'a> {
-        static DEFAULT: LazyLock<FeatureOptions> = LazyLock::new(FeatureOptions::default);
-        Source { graph: &self.graph, user, options: &DEFAULT }
+        Source { graph: &self.graph, user, options: &self.options }
     }
 
     /// One backup run: folders, then every folder's changes to their end.
@@ -110,11 +126,15 @@ impl Tenant {
                 }
                 page => page.unwrap(),
             };
+            if page.begins_full_walk && seen.is_none() {
+                seen = Some(Vec::new());
+            }
             let captures = page.changes.into_iter().filter_map(|change| match change {
                 Change::Present(item) => Some(item),
                 Change::Removed { id } => {
                     // A move shows as a removal here and a new entry elsewhere, in whatever order: what is gone is
                     // known when all folders have been walked.
+                    kept.issues.remove(&id);
                     if kept.items.get(&id).is_some_and(|item| item.folder == folder) {
                         kept.gone.insert(id);
                     }
@@ -159,9 +179,16 @@ impl Tenant {
         for (item, outcome) in captured {
             let captured = match outcome {
                 Ok(captured) => captured,
-                Err(kodo::features::CaptureError::Gone) => continue,
-                Err(kodo::features::CaptureError::Item { reason, .. }) => {
+                Err(CaptureError::Gone) => {
+                    kept.issues.remove(&item.id);
+                    continue;
+                }
+                Err(CaptureError::Item { reason, .. }) => {
                     kept.issues.insert(item.id, reason);
+                    continue;
+                }
+                Err(CaptureError::Skipped { reason, .. }) => {
+                    kept.issues.insert(item.id, reason.name());
                     continue;
                 }
                 Err(error) => panic!("{error}"),
@@ -170,15 +197,15 @@ impl Tenant {
             let content = match captured.content {
                 Some(content) => {
                     kept.n_downloaded += 1;
-                    in_memory(content)
+                    Some(in_memory(content))
                 }
-                None => kept.items[&item.id].content.clone(),
+                None => kept.items.get(&item.id).and_then(|kept| kept.content.clone()),
             };
             kept.issues.remove(&item.id);
             let known = KnownVersion {
                 change_tag: captured.summary.change_tag,
                 flags: captured.summary.flags,
-                has_content: true,
+                has_content: content.is_some(),
             };
             let kind = captured.summary.kind;
             let properties = captured.properties;
@@ -205,7 +232,7 @@ impl Tenant {
                 key: ItemKey::of(id),
                 kind: item.kind,
                 properties: item.properties.clone(),
-                content: Some(item.content.clone()),
+                content: item.content.clone(),
             });
             let (container, existing) = (&container, &existing);
             let restored = stream::iter(items.collect::<Vec<_>>())

@@ -1,6 +1,9 @@
 //! The invented company: who works there, whom they write to, and what they write.
 
+pub mod address_book;
+pub mod agenda;
 mod extras;
+mod habits;
 pub mod mail;
 pub mod populate;
 pub mod text;

@@ -1,12 +1,15 @@
 //! Fills a tenant: users of every kind, their folders, and the mail between them.
 
-use super::{World, mail, text};
+use super::{World, address_book, agenda, habits, mail, text};
 use crate::app::{App, Directory, MailboxState, Profile, Registration, User, UserKind};
 use crate::clock::Clock;
 use crate::dice::{Dice, hash};
 use crate::faults::Faults;
+use crate::locks::{read, write};
 use crate::options::Options;
 use crate::store::Mailbox;
+use crate::store::calendar::Calendars;
+use crate::store::contact::new_contacts;
 use crate::store::folder::TOP;
 use crate::store::lazy::LazyBase;
 use crate::store::message::{FlagStatus, Message, Person};
@@ -19,8 +22,17 @@ const NEWEST: i64 = 1_780_000_000;
 const SPAN: i64 = 3 * 365 * 86_400;
 
 /// Every role a backup with restore may have; registrations may hold fewer.
-pub const ALL_ROLES: [&str; 5] =
-    ["User.Read.All", "Organization.Read.All", "MailboxSettings.Read", "Mail.Read", "Mail.ReadWrite"];
+pub const ALL_ROLES: [&str; 9] = [
+    "User.Read.All",
+    "Organization.Read.All",
+    "MailboxSettings.Read",
+    "Mail.Read",
+    "Mail.ReadWrite",
+    "Calendars.Read",
+    "Calendars.ReadWrite",
+    "Contacts.Read",
+    "Contacts.ReadWrite",
+];
 
 pub fn tenant(options: Options) -> App {
     let seed = options.seed;
@@ -43,8 +55,9 @@ pub fn tenant(options: Options) -> App {
         boxes.push((person, user));
     }
     let mut filled = fill(&world, &boxes, options.messages);
-    for ((_, mut user), mailbox) in boxes.into_iter().zip(filled.drain(..)) {
+    for (index, ((person, mut user), mailbox)) in boxes.into_iter().zip(filled.drain(..)).enumerate() {
         user.mailbox = RwLock::new(mailbox);
+        settle(&world, index as u64, &person, &user, &options);
         directory.insert(Arc::new(user));
     }
     if options.special_users {
@@ -107,10 +120,15 @@ pub fn profile(person: &Person, kind: UserKind, mailbox: MailboxState) -> Profil
 }
 
 pub fn new_user(seed: u64, number: u64, profile: Profile) -> User {
+    let owner = Person { name: profile.display_name.clone(), address: profile.principal_name.clone() };
+    let mailbox = guid(&[seed, 51, number]);
     User {
         id: guid(&[seed, 50, number]),
         profile: RwLock::new(profile),
-        mailbox: RwLock::new(Mailbox::new(guid(&[seed, 51, number]))),
+        calendars: RwLock::new(Calendars::new(mailbox.clone(), &owner)),
+        contacts: RwLock::new(new_contacts(mailbox.clone())),
+        settings: RwLock::default(),
+        mailbox: RwLock::new(Mailbox::new(mailbox)),
         gates: Gates::default(),
     }
 }
@@ -119,7 +137,7 @@ pub fn lazy_user(world: &Arc<World>, count: u64, number: u64) -> User {
     let person = Person { name: format!("Big Mailbox {number}"), address: format!("big{number}@{}", world.domain) };
     let user = new_user(world.seed, 20_000 + number, profile(&person, UserKind::Member, MailboxState::Ready));
     let base = LazyBase { seed: hash(&[world.seed, 60, number]), count, owner: person, world: Arc::clone(world) };
-    crate::locks::write(&user.mailbox).set_lazy(base);
+    write(&user.mailbox).set_lazy(base);
     user
 }
 
@@ -140,7 +158,7 @@ fn fill(world: &World, boxes: &[(Person, User)], wanted: usize) -> Vec<Mailbox> 
     let mut made: Vec<Mailbox> = boxes
         .iter()
         .enumerate()
-        .map(|(index, (_, user))| furnish(world, index as u64, crate::locks::read(&user.mailbox).guid.clone()))
+        .map(|(index, (_, user))| furnish(world, index as u64, read(&user.mailbox).guid.clone()))
         .collect();
     let mut counts = vec![0usize; boxes.len()];
     let mut number = 0u64;
@@ -229,6 +247,14 @@ pub fn furnish(world: &World, index: u64, guid: String) -> Mailbox {
     mailbox
 }
 
+/// All that a mailbox has besides mail.
+pub fn settle(world: &World, index: u64, person: &Person, user: &User, options: &Options) {
+    let (mut calendars, mut contacts) = (write(&user.calendars), write(&user.contacts));
+    agenda::furnish(world, index, person, &mut calendars, options.events);
+    address_book::furnish(world, index, &mut contacts, options.contacts);
+    *write(&user.settings) = habits::settings(world, index, &read(&user.mailbox));
+}
+
 fn pick_folder(dice: &mut Dice, mailbox: &Mailbox) -> u32 {
     let known = |name: &str| mailbox.well_known(name).unwrap_or(TOP);
     match dice.below(100) {
@@ -260,7 +286,7 @@ pub fn arrive(app: &App, user: &User, folder: u32, count: usize, seed: u64) -> V
         mail.modified = now;
         let mut copy = mail::deliver(world, &mail, &owner, number);
         copy.is_read = false;
-        made.push(crate::locks::write(&user.mailbox).add(folder, copy));
+        made.push(write(&user.mailbox).add(folder, copy));
     }
     made
 }

@@ -170,7 +170,7 @@ fn one_edit(app: &App, user: &User, dice: &mut Dice, salt: u64) -> (&'static str
             "move"
         }
         65..=76 => {
-            mailbox.remove(item);
+            discard(&mut mailbox, item);
             "delete"
         }
         _ if is_draft => {
@@ -186,6 +186,15 @@ fn one_edit(app: &App, user: &User, dice: &mut Dice, salt: u64) -> (&'static str
         }
     };
     (kind, id)
+}
+
+// What is deleted from Deleted Items can be recovered for a while; from there it goes for good.
+fn discard(mailbox: &mut Mailbox, item: u64) {
+    let here = mailbox.item(item).map(|found| found.folder);
+    match mailbox.well_known("recoverableitemsdeletions") {
+        Some(bin) if here.is_some() && here == mailbox.well_known("deleteditems") => mailbox.move_item(item, bin),
+        Some(_) | None => mailbox.remove(item),
+    };
 }
 
 fn pick_item(mailbox: &Mailbox, dice: &mut Dice) -> Option<(u64, bool)> {
@@ -256,7 +265,7 @@ pub fn single(app: &App, user: &User, wanted: SingleEdit) -> Controlled {
         mailbox.move_item(item, to);
     }
     if wanted.delete {
-        mailbox.remove(item);
+        discard(&mut mailbox, item);
     }
     Ok(json!({}))
 }

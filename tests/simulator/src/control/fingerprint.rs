@@ -209,7 +209,7 @@ fn person(p: &Person) -> Value {
     json!({"name": p.name, "address": p.address})
 }
 
-fn attachment(a: &Attachment) -> Value {
+pub fn attachment(a: &Attachment) -> Value {
     let (kind, size, hash) = match &a.content {
         AttachmentContent::File(blob) => ("file", blob.len(), blake3::hash(&blob.bytes()).to_hex().to_string()),
         AttachmentContent::Item(item) => {

@@ -1,20 +1,28 @@
 //! The control API: what a test does to the tenant behind the client's back, and what it asks
 //! about it afterwards. JSON, no authentication, never throttled.
 
+pub mod calendar;
+pub mod contacts;
 pub mod edits;
 pub mod fingerprint;
+pub mod settings;
 pub mod setup;
 
+use self::edits::RandomEdits;
 use self::fingerprint::Detail;
 use crate::app::{App, User};
+use crate::dice::Dice;
 use crate::faults::{FaultPlan, Faults};
 use crate::locks::{read, write};
 use crate::options::Limits;
 use crate::request::Request;
+use crate::store::calendar::DEFAULT_CALENDAR;
+use crate::store::contact::DEFAULT_FOLDER;
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Why a control call failed: a status and a sentence.
@@ -72,6 +80,9 @@ fn route(app: &App, request: &Request, words: &[&str]) -> Controlled {
         ("POST", ["users", name, "messages"]) => edits::arrive(app, &*user(app, name)?, body(request)?),
         ("POST", ["users", name, "edits"]) => edits::random(app, &*user(app, name)?, body(request)?),
         ("POST", ["users", name, "edit"]) => edits::single(app, &*user(app, name)?, body(request)?),
+        (method, ["users", name, area @ ("calendar" | "contacts" | "settings"), what]) => {
+            on_area(app, &*user(app, name)?, request, (method, area, what))
+        }
         ("GET", ["faults"]) => Ok(json!(app.faults().plan())),
         ("POST", ["faults"]) => {
             app.set_faults(Faults::new(body::<FaultPlan>(request)?));
@@ -105,6 +116,42 @@ fn route(app: &App, request: &Request, words: &[&str]) -> Controlled {
         }
         _ => Err(not_found("control route")),
     }
+}
+
+/// What there is of a mailbox besides mail.
+fn on_area(app: &App, user: &User, request: &Request, wanted: (&str, &str, &str)) -> Controlled {
+    match wanted {
+        ("GET", "calendar", "fingerprint") => Ok(calendar::fingerprint(user)),
+        ("POST", "calendar", "edits") => calendar::random(app, user, &body(request)?),
+        ("POST", "calendar", "edit") => calendar::single(app, user, body(request)?),
+        ("POST", "calendar", "wipe") => {
+            write(&user.calendars).shelf.wipe(&[DEFAULT_CALENDAR]);
+            Ok(json!({}))
+        }
+        ("GET", "contacts", "fingerprint") => Ok(contacts::fingerprint(user)),
+        ("POST", "contacts", "edits") => contacts::random(app, user, &body(request)?),
+        ("POST", "contacts", "edit") => contacts::single(app, user, body(request)?),
+        ("POST", "contacts", "wipe") => {
+            write(&user.contacts).wipe(&[DEFAULT_FOLDER]);
+            Ok(json!({}))
+        }
+        ("GET", "settings", "fingerprint") => Ok(crate::graph::settings::all(user)),
+        ("POST", "settings", "edits") => settings::random(user, &body(request)?),
+        ("POST", "settings", "edit") => settings::single(user, body(request)?),
+        _ => Err(not_found("control route")),
+    }
+}
+
+/// Does so many random edits and counts them by kind.
+fn tally(wanted: &RandomEdits, salt: u64, mut edit: impl FnMut(&mut Dice) -> (&'static str, String)) -> Value {
+    let mut counts: BTreeMap<&'static str, u64> = BTreeMap::new();
+    let mut edits = Vec::new();
+    for i in 0..wanted.count as u64 {
+        let (kind, id) = edit(&mut Dice::of(&[wanted.seed, salt, i]));
+        *counts.entry(kind).or_default() += 1;
+        edits.push(json!({"kind": kind, "id": id}));
+    }
+    json!({"counts": counts, "edits": edits})
 }
 
 fn body<T: DeserializeOwned>(request: &Request) -> Result<T, ControlError> {
@@ -143,6 +190,8 @@ pub fn expire_delta(app: &App, wanted: &Value) -> Controlled {
     };
     for user in &users {
         write(&user.mailbox).epoch += 1;
+        write(&user.calendars).shelf.epoch += 1;
+        write(&user.contacts).epoch += 1;
     }
     Ok(json!({"mailboxes": users.len()}))
 }

@@ -80,6 +80,7 @@ pub fn add_user(app: &App, wanted: NewUser) -> Controlled {
     if wanted.furnished.unwrap_or(true) {
         let guid = read(&user.mailbox).guid.clone();
         user.mailbox = RwLock::new(populate::furnish(&app.world, number, guid));
+        populate::settle(&app.world, number, &person, &user, &app.options);
     }
     fill(app, &user, &person, wanted.messages);
     let user = Arc::new(user);

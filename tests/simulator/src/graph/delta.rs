@@ -2,8 +2,9 @@
 
 use super::filter::Filter;
 use super::odata::Query;
-use super::token::{Phase, WalkToken};
+use super::token::{Area, Phase, WalkToken};
 use super::view::Shown;
+use super::walk::{self, Place, removed, stale};
 use super::{Call, folders};
 use crate::faults::FaultKind;
 use crate::locks::read;
@@ -47,7 +48,7 @@ pub fn page(call: &Call) -> Answer {
     if first && !blank && faults.strike(&[FaultKind::RemovedFirst], method, path).is_some() {
         call.app.watch.fault("removed_first");
         let ghost = ids::item_id(&guid, call.request.prefer.kind(), u64::MAX >> 8, 1);
-        value.insert(0, removed(&ghost));
+        value.insert(0, removed("message", &ghost));
     }
     if blank {
         call.app.watch.fault("empty_pages");
@@ -69,41 +70,16 @@ fn finish(call: &Call, folder: u32, guid: &str, value: Vec<Value>, next: &WalkTo
 }
 
 fn open_token(call: &Call, folder: u32) -> Result<WalkToken, Refusal> {
-    let user = call.user()?;
-    let (query, prefer) = (&call.query, &call.request.prefer);
-    let mailbox = read(&user.mailbox);
-    let given = query.skip_token.as_ref().or(query.delta_token.as_ref());
-    let Some(text) = given else {
-        return start(call, &mailbox, folder);
-    };
-    let Some(mut token) = WalkToken::decode(text) else {
-        call.violation("token_misused", "a token that was never handed out");
-        return Err(Refusal::new(400, "ErrorInvalidSyncStateData", "The sync state data is invalid."));
-    };
-    if token.mailbox != mailbox.guid || token.folder != folder || token.ends_round != query.delta_token.is_some() {
-        call.violation("token_misused", "a token of another folder, mailbox or kind");
-        return Err(Refusal::new(400, "SyncStateInvalid", "The sync state does not belong to this request."));
+    let mailbox = read(&call.user()?.mailbox);
+    let place =
+        Place { guid: &mailbox.guid, epoch: mailbox.epoch, seq: mailbox.seq(), area: Area::Mail, container: folder };
+    match walk::open(call, &place)? {
+        Some(token) => Ok(token),
+        None => start(call, &place),
     }
-    if !query.beside_token().is_empty() {
-        call.violation("options_beside_token", format!("{:?} beside a token", query.beside_token()));
-    }
-    if token.immutable && !prefer.immutable {
-        call.violation("prefer_dropped", "the walk began with IdType=\"ImmutableId\", this page came without");
-    }
-    if token.had_page_size && prefer.page_size.is_none() {
-        call.violation("prefer_dropped", "the walk began with odata.maxpagesize, this page came without");
-    }
-    if token.epoch != mailbox.epoch {
-        return Err(stale(token.upto));
-    }
-    if token.ends_round {
-        token.upto = mailbox.seq();
-        token.ends_round = false;
-    }
-    Ok(token)
 }
 
-fn start(call: &Call, mailbox: &Mailbox, folder: u32) -> Result<WalkToken, Refusal> {
+fn start(call: &Call, place: &Place) -> Result<WalkToken, Refusal> {
     let (query, prefer) = (&call.query, &call.request.prefer);
     query.check_select(&super::view::MESSAGE_PROPERTIES, "message")?;
     if query.top.is_some() && prefer.page_size.is_some() {
@@ -121,17 +97,10 @@ fn start(call: &Call, mailbox: &Mailbox, folder: u32) -> Result<WalkToken, Refus
     let expand =
         query.all.iter().find(|(name, _)| name.eq_ignore_ascii_case("$expand")).map(|(_, value)| value.clone());
     Ok(WalkToken {
-        mailbox: mailbox.guid.clone(),
-        folder,
-        epoch: mailbox.epoch,
-        upto: mailbox.seq(),
-        immutable: prefer.immutable,
-        had_page_size: prefer.page_size.is_some(),
-        select: query.select.clone(),
         change_type: query.change_type.clone(),
         filter: query.filter.clone(),
         expand,
-        ..WalkToken::listing(0)
+        ..walk::begin(call, place)
     })
 }
 
@@ -150,11 +119,7 @@ fn read_page(mailbox: &Mailbox, token: &WalkToken, size: usize, kind: IdKind) ->
             (found.into_iter().map(|found| Delta::Present { found, changed: Changed::ALL }).collect(), next)
         }
         Phase::Changes { from, offset } => {
-            let fold = match kind {
-                IdKind::Mutable => Fold::ByIncarnation,
-                IdKind::Immutable => Fold::ByItem,
-            };
-            let all = mailbox.changes(token.folder, from, token.upto, fold);
+            let all = mailbox.changes(token.folder, from, token.upto, Fold::of(kind));
             let more = all.len() > offset + size;
             let next =
                 if more { WalkToken { phase: Phase::Changes { from, offset: offset + size }, ..after } } else { done };
@@ -181,7 +146,7 @@ fn render(
     for delta in deltas {
         match delta {
             Delta::Removed { item, incarnation } if only.is_none_or(|only| only == "deleted") => {
-                out.push(removed(&ids::item_id(guid, call.request.prefer.kind(), item, incarnation)));
+                out.push(removed("message", &ids::item_id(guid, call.request.prefer.kind(), item, incarnation)));
             }
             Delta::Removed { .. } => {}
             Delta::Present { found, changed } => {
@@ -216,16 +181,4 @@ fn entry(
     };
     out.entry("@odata.type").or_insert_with(|| json!("#microsoft.graph.message"));
     Some(Value::Object(out))
-}
-
-fn removed(id: &str) -> Value {
-    json!({"@odata.type": "#microsoft.graph.message", "id": id, "@removed": {"reason": "deleted"}})
-}
-
-pub fn stale(generation: u64) -> Refusal {
-    let text = format!(
-        "The sync state generation is not found; generation={generation};[highest={0}][{0}].",
-        generation + 1000
-    );
-    Refusal::new(410, "SyncStateNotFound", &text)
 }

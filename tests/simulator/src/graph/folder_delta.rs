@@ -1,10 +1,10 @@
 //! Delta of the folder tree: all levels flat, folder changes only.
 
 use super::Call;
-use super::delta::stale;
 use super::odata::Query;
-use super::token::{Phase, WalkToken};
+use super::token::{Area, Phase, WalkToken};
 use super::view::folder_json;
+use super::walk::{self, Place, removed, stale};
 use crate::faults::FaultKind;
 use crate::locks::read;
 use crate::reply::{Answer, Refusal, Reply};
@@ -19,7 +19,7 @@ pub fn page(call: &Call) -> Answer {
     let mailbox = read(&user.mailbox);
     let token = open_token(call, &mailbox)?;
     let struck = call.app.faults().strike(&[FaultKind::ExpireDelta], &call.request.method, &call.request.path);
-    if token.epoch != mailbox.epoch || struck.is_some() {
+    if struck.is_some() {
         return Err(stale(token.upto));
     }
     let size = call.request.prefer.page_size.unwrap_or(PAGE).max(1);
@@ -48,37 +48,9 @@ pub fn page(call: &Call) -> Answer {
 }
 
 fn open_token(call: &Call, mailbox: &Mailbox) -> Result<WalkToken, Refusal> {
-    let (query, prefer) = (&call.query, &call.request.prefer);
-    let Some(text) = query.skip_token.as_ref().or(query.delta_token.as_ref()) else {
-        return Ok(WalkToken {
-            mailbox: mailbox.guid.clone(),
-            epoch: mailbox.epoch,
-            upto: mailbox.seq(),
-            immutable: prefer.immutable,
-            had_page_size: prefer.page_size.is_some(),
-            select: query.select.clone(),
-            include_hidden: query.include_hidden,
-            ..WalkToken::listing(0)
-        });
-    };
-    let token = WalkToken::decode(text).filter(|token| {
-        token.mailbox == mailbox.guid && token.folder == 0 && token.ends_round == query.delta_token.is_some()
-    });
-    let Some(mut token) = token else {
-        call.violation("token_misused", "a token of another mailbox or kind");
-        return Err(Refusal::new(400, "SyncStateInvalid", "The sync state does not belong to this request."));
-    };
-    if !query.beside_token().is_empty() {
-        call.violation("options_beside_token", format!("{:?} beside a token", query.beside_token()));
-    }
-    if token.immutable && !prefer.immutable || token.had_page_size && prefer.page_size.is_none() {
-        call.violation("prefer_dropped", "the walk began with a Prefer that this page lacks");
-    }
-    if token.ends_round {
-        token.upto = mailbox.seq();
-        token.ends_round = false;
-    }
-    Ok(token)
+    let place = Place { guid: &mailbox.guid, epoch: mailbox.epoch, seq: mailbox.seq(), area: Area::Mail, container: 0 };
+    let begin = || WalkToken { include_hidden: call.query.include_hidden, ..walk::begin(call, &place) };
+    Ok(walk::open(call, &place)?.unwrap_or_else(begin))
 }
 
 fn entries(mailbox: &Mailbox, token: &WalkToken, query: &Query) -> Vec<Value> {
@@ -94,11 +66,7 @@ fn entries(mailbox: &Mailbox, token: &WalkToken, query: &Query) -> Vec<Value> {
             .iter()
             .filter_map(|change| {
                 if change.removed || mailbox.folder(change.folder).is_none() {
-                    return Some(json!({
-                        "@odata.type": "#microsoft.graph.mailFolder",
-                        "id": ids::folder_id(&mailbox.guid, change.folder),
-                        "@removed": {"reason": "deleted"},
-                    }));
+                    return Some(removed("mailFolder", &ids::folder_id(&mailbox.guid, change.folder)));
                 }
                 shown(change.folder)
             })

@@ -28,14 +28,7 @@ pub fn wanted(call: &Call, user: &User) -> Result<Found, Refusal> {
         Some(Id::Item { kind, item, incarnation }) => (kind, item, incarnation),
         Some(Id::Folder(_) | Id::Attachment { .. }) | None => return Err(Refusal::bad_id()),
     };
-    if kind != call.request.prefer.kind() {
-        let reason = match kind {
-            IdKind::Immutable => "an immutable id without Prefer: IdType=\"ImmutableId\"",
-            IdKind::Mutable => "a mutable id with Prefer: IdType=\"ImmutableId\"",
-        };
-        call.violation("wrong_id_kind", reason);
-        return Err(Refusal::item_not_found());
-    }
+    check_kind(call, kind)?;
     let found = mailbox.item(item).ok_or_else(Refusal::item_not_found)?;
     if kind == IdKind::Mutable && found.incarnation != incarnation {
         return Err(Refusal::item_not_found());
@@ -46,21 +39,35 @@ pub fn wanted(call: &Call, user: &User) -> Result<Found, Refusal> {
         return Err(Refusal::item_not_found());
     }
     drop(mailbox);
-    item_faults(call, &found)?;
+    item_faults(call, &found.internet_id())?;
     Ok(found)
 }
 
-fn item_faults(call: &Call, found: &Found) -> Result<(), Refusal> {
+/// An id works only in requests that prefer its kind.
+pub fn check_kind(call: &Call, kind: IdKind) -> Result<(), Refusal> {
+    if kind == call.request.prefer.kind() {
+        return Ok(());
+    }
+    let reason = match kind {
+        IdKind::Immutable => "an immutable id without Prefer: IdType=\"ImmutableId\"",
+        IdKind::Mutable => "a mutable id with Prefer: IdType=\"ImmutableId\"",
+    };
+    call.violation("wrong_id_kind", reason);
+    Err(Refusal::item_not_found())
+}
+
+/// Faults that the plan has for one item, by the name that the plan knows it by.
+pub fn item_faults(call: &Call, id: &str) -> Result<(), Refusal> {
     let faults = call.app.faults();
     if faults.is_empty() || call.request.method != "GET" {
         return Ok(());
     }
-    let (method, path, id) = (&call.request.method, &call.request.path, found.internet_id());
-    if faults.strike_item(FaultKind::Vanish, method, path, &id).is_some() {
+    let (method, path) = (&call.request.method, &call.request.path);
+    if faults.strike_item(FaultKind::Vanish, method, path, id).is_some() {
         call.app.watch.fault("vanish");
         return Err(Refusal::item_not_found());
     }
-    if let Some(rule) = faults.strike_item(FaultKind::Poison, method, path, &id) {
+    if let Some(rule) = faults.strike_item(FaultKind::Poison, method, path, id) {
         call.app.watch.fault("poison");
         let by_path = if path.ends_with("$value") { "ErrorMimeContentConversionFailed" } else { "ErrorCorruptData" };
         let code = rule.code.as_deref().unwrap_or(by_path);

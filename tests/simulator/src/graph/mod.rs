@@ -2,6 +2,8 @@
 //! One file per area; every handler is a plain function from request to answer.
 
 pub mod attachments;
+pub mod calendar;
+pub mod contacts;
 pub mod create;
 pub mod delta;
 pub mod extended;
@@ -11,9 +13,11 @@ pub mod folders;
 pub mod input;
 pub mod messages;
 pub mod odata;
+pub mod settings;
 pub mod token;
 pub mod users;
 pub mod view;
+pub mod walk;
 
 use crate::app::{App, Grant, MailboxState, User};
 use crate::reply::{Answer, Refusal};
@@ -37,6 +41,8 @@ pub enum Route {
     UsersDelta,
     User,
     MailboxSettings,
+    MasterCategories,
+    MessageRules,
     Folders,
     FolderDelta,
     Folder,
@@ -53,6 +59,8 @@ pub enum Route {
     Attachment,
     AttachmentValue,
     UploadSession,
+    Calendar(calendar::Route),
+    Contacts(contacts::Route),
 }
 
 /// A path taken apart.
@@ -62,13 +70,27 @@ pub struct Target {
     pub template: String,
     pub user_name: String,
     pub user: Option<Arc<User>>,
+    /// The folder, calendar or group of the path.
     pub folder: Option<String>,
+    /// The message, event or contact of the path.
     pub message: Option<String>,
     pub attachment: Option<String>,
 }
 
 /// Ways to make the mailbox write to somebody; a backup has no business there.
-const SENDING: [&str; 7] = ["sendmail", "send", "reply", "replyall", "forward", "createreply", "createforward"];
+const SENDING: [&str; 11] = [
+    "sendmail",
+    "send",
+    "reply",
+    "replyall",
+    "forward",
+    "createreply",
+    "createforward",
+    "accept",
+    "decline",
+    "tentativelyaccept",
+    "cancel",
+];
 
 /// What this path is, or None if there is no such thing.
 pub fn find_target(request: &Request) -> Option<Target> {
@@ -90,6 +112,15 @@ pub fn find_target(request: &Request) -> Option<Target> {
         ["users", "delta" | "microsoft.graph.delta"] => Some(plain(Route::UsersDelta, "/users/delta")),
         ["users", _] => Some(plain(Route::User, "/users/{id}")),
         ["users", _, "mailboxsettings"] => Some(plain(Route::MailboxSettings, "/users/{id}/mailboxSettings")),
+        ["users", _, "outlook", "mastercategories"] => {
+            Some(plain(Route::MasterCategories, "/users/{id}/outlook/masterCategories"))
+        }
+        ["users", _, rest @ ..] if calendar::owns(rest) => {
+            calendar::target(plain(Route::User, "/users/{id}"), rest, &segments[2..])
+        }
+        ["users", _, rest @ ..] if contacts::owns(rest) => {
+            contacts::target(plain(Route::User, "/users/{id}"), rest, &segments[2..])
+        }
         ["users", _, rest @ ..] => mail_target(plain(Route::User, "/users/{id}"), rest, &segments[2..]),
         _ => None,
     }
@@ -111,6 +142,7 @@ fn mail_target(mut target: Target, mut words: &[&str], mut segments: &[String]) 
         ["mailfolders"] if target.folder.is_none() => (Route::Folders, "/mailFolders"),
         ["childfolders"] => (Route::ChildFolders, "/childFolders"),
         ["move"] => (Route::MoveFolder, "/move"),
+        ["messagerules"] if target.folder.is_some() => (Route::MessageRules, "/messageRules"),
         ["messages"] => (Route::Messages, "/messages"),
         ["messages", "delta" | "microsoft.graph.delta"] => (Route::MessagesDelta, "/messages/delta"),
         ["messages", _, rest @ ..] => {
@@ -159,7 +191,13 @@ pub fn needed_roles(route: Route, method: &str) -> (&'static [&'static str], &'s
         Route::Users | Route::UsersDelta | Route::User => {
             (&["User.Read.All", "User.ReadWrite.All", "Directory.Read.All"], "Authorization_RequestDenied")
         }
-        Route::MailboxSettings => (&["MailboxSettings.Read", "MailboxSettings.ReadWrite"], "ErrorAccessDenied"),
+        Route::MailboxSettings | Route::MasterCategories | Route::MessageRules => {
+            (&["MailboxSettings.Read", "MailboxSettings.ReadWrite"], "ErrorAccessDenied")
+        }
+        Route::Calendar(_) if method == "GET" => (&["Calendars.Read", "Calendars.ReadWrite"], "ErrorAccessDenied"),
+        Route::Calendar(_) => (&["Calendars.ReadWrite"], "ErrorAccessDenied"),
+        Route::Contacts(_) if method == "GET" => (&["Contacts.Read", "Contacts.ReadWrite"], "ErrorAccessDenied"),
+        Route::Contacts(_) => (&["Contacts.ReadWrite"], "ErrorAccessDenied"),
         _ if method == "GET" => (&["Mail.Read", "Mail.ReadWrite"], "ErrorAccessDenied"),
         _ => (&["Mail.ReadWrite"], "ErrorAccessDenied"),
     }
@@ -184,13 +222,20 @@ pub fn check_mailbox(user: &User) -> Result<(), Refusal> {
 
 pub fn answer(app: &App, grant: &Grant, target: &Target, request: &Request) -> Answer {
     let query = Query::parse(&request.raw_query)?;
+    if query.expand.exceptions && !matches!(target.route, Route::Calendar(_)) {
+        return Err(Refusal::new(400, "RequestBroker--ParseUri", "Only an event has exceptionOccurrences to expand."));
+    }
     let call = Call { app, client_id: &grant.client_id, request, query, target };
     match (target.route, request.method.as_str()) {
         (Route::Organization, "GET") => users::organization(&call),
         (Route::Users, "GET") => users::list(&call),
         (Route::UsersDelta, "GET") => users::delta(&call),
         (Route::User, "GET") => users::one(&call),
-        (Route::MailboxSettings, "GET") => users::mailbox_settings(&call),
+        (Route::MailboxSettings, "GET") => settings::mailbox_settings(&call),
+        (Route::MasterCategories, "GET") => settings::categories(&call),
+        (Route::MessageRules, "GET") => settings::rules(&call),
+        (Route::Calendar(route), "GET") => calendar::answer(&call, route),
+        (Route::Contacts(route), "GET") => contacts::answer(&call, route),
         (Route::Folders | Route::ChildFolders, "GET") => folders::list(&call),
         (Route::Folders | Route::ChildFolders, "POST") => folders::create(&call),
         (Route::FolderDelta, "GET") => folder_delta::page(&call),

@@ -1,7 +1,13 @@
 //! Query options of a request. What Graph does not know it refuses, so does this.
 
-use crate::reply::Refusal;
+use super::Call;
+use super::folders::own_path;
+use crate::reply::{Answer, Refusal, Reply};
 use crate::request::{decode, encode};
+use serde_json::{Value, json};
+
+/// Items of a page that nobody gave a size.
+const PAGE: usize = 10;
 
 #[derive(Clone, Debug, Default)]
 pub struct Query {
@@ -26,6 +32,8 @@ pub struct Expand {
     pub properties: Vec<String>,
     pub attachments: bool,
     pub nested_item: bool,
+    /// Of a series.
+    pub exceptions: bool,
 }
 
 impl Query {
@@ -118,6 +126,7 @@ impl Expand {
             match name.to_ascii_lowercase().as_str() {
                 "singlevalueextendedproperties" => expand.properties.extend(property_ids(options)?),
                 "attachments" => expand.attachments = true,
+                "exceptionoccurrences" => expand.exceptions = true,
                 "microsoft.graph.itemattachment/item" => expand.nested_item = true,
                 "" => {}
                 _ => {
@@ -128,6 +137,30 @@ impl Expand {
         }
         Ok(expand)
     }
+}
+
+/// One page of a list that Outlook pages by `$skip`: `$top` bounds it, `odata.maxpagesize` cuts it.
+pub fn paged(call: &Call, context: &str, all: Vec<Value>) -> Answer {
+    let (query, wished) = (&call.query, call.request.prefer.page_size);
+    if query.top.is_some() && wished.is_some() {
+        call.violation("top_and_page_size", "$top together with odata.maxpagesize");
+    }
+    let max = call.app.limits().page_size_max;
+    // Alone, $top is the page and not a bound, as long as the links are followed.
+    let (page, bound) = match (wished, query.top) {
+        (Some(size), top) => (size.min(max), top.unwrap_or(usize::MAX)),
+        (None, top) => (top.unwrap_or(PAGE).clamp(1, max), usize::MAX),
+    };
+    let end = all.len().min(bound);
+    let more = query.skip + page < end;
+    let value: Vec<Value> = all.into_iter().take(end).skip(query.skip).take(page).collect();
+    let mut out = json!({"@odata.context": call.context(context), "value": value});
+    if more {
+        let rest = query.without(&["$skip"]);
+        let joint = if rest.is_empty() { String::new() } else { format!("{rest}&") };
+        out["@odata.nextLink"] = json!(call.url(&format!("{}?{joint}$skip={}", own_path(call), query.skip + page)));
+    }
+    Ok(Reply::ok(out))
 }
 
 fn property_ids(options: &str) -> Result<Vec<String>, Refusal> {

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct WalkToken {
     pub mailbox: String,
+    pub area: Area,
     pub folder: u32,
     pub epoch: u32,
     pub phase: Phase,
@@ -23,6 +24,18 @@ pub struct WalkToken {
     pub include_hidden: bool,
     /// The page before this one was left empty by a fault; two in a row would never end.
     pub after_blank: bool,
+    /// Of a calendar view, in seconds since 1970.
+    pub window: Option<(i64, i64)>,
+}
+
+/// What a walk goes over; numbers of folders mean nothing without it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Area {
+    Mail,
+    Events,
+    CalendarView,
+    ContactFolders,
+    Contacts,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,6 +50,7 @@ impl WalkToken {
     pub fn listing(cursor: u64) -> Self {
         Self {
             mailbox: String::new(),
+            area: Area::Mail,
             folder: 0,
             epoch: 0,
             phase: Phase::Enumerate { cursor },
@@ -50,6 +64,7 @@ impl WalkToken {
             expand: None,
             include_hidden: false,
             after_blank: false,
+            window: None,
         }
     }
 

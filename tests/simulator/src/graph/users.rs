@@ -2,7 +2,7 @@
 
 use super::odata::Query;
 use super::token::{Phase, WalkToken};
-use super::{Call, check_mailbox, user_not_found};
+use super::{Call, user_not_found};
 use crate::app::{MailboxState, Profile, User, UserKind};
 use crate::clock::iso;
 use crate::locks::read;
@@ -136,32 +136,6 @@ pub fn one(call: &Call) -> Answer {
     let mut out = user_json(user, &call.query);
     out.insert("@odata.context".into(), json!(call.context("users/$entity")));
     Ok(Reply::ok(Value::Object(out)))
-}
-
-pub fn mailbox_settings(call: &Call) -> Answer {
-    let user = call.user()?;
-    check_mailbox(user)?;
-    let purpose = match user.profile().kind {
-        UserKind::Member | UserKind::Guest => "user",
-        UserKind::Shared => "shared",
-        UserKind::Room => "room",
-    };
-    let archive = read(&user.mailbox).well_known("archive").unwrap_or_default();
-    let guid = read(&user.mailbox).guid.clone();
-    let mut out = json!({
-        "archiveFolder": crate::store::ids::folder_id(&guid, archive),
-        "timeZone": "W. Europe Standard Time",
-        "language": {"locale": "en-US", "displayName": "English (United States)"},
-        "dateFormat": "dd.MM.yyyy",
-        "timeFormat": "HH:mm",
-        "userPurpose": purpose,
-        "delegateMeetingMessageDeliveryOptions": "sendToDelegateOnly",
-    });
-    if let Some(all) = out.as_object_mut() {
-        all.retain(|name, _| call.query.wants(name));
-    }
-    out["@odata.context"] = json!(call.context("users/mailboxSettings"));
-    Ok(Reply::ok(out))
 }
 
 /// Directory delta: everything at once, then what changed.

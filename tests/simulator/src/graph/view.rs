@@ -6,7 +6,7 @@ use crate::mime::without_tags;
 use crate::request::Prefer;
 use crate::store::folder::{Changed, Folder};
 use crate::store::ids;
-use crate::store::message::{Attachment, AttachmentContent, Class, Flag, FlagStatus, Message, Person};
+use crate::store::message::{Attachment, AttachmentContent, Body, Class, Flag, FlagStatus, Message, Person};
 use crate::store::{Found, Mailbox};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -82,7 +82,7 @@ impl Shown<'_> {
         put("hasAttachments", &|| json!(m.has_attachments()));
         put("internetMessageId", &|| json!(m.internet_message_id));
         put("subject", &|| json!(m.subject));
-        put("bodyPreview", &|| json!(preview(m)));
+        put("bodyPreview", &|| json!(preview(&m.body)));
         put("importance", &|| json!(m.importance.name()));
         put("parentFolderId", &|| json!(ids::folder_id(self.mailbox, self.found.folder)));
         put("conversationId", &|| json!(ids::conversation_id(m.conversation)));
@@ -95,7 +95,7 @@ impl Shown<'_> {
             json!(format!("https://outlook.office365.com/owa/?ItemID={}&viewmodel=ReadMessageItem", self.id()))
         });
         put("inferenceClassification", &|| json!(if m.other_inbox { "other" } else { "focused" }));
-        put("body", &|| body(m, self.prefer));
+        put("body", &|| body_json(&m.body, self.prefer));
         put("sender", &|| recipient(m.sender.as_ref()));
         put("from", &|| recipient(m.from.as_ref()));
         put("toRecipients", &|| recipients(&m.to));
@@ -172,30 +172,40 @@ impl Shown<'_> {
     pub fn attachment(&self, a: &Attachment, with_bytes: bool, nested: bool) -> Map<String, Value> {
         let id =
             ids::attachment_id(self.mailbox, self.prefer.kind(), self.found.item, self.found.incarnation, a.number);
-        let mut out = Map::new();
-        out.insert("@odata.type".into(), json!(a.odata_type()));
-        out.insert("id".into(), json!(id));
-        out.insert("lastModifiedDateTime".into(), json!(iso(a.modified)));
-        out.insert("name".into(), json!(a.name));
-        out.insert("contentType".into(), if a.content_type.is_empty() { Value::Null } else { json!(a.content_type) });
-        out.insert("size".into(), json!(a.size()));
-        out.insert("isInline".into(), json!(a.is_inline));
-        match &a.content {
-            AttachmentContent::File(blob) => {
-                out.insert("@odata.mediaContentType".into(), json!(a.content_type));
-                out.insert("contentId".into(), json!(a.content_id));
-                out.insert("contentLocation".into(), Value::Null);
-                if with_bytes {
-                    out.insert("contentBytes".into(), json!(STANDARD.encode(blob.bytes())));
-                }
-            }
-            AttachmentContent::Item(item) if nested => {
-                out.insert("item".into(), Value::Object(nested_item(item, self.prefer)));
-            }
-            AttachmentContent::Item(_) | AttachmentContent::Reference => {}
-        }
-        out
+        attachment_json(&id, a, self.prefer, with_bytes, nested)
     }
+}
+
+pub fn attachment_json(
+    id: &str,
+    a: &Attachment,
+    prefer: &Prefer,
+    with_bytes: bool,
+    nested: bool,
+) -> Map<String, Value> {
+    let mut out = Map::new();
+    out.insert("@odata.type".into(), json!(a.odata_type()));
+    out.insert("id".into(), json!(id));
+    out.insert("lastModifiedDateTime".into(), json!(iso(a.modified)));
+    out.insert("name".into(), json!(a.name));
+    out.insert("contentType".into(), if a.content_type.is_empty() { Value::Null } else { json!(a.content_type) });
+    out.insert("size".into(), json!(a.size()));
+    out.insert("isInline".into(), json!(a.is_inline));
+    match &a.content {
+        AttachmentContent::File(blob) => {
+            out.insert("@odata.mediaContentType".into(), json!(a.content_type));
+            out.insert("contentId".into(), json!(a.content_id));
+            out.insert("contentLocation".into(), Value::Null);
+            if with_bytes {
+                out.insert("contentBytes".into(), json!(STANDARD.encode(blob.bytes())));
+            }
+        }
+        AttachmentContent::Item(item) if nested => {
+            out.insert("item".into(), Value::Object(nested_item(item, prefer)));
+        }
+        AttachmentContent::Item(_) | AttachmentContent::Reference => {}
+    }
+    out
 }
 
 fn nested_item(m: &Message, prefer: &Prefer) -> Map<String, Value> {
@@ -203,7 +213,7 @@ fn nested_item(m: &Message, prefer: &Prefer) -> Map<String, Value> {
     for (name, value) in [
         ("@odata.type", json!("#microsoft.graph.message")),
         ("subject", json!(m.subject)),
-        ("body", body(m, prefer)),
+        ("body", body_json(&m.body, prefer)),
         ("from", recipient(m.from.as_ref())),
         ("sender", recipient(m.sender.as_ref())),
         ("toRecipients", recipients(&m.to)),
@@ -252,6 +262,12 @@ pub fn folder_json(mailbox: &Mailbox, folder: &Folder, query: &Query) -> Map<Str
     out
 }
 
+/// Those of the extended properties that are there, as an expand shows them.
+pub fn held_properties(held: &[(String, String)], wanted: &[String]) -> Vec<Value> {
+    let find = |id: &String| held.iter().find(|(have, _)| have.eq_ignore_ascii_case(id));
+    wanted.iter().filter_map(|id| find(id).map(|(_, value)| json!({"id": id, "value": value}))).collect()
+}
+
 /// A property as the client stored it, or as it follows from the message.
 pub fn property_value(m: &Message, id: &str) -> Option<String> {
     if let Some((_, value)) = m.properties.iter().find(|(have, _)| have.eq_ignore_ascii_case(id)) {
@@ -278,19 +294,19 @@ pub fn property_value(m: &Message, id: &str) -> Option<String> {
     Some(value)
 }
 
-fn preview(m: &Message) -> String {
-    let text = if m.body.html { without_tags(&m.body.content) } else { m.body.content.clone() };
+pub fn preview(body: &Body) -> String {
+    let text = if body.html { without_tags(&body.content) } else { body.content.clone() };
     text.chars().take(255).collect()
 }
 
-fn body(m: &Message, prefer: &Prefer) -> Value {
-    if m.body.html && prefer.body_as_text {
-        return json!({"contentType": "text", "content": without_tags(&m.body.content)});
+pub fn body_json(body: &Body, prefer: &Prefer) -> Value {
+    if body.html && prefer.body_as_text {
+        return json!({"contentType": "text", "content": without_tags(&body.content)});
     }
-    json!({"contentType": if m.body.html { "html" } else { "text" }, "content": m.body.content})
+    json!({"contentType": if body.html { "html" } else { "text" }, "content": body.content})
 }
 
-fn recipient(person: Option<&Person>) -> Value {
+pub fn recipient(person: Option<&Person>) -> Value {
     person.map_or(Value::Null, |p| json!({"emailAddress": {"name": p.name, "address": p.address}}))
 }
 

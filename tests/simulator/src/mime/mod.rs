@@ -3,6 +3,9 @@
 
 mod charset;
 pub mod read;
+mod sanitise;
+
+pub use sanitise::without_scripts;
 
 use crate::clock::mail_date;
 use crate::dice::hash_text;

@@ -1,6 +1,7 @@
 //! Walking a folder: enumeration by item number, and what its log says happened since.
 
 use super::folder::{ChangeKind, Changed, FolderChange, ROOT, TOP};
+use super::ids::IdKind;
 use super::{Found, Mailbox};
 use std::collections::HashMap;
 
@@ -23,6 +24,15 @@ pub enum Delta {
 pub enum Fold {
     ByItem,
     ByIncarnation,
+}
+
+impl Fold {
+    pub fn of(kind: IdKind) -> Self {
+        match kind {
+            IdKind::Mutable => Self::ByIncarnation,
+            IdKind::Immutable => Self::ByItem,
+        }
+    }
 }
 
 impl Mailbox {

@@ -4,12 +4,19 @@
 //! Invariants: an item is in exactly one folder; every change of an item raises `seq` and is in
 //! the log of the folder concerned; a move changes the incarnation, on which mutable ids depend.
 
+pub mod calendar;
 pub mod changes;
+pub mod contact;
+pub mod event;
 pub mod folder;
 pub mod ids;
 pub mod lazy;
 pub mod message;
+pub mod recurrence;
+pub mod settings;
+pub mod shelf;
 mod tree;
+pub mod zone;
 
 use folder::{Change, ChangeKind, Changed, Folder, FolderChange, TOP, standard_folders};
 use lazy::LazyBase;

@@ -1,6 +1,8 @@
 //! The simulator through its front door: plain HTTP, as a client sees it.
 
 mod attachments;
+mod calendar;
+mod contacts;
 mod control;
 mod create;
 mod delta;
@@ -8,6 +10,7 @@ mod directory;
 mod faults;
 mod ids;
 mod login;
+mod settings;
 mod throttle;
 
 use kodo_simulator::{Options, Simulator};
