@@ -75,6 +75,12 @@ async fn junk_that_a_policy_excludes_ends_in_the_next_point_and_comes_back_when_
 -> anyhow::Result<()> {
     let stage = Stage::ready(Options { users: 1, messages: 60, ..Options::default() }).await?;
     let user = stage.users().remove(0);
+    let received = stage.mailbox(&user)?.messages.into_iter().filter(|message| message["isDraft"] == json!(false));
+    for message in received.take(3) {
+        let (id, folder) = (&message["internetMessageId"], &message["folder"]);
+        let edit = json!({ "internet_message_id": id, "folder": folder, "move_to": "junkemail" });
+        stage.tenant.edit(&user, edit)?;
+    }
     stage.back_up(&user)?;
     let all = held(&stage, &user, None)?;
     let junk = stage.expect(&["ls", "junkemail", "--user", &user])?["items"].as_array().map_or(0, Vec::len) as u64;
