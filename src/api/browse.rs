@@ -7,30 +7,32 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::Shared;
-use super::error::{ApiError, ApiResult};
+use super::descent::{Place, Shelf, Wanted, path_to};
+use super::error::ApiResult;
 use super::issues::parse_key;
 use super::page::{Page, PageQuery};
 use super::reference::Ref;
 use super::resolve::{self, ChainWanted};
 use crate::catalog::items::{After, Within};
-use crate::catalog::{self, Container, Holding, VersionRow};
+use crate::catalog::{self, Chain, Container, Holding, VersionRow};
 use crate::db::{Conn, QueryResult};
-use crate::features::flag;
+use crate::features::{self, flag};
 use crate::ids::{ChainId, ContainerId, FeatureName, PointNumber};
 
 /// Containers of one chain: what Exchange allows in one mailbox, with room.
 const CONTAINERS_MAX: u32 = 100_000;
-/// A path deeper than this is a ring.
-const DEPTH_MAX: usize = 400;
 
 /// One container as of a point: what is directly in it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct BrowseView {
     pub chain_id: ChainId,
+    pub feature: FeatureName,
     pub point: PointNumber,
     /// From the top to here; empty at the top.
     pub path: Vec<ContainerView>,
     pub containers: Vec<ContainerView>,
+    /// Behind the containers of `path`: the items from there down to here, such as the folders of a drive.
+    pub folders: Vec<ItemView>,
     /// A page of items, newest first.
     pub items: Vec<ItemView>,
     pub next: Option<String>,
@@ -58,6 +60,8 @@ pub struct ItemView {
     pub parent_key: Option<String>,
     /// A number of the feature's own.
     pub kind: u8,
+    /// It holds other items, and is no more than that.
+    pub is_folder: bool,
     /// `read`, `draft`, `flagged`, `attachments`, `high_importance`, `low_importance`
     pub flags: Vec<String>,
     pub name: String,
@@ -84,8 +88,8 @@ const FLAGS: [(u16, &str); 8] = [
     (flag::KEPT_AS_PARTS, "kept_as_parts"),
 ];
 
-impl From<VersionRow> for ItemView {
-    fn from(row: VersionRow) -> Self {
+impl ItemView {
+    pub fn new(feature: &str, row: VersionRow) -> Self {
         let version = row.version;
         let flags = FLAGS.iter().filter(|(bit, _)| version.flags & bit != 0).map(|(_, name)| (*name).to_owned());
         Self {
@@ -93,6 +97,7 @@ impl From<VersionRow> for ItemView {
             container_id: version.container,
             parent_key: version.parent.map(|key| key.to_string()),
             kind: version.kind,
+            is_folder: features::is_folder(feature, version.kind),
             flags: flags.collect(),
             name: version.name,
             party: version.party,
@@ -113,9 +118,9 @@ pub struct BrowseQuery {
     feature: Option<FeatureName>,
     point: Option<PointNumber>,
     container: Option<ContainerId>,
-    /// Names from the top, with slashes between, instead of `container`.
+    /// Names from the top, with slashes between, instead of `container`: of containers, then of folders among items.
     path: Option<String>,
-    /// The key of an item: what it holds, such as the files of a folder. Left out: what stands directly in the container.
+    /// Instead of both the key of an item: what it holds, such as the files of a folder.
     parent: Option<String>,
     limit: Option<u32>,
     cursor: Option<String>,
@@ -125,25 +130,21 @@ pub async fn browse(app: Data<Shared>, query: Query<BrowseQuery>) -> ApiResult<J
     let page = PageQuery::new(query.limit, query.cursor.clone());
     let parent = query.parent.as_deref().map(parse_key).transpose()?;
     let (rows, after) = (page.rows(app.rows_max)?, page.after::<(DateTime<Utc>, String)>()?);
-    let after = match after {
-        Some((time, key)) => Some(After { parent, time, key: parse_key(&key)? }),
-        None => None,
-    };
+    let after = after.map(|(time, key)| parse_key(&key).map(|key| (time, key))).transpose()?;
     let wanted = ChainWanted { chain: query.chain, resource: query.resource.as_ref(), feature: query.feature.as_ref() };
     let chain = resolve::chain(&app, wanted).await?;
     let point = resolve::sealed_point(&app, &chain, query.point).await?;
-    let id = chain.id;
-    let read = move |conn: &mut Conn| catalog::containers::as_of(conn, id, point, CONTAINERS_MAX);
-    let all = app.db.run("read the containers of a point", read).await?;
-    let here = match (&query.path, query.container) {
-        (None, wanted) => wanted,
-        (Some(path), None) => at_path(&all, path)?,
-        (Some(_), Some(_)) => return Err(ApiError::BadRequest("give container or path, not both".to_owned())),
-    };
+    let wanted = Wanted { container: query.container, path: query.path.clone(), parent };
+    let (place, all) = find(&app, &chain, point, wanted).await?;
+    let here = place.container;
     let path = path_to(&all, here)?;
-    let children: Vec<Container> = all.into_iter().filter(|one| one.parent == here).collect();
+    // Below a folder among items there are no containers.
+    let at_container = place.folders.is_empty();
+    let children: Vec<Container> = all.into_iter().filter(|one| at_container && one.parent == here).collect();
     let listed = [children.as_slice(), path.as_slice()].concat();
-    let wanted = here.map(|here| (here, Within::Parent(parent)));
+    let id = chain.id;
+    let after = after.map(|(time, key)| After { parent: place.parent, time, key });
+    let wanted = here.map(|here| (here, Within::Parent(place.parent)));
     let read = move |conn: &mut Conn| read_level(conn, id, point, wanted, after, rows + 1, &listed);
     let (items, mut counts) = app.db.run("browse a container", read).await?;
     let mut view = |one: Container| {
@@ -159,8 +160,22 @@ pub async fn browse(app: Data<Shared>, query: Query<BrowseQuery>) -> ApiResult<J
         }
     };
     let (containers, path) = (children.into_iter().map(&mut view).collect(), path.into_iter().map(&mut view).collect());
-    let page = Page::cut(items, rows, |row| (row.version.time, row.version.key.to_string()), ItemView::from);
-    Ok(Json(BrowseView { chain_id: id, point, path, containers, items: page.items, next: page.next }))
+    let item = |row: VersionRow| ItemView::new(chain.key.feature.as_str(), row);
+    let folders = place.folders.into_iter().map(item).collect();
+    let page = Page::cut(items, rows, |row| (row.version.time, row.version.key.to_string()), item);
+    let (feature, items, next) = (chain.key.feature, page.items, page.next);
+    Ok(Json(BrowseView { chain_id: id, feature, point, path, containers, folders, items, next }))
+}
+
+/// The place that is meant, among the containers of the point.
+async fn find(app: &Shared, chain: &Chain, point: PointNumber, wanted: Wanted) -> ApiResult<(Place, Vec<Container>)> {
+    let chain = chain.clone();
+    let read = move |conn: &mut Conn| {
+        let containers = catalog::containers::as_of(conn, chain.id, point, CONTAINERS_MAX)?;
+        let shelf = Shelf { chain: &chain, point, containers: &containers, is_folder: features::is_folder };
+        Ok(shelf.find(conn, &wanted)?.map(|place| (place, containers)))
+    };
+    app.db.run("find a place in a point", read).await?
 }
 
 type Level = (Vec<VersionRow>, HashMap<ContainerId, Holding>);
@@ -181,99 +196,4 @@ fn read_level(
         None => Vec::new(),
     };
     Ok((items, counts))
-}
-
-/// Descends by names. A name may hold a slash itself, so the longest match of each level is taken; where a folder's
-/// name and another's well-known name are equal, the name that people see wins.
-fn at_path(all: &[Container], path: &str) -> ApiResult<Option<ContainerId>> {
-    let mut here = None;
-    let mut rest = path.trim_matches('/');
-    while !rest.is_empty() {
-        let children = all.iter().filter(|one| one.parent == here);
-        let Some((length, _, found)) = children.filter_map(|one| matched(one, rest)).max() else {
-            return Err(ApiError::NotFound(format!("there is no folder \"{rest}\" in \"{path}\" as of this point")));
-        };
-        rest = rest[length..].trim_start_matches('/');
-        here = Some(found);
-    }
-    Ok(here)
-}
-
-/// How much of the path this container's name is, and whether it is the name that people see.
-fn matched(container: &Container, path: &str) -> Option<(usize, bool, ContainerId)> {
-    let begins = |name: &str| {
-        let head = path.get(..name.len())?;
-        let whole = matches!(path.as_bytes().get(name.len()), None | Some(b'/'));
-        (whole && head.to_lowercase() == name.to_lowercase()).then_some(name.len())
-    };
-    match begins(&container.name) {
-        Some(length) => Some((length, true, container.id)),
-        None => Some((begins(container.well_known.as_deref()?)?, false, container.id)),
-    }
-}
-
-fn path_to(all: &[Container], here: Option<ContainerId>) -> ApiResult<Vec<Container>> {
-    let mut path = Vec::new();
-    let mut next = here;
-    while let Some(id) = next {
-        let Some(container) = all.iter().find(|one| one.id == id).filter(|_| path.len() < DEPTH_MAX) else {
-            return Err(ApiError::NotFound(format!("there is no container {id} as of this point")));
-        };
-        path.push(container.clone());
-        next = container.parent;
-    }
-    path.reverse();
-    Ok(path)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn container(id: u32, parent: Option<u32>, name: &str, well_known: Option<&str>) -> Container {
-        Container {
-            id: ContainerId::new(id),
-            from: PointNumber::new(1),
-            graph_id: format!("g{id}"),
-            well_known: well_known.map(str::to_owned),
-            parent: parent.map(ContainerId::new),
-            name: name.to_owned(),
-            hidden: false,
-            cursors: catalog::containers::Cursors::default(),
-        }
-    }
-
-    fn mailbox() -> Vec<Container> {
-        vec![
-            container(1, None, "Posteingang", Some("inbox")),
-            container(2, Some(1), "A", None),
-            container(3, Some(1), "A/B", None),
-            container(4, Some(3), "Deep", None),
-            container(5, None, "Entwürfe", Some("drafts")),
-            container(6, None, "drafts", None),
-        ]
-    }
-
-    fn id_at(path: &str) -> Option<u32> {
-        at_path(&mailbox(), path).unwrap().map(ContainerId::get)
-    }
-
-    #[test]
-    fn a_path_is_found_by_name_or_well_known_name_in_any_letter_case() {
-        assert_eq!(id_at(""), None);
-        assert_eq!(id_at("/posteingang/a"), Some(2));
-        assert_eq!(id_at("Inbox"), Some(1));
-        assert_eq!(id_at("inbox/A/B/deep"), Some(4));
-        assert_eq!(id_at("Drafts"), Some(6), "a folder of that name goes before the folder that is well known as it");
-        assert!(at_path(&mailbox(), "inbox/nowhere").is_err());
-    }
-
-    #[test]
-    fn the_way_from_the_top_is_told() {
-        let names: Vec<String> =
-            path_to(&mailbox(), Some(ContainerId::new(4))).unwrap().into_iter().map(|one| one.name).collect();
-
-        assert_eq!(names, ["Posteingang", "A/B", "Deep"]);
-        assert!(path_to(&mailbox(), Some(ContainerId::new(9))).is_err());
-    }
 }

@@ -34,7 +34,7 @@ pub async fn show(app: Data<Shared>, path: ItemPath) -> ApiResult<Json<ItemDetai
     let json = reader.read(pack, blob).await.map_err(storage_error)?;
     let properties = serde_json::from_slice(&json)
         .map_err(|err| ApiError::internal(&anyhow::Error::new(err).context("stored properties are not JSON")))?;
-    Ok(Json(ItemDetail { item: row.into(), properties }))
+    Ok(Json(ItemDetail { item: ItemView::new(chain.feature.as_str(), row), properties }))
 }
 
 /// The message itself, or what else the item's content is, exactly as it was stored. It breaks off where the storage

@@ -13,6 +13,8 @@ mod auth;
 pub mod backups;
 pub mod browse;
 mod config;
+pub mod coverage;
+mod descent;
 mod error;
 pub mod findings;
 mod health;

@@ -11,8 +11,10 @@ use super::reference::Ref;
 use super::resolve::{self, ChainWanted};
 use super::tenants::TaskStarted;
 use super::{Shared, upkeep};
+use crate::catalog::issues::IssueCounts;
 use crate::catalog::points::GaveUp;
 use crate::catalog::{self, Chain, PointRow, PointState};
+use crate::db::Conn;
 use crate::ids::{ChainId, FeatureName, PointNumber, PolicyId, ResourceId, RunId, StorageId};
 use crate::queue::work::PruneWork;
 use crate::scheduler::Upkeep;
@@ -23,7 +25,7 @@ pub struct ChainView {
     pub resource_id: ResourceId,
     pub feature: FeatureName,
     pub storage_id: StorageId,
-    /// `unprotected`, `protected`, `not_applicable` or `rebuilding`.
+    /// `unprotected`, `protected`, `protected_with_exceptions`, `not_applicable` or `rebuilding`.
     pub state: String,
     pub state_detail: Option<String>,
     /// The newest restore point.
@@ -31,6 +33,10 @@ pub struct ChainView {
     pub sealed_at: Option<DateTime<Utc>>,
     /// The policy that says for how long its points are kept; without one, all are.
     pub policy_id: Option<PolicyId>,
+    /// Items that could not be captured: they have open issues.
+    pub exceptions: u64,
+    /// Those of them that have a permanent, documented cause.
+    pub skipped: u64,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -51,14 +57,24 @@ pub struct PointView {
     pub bytes_stored: u64,
 }
 
-impl From<Chain> for ChainView {
-    fn from(chain: Chain) -> Self {
+/// The state of a chain as it is shown: protected, with exceptions, is a state of its own.
+pub fn shown_state(chain: &Chain, issues: IssueCounts) -> &str {
+    match chain.state.as_str() {
+        "protected" if issues.open > 0 => "protected_with_exceptions",
+        state => state,
+    }
+}
+
+impl ChainView {
+    pub fn new(chain: Chain, issues: IssueCounts) -> Self {
         Self {
+            state: shown_state(&chain, issues).to_owned(),
+            exceptions: issues.open,
+            skipped: issues.skipped,
             id: chain.id,
             resource_id: chain.key.resource,
             feature: chain.key.feature,
             storage_id: chain.key.storage,
-            state: chain.state,
             state_detail: chain.state_detail,
             last_point: (chain.last_point > 0).then(|| PointNumber::new(chain.last_point)),
             sealed_at: chain.sealed_at,
@@ -126,7 +142,14 @@ pub async fn chains(app: Data<Shared>, query: Query<ChainsQuery>) -> ApiResult<J
         None => None,
     };
     let read = resolve::chains(&app, resource, after, rows + 1).await?;
-    Ok(Json(Page::cut(read, rows, |chain| chain.id, ChainView::from)))
+    let ids: Vec<ChainId> = read.iter().map(|chain| chain.id).collect();
+    let count = move |conn: &mut Conn| catalog::issues::counts_of(conn, &ids);
+    let issues = app.db.run("count issues", count).await?;
+    let view = |chain: Chain| {
+        let issues = issues.get(&chain.id).copied().unwrap_or_default();
+        ChainView::new(chain, issues)
+    };
+    Ok(Json(Page::cut(read, rows, |chain| chain.id, view)))
 }
 
 /// The points of one chain, newest first.
@@ -135,7 +158,7 @@ pub async fn list(app: Data<Shared>, query: Query<PointsQuery>) -> ApiResult<Jso
     let (rows, before) = (page.rows(app.rows_max)?, page.after()?.unwrap_or(PointNumber::OPEN));
     let wanted = ChainWanted { chain: query.chain, resource: query.resource.as_ref(), feature: query.feature.as_ref() };
     let chain = resolve::chain(&app, wanted).await?.id;
-    let read = move |conn: &mut crate::db::Conn| catalog::points::list(conn, chain, before, rows + 1);
+    let read = move |conn: &mut Conn| catalog::points::list(conn, chain, before, rows + 1);
     let read = app.db.run("list restore points", read).await?;
     Ok(Json(Page::cut(read, rows, |point| point.number, PointView::from)))
 }
@@ -145,7 +168,7 @@ pub async fn delete(app: Data<Shared>, body: Json<DeletePointBody>) -> ApiResult
     let wanted = ChainWanted { chain: body.chain, resource: body.resource.as_ref(), feature: body.feature.as_ref() };
     let chain = resolve::chain(&app, wanted).await?;
     let (id, point) = (chain.id, body.point);
-    let give_up = move |conn: &mut crate::db::Conn| {
+    let give_up = move |conn: &mut Conn| {
         let gave_up = catalog::points::give_up(conn, id, point)?;
         Ok((gave_up, catalog::points::get(conn, id, point)?.map(|row| row.state)))
     };

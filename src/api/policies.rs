@@ -3,6 +3,7 @@
 use actix_web::web::{Data, Json, Path, Query};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::answer::Created;
 use super::error::{ApiError, ApiResult};
@@ -11,8 +12,9 @@ use super::reference::Ref;
 use super::resolve::checked_name;
 use super::{Shared, resolve};
 use crate::catalog::Keep;
+use crate::features::FeatureOptions;
 use crate::ids::{OrganizationId, PolicyId, StorageId};
-use crate::scheduler::{self, Unacceptable};
+use crate::scheduler::{self, NewPolicy, Unacceptable};
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct PolicyView {
@@ -21,6 +23,8 @@ pub struct PolicyView {
     pub name: String,
     pub storage_id: StorageId,
     pub keep: KeepBody,
+    /// What is captured: every option of every feature with its value, chosen or not.
+    pub options: Value,
     pub created_at: DateTime<Utc>,
 }
 
@@ -65,39 +69,66 @@ pub struct NewPolicyBody {
     /// Left out: every restore point is kept.
     #[serde(default)]
     pub keep: KeepBody,
+    /// By feature and name, such as `{"onedrive": {"permissions": true}}`; what is not named has its default.
+    #[serde(default)]
+    pub options: Option<Value>,
 }
 
-impl From<scheduler::PolicyView> for PolicyView {
-    fn from(policy: scheduler::PolicyView) -> Self {
-        Self {
+impl PolicyView {
+    fn new(policy: scheduler::PolicyView) -> ApiResult<Self> {
+        let options = FeatureOptions::parse(&policy.options).map_err(|why| {
+            ApiError::internal(&anyhow::anyhow!("policy {} has options that cannot be read: {why}", policy.id))
+        })?;
+        Ok(Self {
             id: policy.id,
             organization_id: policy.organization,
             name: policy.name,
             storage_id: policy.storage,
             keep: policy.keep.into(),
+            options: options.to_json(),
             created_at: policy.created_at,
-        }
+        })
     }
 }
 
 pub async fn list(app: Data<Shared>, query: Query<PageQuery>) -> ApiResult<Json<Page<PolicyView>>> {
     let all = app.scheduler.policies(None).await?;
-    Ok(Json(query.page_of_all(app.rows_max, all, |one| one.id, PolicyView::from)?))
+    let all = all.into_iter().map(PolicyView::new).collect::<ApiResult<Vec<_>>>()?;
+    Ok(Json(query.page_of_all(app.rows_max, all, |one| one.id, |one| one)?))
+}
+
+pub async fn show(app: Data<Shared>, policy: Path<String>) -> ApiResult<Json<PolicyView>> {
+    let found = resolve::policy(&app, Some(&Ref::of(&policy))).await?;
+    Ok(Json(PolicyView::new(found)?))
 }
 
 pub async fn add(app: Data<Shared>, body: Json<NewPolicyBody>) -> ApiResult<Created<PolicyView>> {
     let name = checked_name("policy", &body.name)?;
     let organization = resolve::organization(&app, body.organization.as_ref()).await?;
     let storage = resolve::storage(&app, &body.storage).await?;
-    let id = app.scheduler.add_policy(organization, &name, storage, body.keep.into()).await?;
-    Ok(Created(app.scheduler.policy(id).await?.into()))
+    let options = match &body.options {
+        Some(chosen) => FeatureOptions::changed("{}", chosen).map_err(ApiError::Unprocessable)?,
+        None => "{}".to_owned(),
+    };
+    let new = NewPolicy { organization, name, storage, keep: body.keep.into(), options };
+    let id = app.scheduler.add_policy(new).await?;
+    Ok(Created(PolicyView::new(app.scheduler.policy(id).await?)?))
+}
+
+/// Changes the options that are named, by feature and name; `null` gives one its default again. The next run of each
+/// chain under the policy goes by it and walks whole: what is wanted now may be among what was passed over.
+pub async fn choose(app: Data<Shared>, policy: Path<String>, body: Json<Value>) -> ApiResult<Json<PolicyView>> {
+    let id = resolve::policy(&app, Some(&Ref::of(&policy))).await?.id;
+    let change = body.into_inner();
+    app.scheduler.change_options(id, move |before| FeatureOptions::changed(before, &change)).await?;
+    Ok(Json(PolicyView::new(app.scheduler.policy(id).await?)?))
 }
 
 /// Replaces the rules. What they give up is given up by the next prune of the storage.
 pub async fn keep(app: Data<Shared>, policy: Path<String>, body: Json<KeepBody>) -> ApiResult<Json<PolicyView>> {
     let id = resolve::policy(&app, Some(&Ref::of(&policy))).await?.id;
     app.scheduler.set_keep(id, body.into_inner().into()).await?;
-    Ok(Json(app.scheduler.policy(id).await?.into()))
+    Ok(Json(PolicyView::new(app.scheduler.policy(id).await?)?))
 }
 
 impl From<Unacceptable> for ApiError {

@@ -70,13 +70,23 @@ fn items_total(counts: &Counts, active: &[TaskView]) -> Option<u64> {
     Some(counts.items_done.saturating_sub(done) + total)
 }
 
+/// What a task waits for, and until when. One that failed or was throttled and is tried again waits for its time, and
+/// its error says why.
+pub fn waits_for(task: &TaskView) -> Option<String> {
+    if task.state != TaskState::Queued {
+        return task.progress.waits_for.clone();
+    }
+    let why = task.last_error.as_ref()?;
+    let until = (task.not_before > clock::now()).then(|| format!(", until {} UTC", task.not_before.format("%H:%M:%S")));
+    Some(format!("{why}{}", until.unwrap_or_default()))
+}
+
 fn active_task(task: TaskView) -> ActiveTask {
     ActiveTask {
         task_id: task.id,
+        waits_for: waits_for(&task),
         kind: task.kind,
         resource_id: task.resource,
         phase: task.progress.phase,
-        // A task that failed and is tried again waits for its time, and its error says why.
-        waits_for: task.progress.waits_for.or(task.last_error),
     }
 }

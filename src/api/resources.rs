@@ -4,6 +4,7 @@ use actix_web::web::{Data, Json, Query};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::coverage::{self, FeatureState};
 use super::error::ApiResult;
 use super::page::{Page, PageQuery};
 use super::reference::Ref;
@@ -22,6 +23,8 @@ pub struct ResourceView {
     pub state: String,
     /// The last time that the directory listed it.
     pub seen_at: DateTime<Utc>,
+    /// How each feature stands.
+    pub features: Vec<FeatureState>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -34,8 +37,8 @@ pub struct ResourceQuery {
     cursor: Option<String>,
 }
 
-impl From<tenants::ResourceView> for ResourceView {
-    fn from(resource: tenants::ResourceView) -> Self {
+impl ResourceView {
+    fn new(resource: tenants::ResourceView, features: Vec<FeatureState>) -> Self {
         Self {
             id: resource.id,
             tenant_id: resource.tenant,
@@ -44,6 +47,7 @@ impl From<tenants::ResourceView> for ResourceView {
             address: resource.address,
             state: resource.state.as_str().to_owned(),
             seen_at: resource.seen_at,
+            features,
         }
     }
 }
@@ -58,7 +62,12 @@ pub async fn list(app: Data<Shared>, query: Query<ResourceQuery>) -> ApiResult<J
     };
     let filter = ResourceFilter { text: query.text.clone(), ..ResourceFilter::default() };
     let read = read(&app, wanted, &filter, after, rows + 1).await?;
-    Ok(Json(Page::cut(read, rows, |one| (one.tenant, one.id), ResourceView::from)))
+    let mut states = coverage::states(&app, read.iter().map(|one| one.id).collect()).await?;
+    let view = |one: tenants::ResourceView| {
+        let features = states.remove(&one.id).unwrap_or_default();
+        ResourceView::new(one, features)
+    };
+    Ok(Json(Page::cut(read, rows, |one| (one.tenant, one.id), view)))
 }
 
 async fn read(

@@ -7,8 +7,8 @@ use actix_web::{HttpRequest, Route, web};
 
 use super::error::ApiError;
 use super::{
-    agents, auth, backups, browse, findings, health, issues, items, keys, organizations, points, policies, resources,
-    restores, runs, schedules, status, storages, tasks, tenants, upkeep,
+    agents, auth, backups, browse, coverage, findings, health, issues, items, keys, organizations, points, policies,
+    resources, restores, runs, schedules, status, storages, tasks, tenants, upkeep,
 };
 use crate::access::Permission;
 
@@ -42,6 +42,8 @@ pub const ROUTES: &[RouteRow] = &[
     post("/tenants/{tenant}/check", Configure, || web::to(tenants::check)),
     post("/tenants/{tenant}/sync", StartRuns, || web::to(tenants::sync)),
     get("/resources", Read, || web::to(resources::list)),
+    get("/resources/{resource}/coverage", Browse, || web::to(coverage::of_resource)),
+    get("/coverage", Read, || web::to(coverage::totals)),
     get("/storages", Read, || web::to(storages::list)),
     post("/storages", Configure, || web::to(storages::add)),
     post("/storages/attach", Configure, || web::to(storages::attach)),
@@ -56,6 +58,8 @@ pub const ROUTES: &[RouteRow] = &[
     get("/storages/{storage}/findings", Browse, || web::to(findings::list)),
     get("/policies", Read, || web::to(policies::list)),
     post("/policies", Configure, || web::to(policies::add)),
+    get("/policies/{policy}", Read, || web::to(policies::show)),
+    post("/policies/{policy}/options", Configure, || web::to(policies::choose)),
     post("/policies/{policy}/retention", Configure, || web::to(policies::keep)),
     get("/schedules", Read, || web::to(schedules::list)),
     post("/schedules", Configure, || web::to(schedules::add)),
@@ -75,6 +79,7 @@ pub const ROUTES: &[RouteRow] = &[
     get("/items/{chain}/{point}/{key}", Browse, || web::to(items::show)),
     get("/items/{chain}/{point}/{key}/content", Browse, || web::to(items::content)),
     get("/issues", Browse, || web::to(issues::list)),
+    post("/issues/retry", StartRuns, || web::to(issues::retry)),
     get("/restores", Read, || web::to(restores::list)),
     post("/restores", Restore, || web::to(restores::start)),
     get("/restores/{restore}", Read, || web::to(restores::show)),

@@ -29,6 +29,9 @@ pub struct RunView {
     pub skipped: u64,
     /// Selected resources that are gone from the directory.
     pub gone: u64,
+    /// Backups that found that their resource does not have the feature: no failures. Counted for one run alone, and
+    /// for as long as its tasks are kept; `null` in a listing.
+    pub not_applicable: Option<u64>,
     pub progress: ProgressView,
 }
 
@@ -106,7 +109,8 @@ pub async fn list(app: Data<Shared>, query: Query<RunsQuery>) -> ApiResult<Json<
 pub async fn show(app: Data<Shared>, run: Path<RunId>) -> ApiResult<Json<RunView>> {
     let run = read(&app, *run).await?;
     let progress = progress::full(&app, Member::Run(run.id), &run.counts, span(&run)).await?;
-    Ok(Json(view(run, progress)))
+    let not_applicable = Some(app.queue.n_not_applicable(run.id).await?);
+    Ok(Json(RunView { not_applicable, ..view(run, progress) }))
 }
 
 /// Cancels what is left of a run. Doing it again does no harm.
@@ -139,6 +143,7 @@ fn view(run: scheduler::RunView, progress: ProgressView) -> RunView {
         finished_at: run.finished_at,
         skipped: run.n_skipped,
         gone: run.n_gone,
+        not_applicable: None,
         progress,
     }
 }

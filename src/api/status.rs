@@ -31,7 +31,10 @@ pub struct OpenTasks {
 /// Chains by state.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub struct ChainCounts {
+    /// All of them, with exceptions or without.
     pub protected: u64,
+    /// Chains with items that could not be captured.
+    pub with_exceptions: u64,
     pub unprotected: u64,
     pub not_applicable: u64,
 }
@@ -41,6 +44,7 @@ pub async fn show(app: Data<Shared>) -> ApiResult<Json<StatusView>> {
     let open = app.queue.open_counts().await?;
     let chains = app.db.run("count chains", catalog::chains::counts_by_state).await?;
     let open_issues = app.db.run("count issues", catalog::issues::total).await?;
+    let with_exceptions = app.db.run("count chains with issues", catalog::issues::chains_with_any).await?;
     let mut storages = Vec::new();
     for storage in repository::list_storages(&app.db).await.map_err(storage_error)? {
         storages.push(storages::view(&app, storage).await?);
@@ -52,6 +56,7 @@ pub async fn show(app: Data<Shared>) -> ApiResult<Json<StatusView>> {
         tasks: OpenTasks { queued: open.queued, leased: open.leased },
         chains: ChainCounts {
             protected: in_state("protected"),
+            with_exceptions,
             unprotected: in_state("unprotected"),
             not_applicable: in_state("not_applicable"),
         },

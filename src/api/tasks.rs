@@ -4,9 +4,9 @@ use actix_web::web::{Data, Json, Path, Query};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::Shared;
 use super::error::{ApiError, ApiResult};
 use super::page::{Page, PageQuery};
+use super::{Shared, progress};
 use crate::ids::{AgentId, OrganizationId, ResourceId, RestoreId, RunId, TaskId, TenantId};
 use crate::queue::{self, Member, TaskFilter, TaskState};
 
@@ -34,6 +34,7 @@ pub struct TaskView {
     pub items_done: u64,
     pub items_total: Option<u64>,
     pub bytes_done: u64,
+    /// What it waits for just now, and until when.
     pub waits_for: Option<String>,
     pub last_error: Option<String>,
     pub result: Option<serde_json::Value>,
@@ -46,6 +47,7 @@ pub struct TaskView {
 impl From<queue::TaskView> for TaskView {
     fn from(task: queue::TaskView) -> Self {
         // Kinds write JSON; text of a newer version is shown as it is.
+        let waits_for = progress::waits_for(&task);
         let json = |text: String| serde_json::from_str(&text).unwrap_or(serde_json::Value::String(text));
         Self {
             id: task.id,
@@ -66,7 +68,7 @@ impl From<queue::TaskView> for TaskView {
             items_done: task.progress.items_done,
             items_total: task.progress.items_total,
             bytes_done: task.progress.bytes_done,
-            waits_for: task.progress.waits_for,
+            waits_for,
             last_error: task.last_error,
             result: task.result.map(json),
             issues: task.n_issues,

@@ -16,6 +16,7 @@
 
 pub mod chains;
 pub mod containers;
+pub mod coverage;
 pub mod damage;
 pub mod expiry;
 pub mod issues;

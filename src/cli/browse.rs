@@ -12,11 +12,11 @@ use super::point::Chosen;
 use super::{Limit, Session};
 use crate::api::browse::{BrowseView, ItemView};
 use crate::api::items::ItemDetail;
-use crate::ids::PointNumber;
+use crate::ids::{FeatureName, PointNumber};
 
 #[derive(Debug, Args)]
 pub struct Ls {
-    /// Path of a folder, such as Inbox/Projects; left out: the top
+    /// Path of a folder, such as Inbox/Projects, or Documents/2026 in a drive; left out: the top
     path: Option<String>,
     #[command(flatten)]
     chosen: Chosen,
@@ -36,8 +36,8 @@ pub struct Show {
     /// As of this restore point [default: the newest]
     #[arg(long)]
     point: Option<PointNumber>,
-    /// Write the message itself instead of its facts
-    #[arg(long)]
+    /// Write the message or file itself instead of its facts
+    #[arg(long, visible_alias = "content")]
     mime: bool,
     /// Where --mime writes to [default: standard output]
     #[arg(long, value_name = "FILE", requires = "mime")]
@@ -48,22 +48,25 @@ pub async fn ls(session: &Session, ls: Ls) -> Result<(), CliError> {
     let mut query = ls.chosen.query();
     query.extend(ls.point.map(|point| ("point", point.to_string())));
     query.extend(ls.path.map(|path| ("path", path)));
-    let view = read_all(session, &query, ls.limit.limit).await?;
+    let mut view = read_all(session, &query, ls.limit.limit).await?;
     if session.out.json {
         return session.out.done(&view, "");
     }
-    let place: Vec<&str> = view.path.iter().map(|container| container.name.as_str()).collect();
+    let containers = view.path.iter().map(|container| container.name.as_str());
+    let place: Vec<&str> = containers.chain(view.folders.iter().map(|folder| folder.name.as_str())).collect();
     output::remark(&format!("/{} as of point {} of chain {}", place.join("/"), view.point, view.chain_id))?;
     let mut table = output::plain_table();
-    // Only mail can be unread.
-    let marks_unread = ls.chosen.feature.as_str() == "mailbox";
     for folder in &view.containers {
         let hidden = if folder.hidden { " (hidden)" } else { "" };
         let (held, name) = (format!("{} items", count(folder.items)), format!("{}/{hidden}", folder.name));
         table.add_row([held, bytes(folder.bytes), name, String::new()]);
     }
-    for item in &view.items {
-        table.add_row([time(item.time), bytes(item.bytes), one_line(item, marks_unread), item.key.clone()]);
+    // Folders first, as a file system shows them.
+    view.items.sort_by_key(|item| !item.is_folder);
+    // A path may name a file: then that is what is shown.
+    let file = view.folders.last().filter(|last| !last.is_folder && view.items.is_empty());
+    for item in view.items.iter().chain(file) {
+        table.add_row([time(item.time), bytes(item.bytes), one_line(&view.feature, item), item.key.clone()]);
     }
     if table.is_empty() {
         return output::remark("nothing is here");
@@ -92,8 +95,11 @@ async fn read_all(session: &Session, query: &[(&str, String)], limit: u32) -> Re
     Ok(view)
 }
 
-fn one_line(item: &ItemView, marks_unread: bool) -> String {
-    let is_unread = marks_unread && !item.flags.iter().any(|flag| flag == "read");
+fn one_line(feature: &FeatureName, item: &ItemView) -> String {
+    if item.is_folder {
+        return format!("{}/", item.name);
+    }
+    let is_unread = feature.as_str() == "mailbox" && !item.flags.iter().any(|flag| flag == "read");
     let unread = if is_unread { "* " } else { "" };
     match item.party.as_str() {
         "" => format!("{unread}{}", item.name),

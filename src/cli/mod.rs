@@ -11,6 +11,7 @@ mod backup;
 mod browse;
 mod check_config;
 mod client;
+mod coverage;
 mod exit;
 mod findings;
 mod issue;
@@ -132,6 +133,8 @@ enum Command {
     /// Items that could not be backed up
     #[command(subcommand)]
     Issue(issue::Command),
+    /// What is protected, how much of it, and what is not
+    Coverage(coverage::Coverage),
     /// Agents: the processes that do the work
     #[command(subcommand)]
     Agent(agent::Command),
@@ -200,6 +203,7 @@ async fn client_command(global: Global, out: Output, command: Command) -> Result
         Command::Show(show) => browse::show(&session, show).await,
         Command::Restore(restore) => restore::run(&session, restore).await,
         Command::Issue(command) => issue::run(&session, command).await,
+        Command::Coverage(coverage) => coverage::run(&session, coverage).await,
         Command::Agent(command) => agent::run(&session, command).await,
         Command::Status => status::run(&session).await,
     }

@@ -4,7 +4,7 @@ use clap::{Args, Subcommand};
 
 use super::exit::CliError;
 use super::output::{bytes, count, time, time_or_dash};
-use super::{Limit, Session, progress};
+use super::{Limit, Session, coverage, progress};
 use crate::api::Ref;
 use crate::api::points::{ChainView, DeletePointBody, PointView};
 use crate::api::tenants::TaskStarted;
@@ -103,9 +103,10 @@ pub async fn run(session: &Session, command: Command) -> Result<(), CliError> {
                     view.id.to_string(),
                     view.resource_id.to_string(),
                     view.feature.to_string(),
-                    view.state_detail
-                        .as_ref()
-                        .map_or_else(|| view.state.clone(), |why| format!("{}: {why}", view.state)),
+                    match &view.state_detail {
+                        Some(why) => format!("{}: {why}", coverage::state_text(&view.state, view.exceptions)),
+                        None => coverage::state_text(&view.state, view.exceptions),
+                    },
                     view.last_point.map_or_else(|| "-".to_owned(), |number| number.to_string()),
                     view.sealed_at.map_or_else(|| "-".to_owned(), time),
                 ]

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::client::segment;
 use super::exit::CliError;
-use super::{Limit, Session, progress};
+use super::{Limit, Session, coverage, progress};
 use crate::api::Ref;
 use crate::api::resources::ResourceView;
 use crate::api::tenants::TaskStarted;
@@ -42,17 +42,32 @@ pub async fn run(session: &Session, command: Command) -> Result<(), CliError> {
             query.extend(list.tenant.map(|tenant| ("tenant", tenant.to_path())));
             query.extend(list.text.map(|text| ("text", text)));
             let page = session.client.list::<ResourceView>("resources", &query, list.limit.limit).await?;
-            session.out.list(&page, &["id", "address", "name", "kind", "state"], |view| {
+            session.out.list(&page, &["id", "address", "name", "kind", "state", "features"], |view| {
                 vec![
                     view.id.to_string(),
                     view.address.clone(),
                     view.name.clone(),
                     view.kind.clone(),
                     view.state.clone(),
+                    standing(view),
                 ]
             })
         }
     }
+}
+
+/// Features that stand alike are named together.
+fn standing(view: &ResourceView) -> String {
+    let mut alike: Vec<(String, Vec<&str>)> = Vec::new();
+    for feature in &view.features {
+        let state = coverage::state_text(&feature.state, feature.exceptions);
+        match alike.iter_mut().find(|(known, _)| *known == state) {
+            Some((_, names)) => names.push(&feature.feature),
+            None => alike.push((state, vec![&feature.feature])),
+        }
+    }
+    let told: Vec<String> = alike.iter().map(|(state, names)| format!("{}: {state}", names.join(", "))).collect();
+    told.join("; ")
 }
 
 async fn sync(session: &Session, tenant: &Ref, wait: bool) -> Result<(), CliError> {

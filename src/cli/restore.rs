@@ -84,6 +84,12 @@ async fn start(session: &Session, start: Start) -> Result<(), CliError> {
         query.extend(start.point.map(|point| ("point", point.to_string())));
         query.extend([("path", path), ("limit", "1".to_owned())]);
         let place: BrowseView = session.client.get("browse", &query).await?;
+        if let Some(folder) = place.folders.last() {
+            return Err(CliError::Failed(format!(
+                "{} is a folder among items, which cannot be chosen yet: name its items with --item",
+                folder.name
+            )));
+        }
         let containers = body.containers.get_or_insert_default();
         containers.extend(place.path.last().map(|container| container.id));
         // The point that the folders were looked up in is the one to restore, even when a newer is sealed meanwhile.

@@ -79,6 +79,12 @@ pub fn show(session: &Session, view: &RunView) -> Result<(), CliError> {
                 if view.skipped > 0 { format!("{} being backed up already", view.skipped) } else { String::new() },
             ),
             ("gone", if view.gone > 0 { format!("{} no longer in the directory", view.gone) } else { String::new() }),
+            (
+                "not applicable",
+                view.not_applicable.filter(|n| *n > 0).map_or_else(String::new, |n| {
+                    format!("{n} resources do not have the feature: \"kodo point chains\" says why")
+                }),
+            ),
             ("items", count(progress.items_done)),
             ("size", bytes(progress.bytes_done)),
             ("issues", count(progress.issues)),

@@ -17,8 +17,9 @@ pub async fn run(session: &Session) -> Result<(), CliError> {
             (
                 "chains",
                 format!(
-                    "{} protected, {} not yet, {} not applicable",
+                    "{} protected ({} with exceptions), {} not yet, {} not applicable",
                     count(chains.protected),
+                    count(chains.with_exceptions),
                     count(chains.unprotected),
                     count(chains.not_applicable)
                 ),

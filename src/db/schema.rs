@@ -178,6 +178,7 @@ diesel::table! {
         created_at -> Datetime,
         policy_id -> Nullable<Unsigned<Integer>>,
         options -> Text,
+        passed_over -> Text,
     }
 }
 
@@ -272,6 +273,7 @@ diesel::table! {
         attempts -> Unsigned<Integer>,
         first_point -> Unsigned<Integer>,
         last_point -> Unsigned<Integer>,
+        next_point -> Unsigned<Integer>,
         first_at -> Datetime,
         last_at -> Datetime,
     }

@@ -38,6 +38,11 @@ pub fn find(name: &str) -> Option<&'static dyn Feature> {
     REGISTRY.iter().copied().find(|feature| feature.name() == name)
 }
 
+/// Whether an item of this kind of a feature is a folder.
+pub fn is_folder(feature: &str, kind: u8) -> bool {
+    find(feature).is_some_and(|feature| feature.is_folder(kind))
+}
+
 /// The owner of the data on Graph: whose client, and which user.
 #[derive(Clone, Copy)]
 pub struct Source<'a> {
@@ -59,6 +64,11 @@ pub trait Feature: Send + Sync {
     /// Whose limits its requests count against.
     fn scope(&self, user: &str) -> Scope {
         Scope::Mailbox(user.to_owned())
+    }
+
+    /// Whether an item of this kind is a folder among items: browsed into, and not a thing of its own.
+    fn is_folder(&self, _kind: u8) -> bool {
+        false
     }
 
     /// The containers, whole or as changes since the cursor that an earlier call returned.
@@ -152,6 +162,16 @@ pub struct ContainerChanges {
     pub present: Vec<RemoteContainer>,
     pub removed: Vec<String>,
     pub cursor: Option<Cursor>,
+    /// All that was left out, and why; `None`: it is as the last listing told.
+    pub passed_over: Option<Vec<PassedOver>>,
+}
+
+/// What the owner has and a listing of containers leaves out, so that nobody takes it for covered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PassedOver {
+    pub name: String,
+    /// For people, such as "the policy excludes it".
+    pub why: String,
 }
 
 #[derive(Debug)]

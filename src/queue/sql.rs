@@ -340,6 +340,12 @@ pub(super) fn sums_by_state(conn: &mut Conn, member: Member) -> QueryResult<Vec<
         .load(conn)
 }
 
+/// How many tasks have this member in their result.
+pub(super) fn with_result(conn: &mut Conn, member: Member, field: &str) -> QueryResult<i64> {
+    let says = sql::<Bool>(&format!("JSON_VALUE(result, '$.{field}') IS NOT NULL"));
+    tasks::table.filter(of_member(member)).filter(says).count().get_result(conn)
+}
+
 /// How many unfinished tasks there are, by state and by the agent that works on them or did last.
 pub(super) fn open_by_agent(conn: &mut Conn) -> QueryResult<Vec<(String, Option<u32>, i64)>> {
     let open = tasks::state.eq_any([TaskState::Queued.as_str(), TaskState::Leased.as_str()]);

@@ -6,6 +6,7 @@ use crate::db::{Conn, DbError, TxError};
 use crate::ids::{AgentId, OrganizationId, ResourceId, RestoreId, RunId, TaskId, TenantId};
 
 use super::task::{Progress, TaskState};
+use super::work::NOT_APPLICABLE;
 use super::{Queue, sql};
 
 /// Rows of one page at most.
@@ -101,6 +102,12 @@ impl Queue {
 
     pub async fn run_progress(&self, run: RunId) -> Result<Counts, DbError> {
         self.db.run("count a run's tasks", move |conn| sql::sums_by_state(conn, Member::Run(run))).await.map(counts)
+    }
+
+    /// How many backups of a run found that their resource does not have the feature; as long as its tasks are kept.
+    pub async fn n_not_applicable(&self, run: RunId) -> Result<u64, DbError> {
+        let count = move |conn: &mut Conn| sql::with_result(conn, Member::Run(run), NOT_APPLICABLE);
+        Ok(self.db.run("count what was not applicable", count).await?.unsigned_abs())
     }
 
     pub async fn restore_progress(&self, restore: RestoreId) -> Result<Counts, DbError> {

@@ -23,6 +23,9 @@ pub struct BackupWork {
     pub options: Option<String>,
 }
 
+/// The member of a backup's result that says why the resource does not have the feature.
+pub const NOT_APPLICABLE: &str = "not_applicable";
+
 /// Which policy says from now on for how long the points of the chain are kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -43,7 +43,21 @@ pub struct PolicyView {
     pub storage: StorageId,
     /// For how long restore points are kept.
     pub keep: Keep,
+    /// What of each feature is captured: JSON that `features` reads.
+    pub options: String,
     pub created_at: DateTime<Utc>,
+}
+
+/// A policy as an administrator sets it.
+#[derive(Clone, Debug)]
+pub struct NewPolicy {
+    pub organization: OrganizationId,
+    pub name: String,
+    /// The caller has checked that it exists.
+    pub storage: StorageId,
+    pub keep: Keep,
+    /// The caller has checked that `features` can read them.
+    pub options: String,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,23 +97,35 @@ pub struct ScheduleView {
 }
 
 impl Scheduler {
-    /// The caller has checked that the storage exists.
-    pub async fn add_policy(
-        &self,
-        organization: OrganizationId,
-        name: &str,
-        storage: StorageId,
-        keep: Keep,
-    ) -> Result<PolicyId, Unacceptable> {
-        check_name(name)?;
-        check_keep(&keep)?;
-        let owned = name.to_owned();
+    pub async fn add_policy(&self, new: NewPolicy) -> Result<PolicyId, Unacceptable> {
+        check_name(&new.name)?;
+        check_keep(&new.keep)?;
+        let name = new.name.clone();
         let work = move |conn: &mut Conn| {
-            let policy = sql::insert_policy(conn, organization, &owned, storage)?;
-            retention::set(conn, policy, &keep)?;
+            let policy = sql::insert_policy(conn, &new)?;
+            retention::set(conn, policy, &new.keep)?;
             Ok(policy)
         };
-        self.db.transaction("add a policy", work).await.map_err(|err| unacceptable(err, name))
+        self.db.transaction("add a policy", work).await.map_err(|err| unacceptable(err, &name))
+    }
+
+    /// Changes what of each feature a policy wants captured. `change` makes the new JSON of the one there is, or says
+    /// why it cannot. Backups that are planned from now on go by it.
+    pub async fn change_options(
+        &self,
+        id: PolicyId,
+        change: impl Fn(&str) -> Result<String, String> + Send + Sync + 'static,
+    ) -> Result<(), Unacceptable> {
+        let work = move |conn: &mut Conn| {
+            let before = sql::lock_policy(conn, id).map_err(|err| missing(err.into(), format!("policy {id}")))?;
+            let options = change(&before.options).map_err(|why| invalid(&why))?;
+            sql::set_options(conn, id, &options)?;
+            Ok(())
+        };
+        self.db.transaction("change the options of a policy", work).await.map_err(|err| match err {
+            TxError::Db(err) => Unacceptable::Db(err),
+            TxError::Refused(why) => why,
+        })
     }
 
     /// Replaces for how long a policy keeps restore points. The next prune of the storage goes by it.
@@ -274,6 +300,7 @@ fn policy_view(row: sql::PolicyRow, keeps: &HashMap<PolicyId, Keep>) -> PolicyVi
         name: row.name,
         storage: StorageId::new(row.storage_id),
         keep: keeps.get(&id).copied().unwrap_or(Keep::EVERYTHING),
+        options: row.options,
         created_at: row.created_at.and_utc(),
     }
 }

@@ -7,9 +7,10 @@ use diesel::prelude::*;
 use diesel::sql_types::{Datetime, Nullable};
 
 use super::runs::{RunReason, RunState};
+use super::schedule::NewPolicy;
 use crate::db::Conn;
 use crate::db::schema::{policies, runs, schedules};
-use crate::ids::{OrganizationId, PolicyId, RunId, ScheduleId, StorageId};
+use crate::ids::{OrganizationId, PolicyId, RunId, ScheduleId};
 use crate::queue::Counts;
 
 fn db_now<ST: TypedExpressionType>() -> SqlLiteral<ST> {
@@ -20,21 +21,18 @@ pub(super) fn now(conn: &mut Conn) -> QueryResult<NaiveDateTime> {
     select(db_now::<Datetime>()).first(conn)
 }
 
-pub(super) fn insert_policy(
-    conn: &mut Conn,
-    organization: OrganizationId,
-    name: &str,
-    storage: StorageId,
-) -> QueryResult<PolicyId> {
+pub(super) fn insert_policy(conn: &mut Conn, new: &NewPolicy) -> QueryResult<PolicyId> {
+    let organization = new.organization.get();
     diesel::insert_into(policies::table)
         .values((
-            policies::organization_id.eq(organization.get()),
-            policies::name.eq(name),
-            policies::storage_id.eq(storage.get()),
+            policies::organization_id.eq(organization),
+            policies::name.eq(&new.name),
+            policies::storage_id.eq(new.storage.get()),
+            policies::options.eq(&new.options),
             policies::created_at.eq(db_now::<Datetime>()),
         ))
         .execute(conn)?;
-    let row = policies::table.filter(policies::organization_id.eq(organization.get())).filter(policies::name.eq(name));
+    let row = policies::table.filter(policies::organization_id.eq(organization)).filter(policies::name.eq(&new.name));
     row.select(policies::id).first(conn).map(PolicyId::new)
 }
 
@@ -50,6 +48,15 @@ pub(super) struct PolicyRow {
 
 pub(super) fn find_policy(conn: &mut Conn, id: PolicyId) -> QueryResult<PolicyRow> {
     policies::table.find(id.get()).first(conn)
+}
+
+/// Locks the policy for the rest of the transaction.
+pub(super) fn lock_policy(conn: &mut Conn, id: PolicyId) -> QueryResult<PolicyRow> {
+    policies::table.find(id.get()).for_update().first(conn)
+}
+
+pub(super) fn set_options(conn: &mut Conn, id: PolicyId, options: &str) -> QueryResult<usize> {
+    diesel::update(policies::table.find(id.get())).set(policies::options.eq(options)).execute(conn)
 }
 
 pub(super) fn list_policies(

@@ -8,7 +8,8 @@ use kodo::ids::{AgentId, FeatureName, OrganizationId, PolicyId, ResourceId, Sche
 use kodo::queue::work::{BackupWork, Keeping};
 use kodo::queue::{LeasedTask, Outcome, Queue, TaskKind};
 use kodo::scheduler::{
-    Enabled, ManualBackup, NewSchedule, RunFilter, RunReason, RunState, Scheduler, Selection, Target, Unacceptable, Who,
+    Enabled, ManualBackup, NewPolicy, NewSchedule, RunFilter, RunReason, RunState, Scheduler, Selection, Target,
+    Unacceptable, Who,
 };
 use kodo::secret::{Sealer, random_key};
 use kodo::tenants;
@@ -48,7 +49,14 @@ impl Fixture {
         let tenant = add_tenant(&db, &Sealer::new(random_key().unwrap()), "contoso").await;
         sync(&db, tenant, (0..n_users).map(user).collect()).await;
         let organization = tenants::get_tenant(&db, tenant).await.unwrap().organization;
-        let policy = scheduler.add_policy(organization, "gold", StorageId::new(1), Keep::EVERYTHING).await.unwrap();
+        let new = NewPolicy {
+            organization,
+            name: "gold".to_owned(),
+            storage: StorageId::new(1),
+            keep: Keep::EVERYTHING,
+            options: "{}".to_owned(),
+        };
+        let policy = scheduler.add_policy(new).await.unwrap();
         let agent = register(&db, "a").await;
         Self { server, db, queue, scheduler, agent, organization, tenant, policy }
     }

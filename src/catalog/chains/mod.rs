@@ -3,6 +3,7 @@
 pub(super) mod sql;
 
 use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
 
 use crate::clock;
 use crate::db::{Conn, QueryResult};
@@ -31,6 +32,16 @@ pub struct Chain {
     /// What of the feature its last backup was to capture: JSON that `features` reads; empty: the default.
     pub options: String,
 }
+
+/// What the owner has and the chain leaves out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PassedOver {
+    pub name: String,
+    pub why: String,
+}
+
+/// As many are named; a mailbox with more has them counted nowhere, but its chain has a row of bounded length.
+const PASSED_OVER_MAX: usize = 1000;
 
 /// The chain of this key; made at first use.
 pub fn open(conn: &mut Conn, key: &ChainKey) -> QueryResult<Chain> {
@@ -70,6 +81,32 @@ pub fn set_policy(conn: &mut Conn, chain: ChainId, policy: PolicyId) -> QueryRes
 /// Notes what the policy wants captured from now on; whether that is something else than before.
 pub fn set_options(conn: &mut Conn, chain: ChainId, options: &str) -> QueryResult<bool> {
     sql::set_options(conn, chain, options)
+}
+
+/// Notes what the last listing of containers left out.
+pub fn set_passed_over(conn: &mut Conn, chain: ChainId, passed_over: &[PassedOver]) -> QueryResult<()> {
+    let fit = |one: &PassedOver| PassedOver { name: super::fit(&one.name, 255), why: super::fit(&one.why, 255) };
+    let mut named: Vec<PassedOver> = passed_over.iter().take(PASSED_OVER_MAX).map(fit).collect();
+    named.sort_by(|a, b| a.name.cmp(&b.name));
+    let json = match named.as_slice() {
+        [] => String::new(),
+        named => serde_json::to_string(named).expect("texts are always JSON"),
+    };
+    sql::set_passed_over(conn, chain, &json)
+}
+
+/// What the last listing of containers left out. Names that cannot be read are no names.
+pub fn passed_over(conn: &mut Conn, chain: ChainId) -> QueryResult<Vec<PassedOver>> {
+    Ok(serde_json::from_str(&sql::passed_over(conn, chain)?).unwrap_or_default())
+}
+
+/// The chains of these resources, in the order of their ids.
+pub fn of_resources(conn: &mut Conn, resources: &[ResourceId]) -> QueryResult<Vec<Chain>> {
+    let mut found = Vec::new();
+    for batch in resources.chunks(super::BATCH_ROWS) {
+        found.extend(sql::of_resources(conn, batch)?);
+    }
+    Ok(found)
 }
 
 /// The chains of a storage, in the order of their ids.

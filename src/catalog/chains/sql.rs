@@ -77,6 +77,27 @@ pub(super) fn set_options(conn: &mut Conn, chain: ChainId, options: &str) -> Que
     Ok(changed > 0)
 }
 
+pub(super) fn set_passed_over(conn: &mut Conn, chain: ChainId, json: &str) -> QueryResult<()> {
+    diesel::update(chains::table.find(chain.get()).filter(chains::passed_over.ne(json)))
+        .set(chains::passed_over.eq(json))
+        .execute(conn)
+        .map(drop)
+}
+
+pub(super) fn passed_over(conn: &mut Conn, chain: ChainId) -> QueryResult<String> {
+    chains::table.find(chain.get()).select(chains::passed_over).first(conn)
+}
+
+/// As many as these resources have: features times storages for each.
+pub(super) fn of_resources(conn: &mut Conn, resources: &[ResourceId]) -> QueryResult<Vec<Chain>> {
+    let records: Vec<ChainRecord> = chains::table
+        .filter(chains::resource_id.eq_any(resources.iter().map(|id| id.get())))
+        .order(chains::id)
+        .select(ChainRecord::as_select())
+        .load(conn)?;
+    records.into_iter().map(ChainRecord::into_chain).collect()
+}
+
 pub(in crate::catalog) fn by_id(conn: &mut Conn, id: ChainId) -> QueryResult<Option<Chain>> {
     let record = chains::table.find(id.get()).select(ChainRecord::as_select()).first(conn).optional()?;
     record.map(ChainRecord::into_chain).transpose()

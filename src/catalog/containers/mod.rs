@@ -5,6 +5,8 @@
 
 pub(super) mod sql;
 
+use std::collections::HashMap;
+
 use super::retention::Gap;
 use crate::db::{Conn, QueryResult};
 use crate::ids::{ChainId, ContainerId, PointNumber, WalkNumber};
@@ -69,6 +71,12 @@ pub fn present(conn: &mut Conn, chain: ChainId, limit: u32) -> QueryResult<Vec<C
 /// The containers as of a point.
 pub fn as_of(conn: &mut Conn, chain: ChainId, point: PointNumber, limit: u32) -> QueryResult<Vec<Container>> {
     sql::present(conn, chain, point, limit)
+}
+
+/// How many items the service counted in each container of a chain when it last listed it; one that it did not count is
+/// left out.
+pub fn service_counts(conn: &mut Conn, chain: ChainId, limit: u32) -> QueryResult<HashMap<ContainerId, u64>> {
+    Ok(sql::service_counts(conn, chain, limit)?.into_iter().collect())
 }
 
 /// The id of a container, given to it when it is first seen.

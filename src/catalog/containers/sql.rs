@@ -80,6 +80,17 @@ pub(super) fn present(conn: &mut Conn, chain: ChainId, point: PointNumber, limit
     Ok(rows.into_iter().map(Container::from).collect())
 }
 
+pub(super) fn service_counts(conn: &mut Conn, chain: ChainId, limit: u32) -> QueryResult<Vec<(ContainerId, u64)>> {
+    let rows: Vec<(u32, u64)> = containers::table
+        .filter(containers::chain_id.eq(chain.get()))
+        .filter(containers::n_service.is_not_null())
+        .order(containers::id)
+        .limit(limit.into())
+        .select((containers::id, containers::n_service.assume_not_null()))
+        .load(conn)?;
+    Ok(rows.into_iter().map(|(id, n)| (ContainerId::new(id), n)).collect())
+}
+
 pub(super) fn insert(conn: &mut Conn, chain: ChainId, graph_id: &str) -> QueryResult<()> {
     diesel::insert_or_ignore_into(containers::table)
         .values((containers::chain_id.eq(chain.get()), containers::graph_id.eq(graph_id)))

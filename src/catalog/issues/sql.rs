@@ -3,7 +3,7 @@
 use chrono::{DateTime, NaiveDateTime, Utc};
 use diesel::prelude::*;
 
-use super::{ItemIssue, OpenIssue};
+use super::{ItemIssue, OpenIssue, next_point};
 use crate::catalog::fit;
 use crate::catalog::rebuild::RebuiltIssue;
 use crate::db::schema::issues;
@@ -21,6 +21,7 @@ struct IssueRecord {
     skipped: bool,
     message: String,
     attempts: u32,
+    next_point: u32,
     first_at: NaiveDateTime,
     last_at: NaiveDateTime,
 }
@@ -34,14 +35,20 @@ pub(super) fn put(
     now: DateTime<Utc>,
 ) -> QueryResult<()> {
     let (reason, message) = (fit(&issue.reason, 64), fit(&issue.message, 1000));
-    let again = diesel::update(issues::table.find((chain.get(), key.as_bytes().to_vec())))
+    let row = issues::table.find((chain.get(), key.as_bytes().to_vec()));
+    let known: Option<(u32, u32)> = row.select((issues::attempts, issues::last_point)).first(conn).optional()?;
+    // Both a walk and a retry may have met it: that is one attempt.
+    let attempts = known.map_or(1, |(before, last)| if last < point.get() { before.saturating_add(1) } else { before });
+    let next = next_point(point, attempts, issue.skipped).get();
+    let row = issues::table.find((chain.get(), key.as_bytes().to_vec()));
+    let again = diesel::update(row)
         .set((
             issues::container_id.eq(issue.container.get()),
             issues::graph_id.eq(&issue.graph_id),
             (issues::reason.eq(&reason), issues::skipped.eq(issue.skipped)),
             issues::message.eq(&message),
-            issues::attempts.eq(issues::attempts + 1),
-            issues::last_point.eq(point.get()),
+            issues::attempts.eq(attempts),
+            (issues::last_point.eq(point.get()), issues::next_point.eq(next)),
             issues::last_at.eq(now.naive_utc()),
         ))
         .execute(conn)?;
@@ -57,7 +64,7 @@ pub(super) fn put(
             issues::name.eq(fit(&issue.name, 255)),
             (issues::reason.eq(&reason), issues::skipped.eq(issue.skipped)),
             (issues::message.eq(&message), issues::attempts.eq(1)),
-            (issues::first_point.eq(point.get()), issues::last_point.eq(point.get())),
+            (issues::first_point.eq(point.get()), issues::last_point.eq(point.get()), issues::next_point.eq(next)),
             (issues::first_at.eq(now.naive_utc()), issues::last_at.eq(now.naive_utc())),
         ))
         .execute(conn)
@@ -75,7 +82,7 @@ pub(in crate::catalog) fn insert_rebuilt(conn: &mut Conn, chain: ChainId, rebuil
     diesel::update(issues::table.find((chain.get(), open.key.as_bytes().to_vec())))
         .set((
             issues::attempts.eq(open.attempts),
-            issues::last_point.eq(last.get()),
+            (issues::last_point.eq(last.get()), issues::next_point.eq(open.next_point.get())),
             issues::last_at.eq(open.last_at.naive_utc()),
         ))
         .execute(conn)
@@ -94,17 +101,18 @@ pub(super) fn delete(conn: &mut Conn, chain: ChainId, keys: &[ItemKey]) -> Query
         .map(drop)
 }
 
+/// Open issues whose items are asked for again by the backup of `next_max` or an earlier one.
 pub(super) fn list(
     conn: &mut Conn,
     chain: ChainId,
-    skipped: Option<bool>,
+    next_max: PointNumber,
     after: Option<ItemKey>,
     limit: u32,
 ) -> QueryResult<Vec<OpenIssue>> {
-    let mut query = issues::table.filter(issues::chain_id.eq(chain.get())).into_boxed();
-    if let Some(skipped) = skipped {
-        query = query.filter(issues::skipped.eq(skipped));
-    }
+    let mut query = issues::table
+        .filter(issues::chain_id.eq(chain.get()))
+        .filter(issues::next_point.le(next_max.get()))
+        .into_boxed();
     if let Some(after) = after {
         query = query.filter(issues::item_key.gt(after.as_bytes().to_vec()));
     }
@@ -125,9 +133,49 @@ pub(super) fn list(
             attempts: record.attempts,
             first_at: record.first_at.and_utc(),
             last_at: record.last_at.and_utc(),
+            next_point: PointNumber::new(record.next_point),
         })
     };
     records.into_iter().map(open).collect()
+}
+
+pub(super) fn delete_in(conn: &mut Conn, chain: ChainId, container: ContainerId) -> QueryResult<()> {
+    diesel::delete(issues::table)
+        .filter(issues::chain_id.eq(chain.get()))
+        .filter(issues::container_id.eq(container.get()))
+        .execute(conn)
+        .map(drop)
+}
+
+pub(super) fn ask_again(conn: &mut Conn, chain: ChainId, key: Option<ItemKey>) -> QueryResult<usize> {
+    let mut rows = diesel::update(issues::table.filter(issues::chain_id.eq(chain.get()))).into_boxed();
+    if let Some(key) = key {
+        rows = rows.filter(issues::item_key.eq(key.as_bytes().to_vec()));
+    }
+    rows.set(issues::next_point.eq(0)).execute(conn)
+}
+
+pub(super) fn counts_of(conn: &mut Conn, chains: &[ChainId]) -> QueryResult<Vec<(ChainId, bool, u64)>> {
+    let rows: Vec<(u32, bool, i64)> = issues::table
+        .filter(issues::chain_id.eq_any(chains.iter().map(|chain| chain.get())))
+        .group_by((issues::chain_id, issues::skipped))
+        .select((issues::chain_id, issues::skipped, diesel::dsl::count_star()))
+        .load(conn)?;
+    Ok(rows.into_iter().map(|(chain, skipped, n)| (ChainId::new(chain), skipped, n.unsigned_abs())).collect())
+}
+
+pub(super) fn counts_by_container(conn: &mut Conn, chain: ChainId) -> QueryResult<Vec<(ContainerId, u64)>> {
+    let rows: Vec<(u32, i64)> = issues::table
+        .filter(issues::chain_id.eq(chain.get()))
+        .group_by(issues::container_id)
+        .select((issues::container_id, diesel::dsl::count_star()))
+        .load(conn)?;
+    Ok(rows.into_iter().map(|(container, n)| (ContainerId::new(container), n.unsigned_abs())).collect())
+}
+
+pub(super) fn chains_with_any(conn: &mut Conn) -> QueryResult<u64> {
+    let n: i64 = issues::table.select(diesel::dsl::count(issues::chain_id).aggregate_distinct()).first(conn)?;
+    Ok(n.unsigned_abs())
 }
 
 pub(super) fn count(conn: &mut Conn, chain: ChainId) -> QueryResult<u64> {

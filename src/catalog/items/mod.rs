@@ -216,6 +216,18 @@ pub fn browse(
     sql::browse(conn, chain, point, (container, within), after, limit)
 }
 
+/// The items of this name among those that a parent holds, as of a point, newest first; letter case does not matter.
+pub fn named(
+    conn: &mut Conn,
+    chain: ChainId,
+    point: PointNumber,
+    (container, parent): (ContainerId, Option<ItemKey>),
+    name: &str,
+    limit: u32,
+) -> QueryResult<Vec<VersionRow>> {
+    sql::named(conn, chain, point, (container, parent), &super::fit(name, 255), limit)
+}
+
 /// One item as of a point.
 pub fn get(conn: &mut Conn, chain: ChainId, point: PointNumber, key: ItemKey) -> QueryResult<Option<VersionRow>> {
     sql::version_at(conn, chain, point, key)

@@ -1,5 +1,6 @@
 //! Table `item_versions`.
 
+mod listing;
 mod loading;
 
 use chrono::NaiveDateTime;
@@ -7,9 +8,10 @@ use diesel::mysql::Mysql;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Unsigned};
 
+pub(super) use listing::{browse, named, open_in};
 pub(in crate::catalog) use loading::insert_rows;
 
-use super::{After, ContentRef, NewVersion, Span, VersionRow, Within};
+use super::{ContentRef, NewVersion, Span, VersionRow};
 use crate::catalog::fit;
 use crate::catalog::retention::Gap;
 use crate::db::schema::item_versions;
@@ -225,79 +227,6 @@ pub(super) fn open_of(
     Ok(open.into_iter().map(|(container, bytes)| (ContainerId::new(container), bytes)).collect())
 }
 
-/// Versions in a container, parent by parent and newest first, behind `after`.
-///
-/// Chain and container are given as ranges of one: for equalities MariaDB looks up just these two columns of the index
-/// and walks it from the newest item down to the page, so that the pages of a large folder get slower and slower. With
-/// ranges it begins at the page. The order names both, because only then is it that of the index.
-fn newest_first(
-    chain: ChainId,
-    container: ContainerId,
-    after: Option<After>,
-) -> item_versions::BoxedQuery<'static, Mysql> {
-    let query = item_versions::table
-        .filter(item_versions::chain_id.ge(chain.get()).and(item_versions::chain_id.le(chain.get())))
-        .filter(item_versions::container_id.ge(container.get()).and(item_versions::container_id.le(container.get())))
-        .order((
-            item_versions::chain_id.desc(),
-            item_versions::container_id.desc(),
-            item_versions::parent_key.desc(),
-            item_versions::item_time.desc(),
-            item_versions::item_key.desc(),
-        ))
-        .into_boxed();
-    let Some(After { parent, time, key }) = after else { return query };
-    let (parent, time, key) = (parent_key(parent), time.naive_utc(), key.as_bytes().to_vec());
-    let earlier =
-        item_versions::item_time.lt(time).or(item_versions::item_time.eq(time).and(item_versions::item_key.lt(key)));
-    query
-        .filter(item_versions::parent_key.le(parent.clone()))
-        .filter(item_versions::parent_key.lt(parent.clone()).or(item_versions::parent_key.eq(parent).and(earlier)))
-}
-
-/// Open versions in a container; with `unmet_by`, only those that this full walk has not met.
-pub(super) fn open_in(
-    conn: &mut Conn,
-    chain: ChainId,
-    container: ContainerId,
-    unmet_by: Option<WalkNumber>,
-    after: Option<After>,
-    limit: u32,
-) -> QueryResult<Vec<After>> {
-    let mut query = newest_first(chain, container, after).filter(item_versions::to_point.eq(PointNumber::OPEN.get()));
-    if let Some(walk) = unmet_by {
-        query = query.filter(item_versions::full_walk.ne(walk.get()));
-    }
-    let columns = (item_versions::parent_key, item_versions::item_time, item_versions::item_key);
-    let found: Vec<(Vec<u8>, NaiveDateTime, Vec<u8>)> = query.limit(limit.into()).select(columns).load(conn)?;
-    let after = |(held_by, time, key): (Vec<u8>, NaiveDateTime, Vec<u8>)| {
-        Ok(After { parent: parent(&held_by)?, time: time.and_utc(), key: item_key(&key)? })
-    };
-    found.into_iter().map(after).collect()
-}
-
-pub(super) fn browse(
-    conn: &mut Conn,
-    chain: ChainId,
-    point: PointNumber,
-    (container, within): (ContainerId, Within),
-    after: Option<After>,
-    limit: u32,
-) -> QueryResult<Vec<VersionRow>> {
-    let mut query = newest_first(chain, container, after);
-    if let Within::Parent(holder) = within {
-        let holder = parent_key(holder);
-        query = query.filter(item_versions::parent_key.ge(holder.clone())).filter(item_versions::parent_key.le(holder));
-    }
-    let records: Vec<VersionRecord> = query
-        .filter(item_versions::from_point.le(point.get()))
-        .filter(item_versions::to_point.gt(point.get()))
-        .limit(limit.into())
-        .select(VersionRecord::as_select())
-        .load(conn)?;
-    records.into_iter().map(VersionRecord::into_row).collect()
-}
-
 pub(super) fn version_at(
     conn: &mut Conn,
     chain: ChainId,
@@ -355,7 +284,7 @@ pub(super) fn containers_among(
 }
 
 /// Versions of a chain in primary-key order. The chain is given as a range of one, so that MariaDB begins at the page:
-/// see [`newest_first`].
+/// see `listing`.
 fn behind(chain: ChainId, after: Option<(ItemKey, PointNumber)>) -> item_versions::BoxedQuery<'static, Mysql> {
     let query = item_versions::table
         .filter(item_versions::chain_id.ge(chain.get()).and(item_versions::chain_id.le(chain.get())))

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use chrono::{DateTime, Utc};
 
 use crate::catalog::containers::Cursors;
-use crate::catalog::issues::{ItemIssue, OpenIssue};
+use crate::catalog::issues::{ItemIssue, OpenIssue, next_point};
 use crate::catalog::items::NewVersion;
 use crate::catalog::rebuild::RebuiltIssue;
 use crate::catalog::{PointCounts, PointRow, PointState};
@@ -188,11 +188,15 @@ impl IssueTold {
                 (Self::Settled, _) => None,
                 (Self::Failed { issue, at }, None) => {
                     let key = ItemKey::of(&issue.graph_id);
-                    let first = OpenIssue { key, issue, attempts: 1, first_at: at, last_at: at };
+                    let next_point = next_point(moment.point, 1, issue.skipped);
+                    let first = OpenIssue { key, issue, attempts: 1, first_at: at, last_at: at, next_point };
                     Some((first, moment.point, moment.point))
                 }
-                (Self::Failed { issue, at }, Some((before, first, _))) => {
-                    let again = OpenIssue { issue, attempts: before.attempts + 1, last_at: at, ..before };
+                (Self::Failed { issue, at }, Some((before, first, last))) => {
+                    // Told twice in one point, it is one attempt.
+                    let attempts = before.attempts + u32::from(last < moment.point);
+                    let next_point = next_point(moment.point, attempts, issue.skipped);
+                    let again = OpenIssue { issue, attempts, last_at: at, next_point, ..before };
                     Some((again, first, moment.point))
                 }
             };

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::features::exchange::{PAGE_SIZE, containers_error};
-use crate::features::{ContainerChanges, RemoteContainer, Source, WalkError};
+use crate::features::{ContainerChanges, PassedOver, RemoteContainer, Source, WalkError};
 use crate::graph::{Endpoint, GraphError, IMMUTABLE_IDS, Outlook};
 
 const PROPERTIES: &str = "id,name,isDefaultCalendar,owner";
@@ -46,11 +46,13 @@ pub(super) async fn containers(source: Source<'_>) -> Result<ContainerChanges, W
             .map_err(|error| GraphError::protocol(endpoint, &format!("a calendar has an unexpected shape: {error}")))
     };
     let calendars = listed.map_err(containers_error)?.into_iter().map(wire).collect::<Result<Vec<_>, _>>()?;
-    Ok(ContainerChanges { whole: true, present: own(calendars), removed: Vec::new(), cursor: None })
+    let (present, passed_over) = own(calendars);
+    Ok(ContainerChanges { whole: true, present, removed: Vec::new(), cursor: None, passed_over: Some(passed_over) })
 }
 
-/// Those whose owner is the default calendar's: the list has calendars in it that others share with the user.
-fn own(calendars: Vec<WireCalendar>) -> Vec<RemoteContainer> {
+/// Those whose owner is the default calendar's, and the others: the list has calendars in it that others share with the
+/// user.
+fn own(calendars: Vec<WireCalendar>) -> (Vec<RemoteContainer>, Vec<PassedOver>) {
     let owner = calendars.iter().find(|calendar| calendar.is_default()).and_then(WireCalendar::owner);
     let owner = owner.map(str::to_owned);
     let is_own = |calendar: &WireCalendar| match (calendar.owner(), &owner) {
@@ -66,7 +68,12 @@ fn own(calendars: Vec<WireCalendar>) -> Vec<RemoteContainer> {
         hidden: false,
         n_items: None,
     };
-    calendars.into_iter().filter(is_own).map(container).collect()
+    let (own, shared): (Vec<_>, Vec<_>) = calendars.into_iter().partition(is_own);
+    let passed = |calendar: WireCalendar| PassedOver {
+        name: calendar.name.unwrap_or_default(),
+        why: "it is another user's, and protected with that user's calendars".to_owned(),
+    };
+    (own.into_iter().map(container).collect(), shared.into_iter().map(passed).collect())
 }
 
 #[cfg(test)]
@@ -77,7 +84,7 @@ mod tests {
 
     fn names(calendars: Value) -> Vec<(String, Option<String>)> {
         let calendars = serde_json::from_value(calendars).unwrap();
-        own(calendars).into_iter().map(|calendar| (calendar.name, calendar.well_known)).collect()
+        own(calendars).0.into_iter().map(|calendar| (calendar.name, calendar.well_known)).collect()
     }
 
     #[test]

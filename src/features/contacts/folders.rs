@@ -37,7 +37,13 @@ pub(super) async fn containers(source: Source<'_>) -> Result<ContainerChanges, W
         Err(WalkError::Graph(GraphError::Refused { .. })) => all_by_listing(source, &default.id).await?,
         others => others?,
     };
-    Ok(ContainerChanges { whole: true, present: present(default, others), removed: Vec::new(), cursor: None })
+    Ok(ContainerChanges {
+        whole: true,
+        present: present(default, others),
+        removed: Vec::new(),
+        cursor: None,
+        passed_over: None,
+    })
 }
 
 fn at<'a>(source: Source<'a>, what: Outlook<'a>) -> Endpoint<'a> {

@@ -6,8 +6,9 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::folders::{RECOVERABLE, RECOVERABLE_NAME};
 use super::{IMMUTABLE_IDS, PAGE_SIZE};
-use crate::features::{Source, WalkError};
+use crate::features::{RemoteContainer, Source, WalkError};
 use crate::graph::{Endpoint, GraphError};
 
 const FOLDER_PROPERTIES: &str = "id,displayName,parentFolderId,childFolderCount,totalItemCount,isHidden";
@@ -154,4 +155,22 @@ pub(super) fn walk_error(error: GraphError) -> WalkError {
         GraphError::NoService { .. } => WalkError::NotApplicable(error.to_string()),
         error => WalkError::Graph(error),
     }
+}
+
+/// What people deleted from Deleted Items and Exchange still keeps.
+pub(super) async fn recoverable_items(source: Source<'_>) -> Result<Option<RemoteContainer>, WalkError> {
+    let folder = match one_by_one(source, vec![RECOVERABLE.to_owned()]).await {
+        Ok(mut found) => found.pop().and_then(|(_, folder)| folder),
+        // Not every cloud knows the name.
+        Err(WalkError::Graph(GraphError::Refused { .. })) => None,
+        Err(error) => return Err(error),
+    };
+    Ok(folder.map(|folder| RemoteContainer {
+        id: RECOVERABLE.to_owned(),
+        parent: None,
+        name: RECOVERABLE_NAME.to_owned(),
+        hidden: false,
+        well_known: Some(RECOVERABLE.to_owned()),
+        n_items: folder.total_item_count,
+    }))
 }

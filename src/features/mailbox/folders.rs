@@ -10,11 +10,12 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use serde::{Deserialize, Serialize};
 
 use super::folder_requests::{
-    AT_ONCE, FOLDERS_MAX, WireFolder, list, list_top, one_by_one, root_id, too_many, walk_delta, well_known_ids,
+    AT_ONCE, FOLDERS_MAX, WireFolder, list, list_top, one_by_one, recoverable_items, root_id, too_many, walk_delta,
+    well_known_ids,
 };
 use super::settings;
 use crate::clock;
-use crate::features::{ContainerChanges, Cursor, MailboxOptions, RemoteContainer, Source, WalkError};
+use crate::features::{ContainerChanges, Cursor, MailboxOptions, PassedOver, RemoteContainer, Source, WalkError};
 use crate::graph::{Endpoint, GraphError};
 
 /// Hidden folders whose disappearance is noticed; the cursor has to stay small.
@@ -26,7 +27,11 @@ const LISTED_ANEW_AFTER_S: i64 = 7 * 24 * 3600;
 /// Where Exchange keeps what was deleted from Deleted Items. It stands beside the tree that people see; its name is
 /// taken for its id.
 pub(super) const RECOVERABLE: &str = "recoverableitemsdeletions";
-const RECOVERABLE_NAME: &str = "Recoverable Items";
+pub(super) const RECOVERABLE_NAME: &str = "Recoverable Items";
+
+/// Why a folder is no container.
+const SEARCH: &str = "a search folder: it only shows messages of other folders";
+const POLICY: &str = "the policy leaves it out";
 
 /// Default folders have these names in every language. `recoverableitemsdeletions`, `searchfolders` and the root are
 /// left out: they are not folders that a user keeps mail in.
@@ -93,42 +98,29 @@ async fn whole(source: Source<'_>) -> Result<ContainerChanges, WalkError> {
     folders.extend(listed.into_iter().map(|folder| (folder.id.clone(), folder)));
     let well_known = well_known_ids(source, &WELL_KNOWN).await?;
     let left_out = below(&unwanted(&well_known, options), folders.values(), FOLDERS_MAX);
-    for id in &left_out {
-        folders.remove(id);
-    }
+    let mut passed_over: Vec<_> = left_out.iter().filter_map(|id| passed_by(folders.remove(id)?, POLICY)).collect();
+    passed_over.extend(
+        folders.values().filter(|folder| folder.is_search()).cloned().filter_map(|folder| passed_by(folder, SEARCH)),
+    );
     let left_out = left_out.into_iter().take(LEFT_OUT_MAX + 1).collect();
     let state = State { root, delta, well_known, hidden, left_out, listed_s: clock::now().timestamp() };
     let mut present: Vec<_> = folders.into_values().filter_map(|folder| container(folder, &state)).collect();
     if options.recoverable_items {
         present.extend(recoverable_items(source).await?);
+    } else {
+        passed_over.push(PassedOver { name: RECOVERABLE_NAME.to_owned(), why: POLICY.to_owned() });
     }
     if options.settings {
         present.push(settings::container());
     }
-    Ok(ContainerChanges { whole: true, present, removed: Vec::new(), cursor: Some(state.cursor()) })
+    let cursor = Some(state.cursor());
+    Ok(ContainerChanges { whole: true, present, removed: Vec::new(), cursor, passed_over: Some(passed_over) })
 }
 
 /// The default folders that the policy leaves out.
 fn unwanted(well_known: &BTreeMap<String, String>, options: &MailboxOptions) -> Vec<String> {
     let names = [("deleteditems", options.deleted_items), ("junkemail", options.junk)];
     names.iter().filter(|(_, wanted)| !wanted).filter_map(|(name, _)| well_known.get(*name).cloned()).collect()
-}
-
-async fn recoverable_items(source: Source<'_>) -> Result<Option<RemoteContainer>, WalkError> {
-    let folder = match one_by_one(source, vec![RECOVERABLE.to_owned()]).await {
-        Ok(mut found) => found.pop().and_then(|(_, folder)| folder),
-        // Not every cloud knows the name.
-        Err(WalkError::Graph(GraphError::Refused { .. })) => None,
-        Err(error) => return Err(error),
-    };
-    Ok(folder.map(|folder| RemoteContainer {
-        id: RECOVERABLE.to_owned(),
-        parent: None,
-        name: RECOVERABLE_NAME.to_owned(),
-        hidden: false,
-        well_known: Some(RECOVERABLE.to_owned()),
-        n_items: folder.total_item_count,
-    }))
 }
 
 /// What changed since `state`, and the hidden folders as they are now.
@@ -175,7 +167,8 @@ async fn changes(source: Source<'_>, mut state: State) -> Result<ContainerChange
     state.left_out.retain(|id| !removed.contains(id));
     state.well_known.retain(|_, id| !removed.contains(id));
     let present = present.into_values().filter_map(|folder| container(folder, &state)).collect();
-    Ok(ContainerChanges { whole: false, present, removed: removed.into_iter().collect(), cursor: Some(state.cursor()) })
+    let (removed, cursor) = (removed.into_iter().collect(), Some(state.cursor()));
+    Ok(ContainerChanges { whole: false, present, removed, cursor, passed_over: None })
 }
 
 impl State {
@@ -197,6 +190,11 @@ impl State {
             belongs != left_out(&folder.id)
         })
     }
+}
+
+/// A folder that is no container; one without a name is not worth telling.
+fn passed_by(folder: WireFolder, why: &str) -> Option<PassedOver> {
+    Some(PassedOver { name: folder.display_name?, why: why.to_owned() })
 }
 
 fn container(folder: WireFolder, state: &State) -> Option<RemoteContainer> {

@@ -31,7 +31,7 @@ pub(super) async fn drive(source: Source<'_>) -> Result<ContainerChanges, WalkEr
     let id = id.ok_or_else(|| GraphError::protocol(endpoint, "the drive has no id"))?.to_owned();
     let name = drive["name"].as_str().filter(|name| !name.is_empty()).unwrap_or("OneDrive").to_owned();
     let container = RemoteContainer { id, parent: None, name, hidden: false, well_known: None, n_items: None };
-    Ok(ContainerChanges { whole: true, present: vec![container], removed: Vec::new(), cursor: None })
+    Ok(ContainerChanges { whole: true, present: vec![container], removed: Vec::new(), cursor: None, passed_over: None })
 }
 
 pub(super) async fn page(source: Source<'_>, drive: &str, walk: &Walk) -> Result<Page, WalkError> {

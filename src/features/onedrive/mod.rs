@@ -52,6 +52,10 @@ impl Feature for OneDrive {
         Scope::Drives
     }
 
+    fn is_folder(&self, kind: u8) -> bool {
+        matches!(kind, KIND_FOLDER | KIND_PACKAGE)
+    }
+
     fn containers<'a>(
         &'a self,
         source: Source<'a>,

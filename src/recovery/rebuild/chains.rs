@@ -8,8 +8,8 @@ use super::packs::{Numbers, only_db};
 use super::{Incomplete, Report};
 use crate::catalog::items::VersionRow;
 use crate::catalog::rebuild::{
-    self, ContainerTold, CursorTold, Finished, FinishedContainer, IssueTold, ItemTold, Line, Points, RebuiltIssue,
-    needed,
+    self, ContainerTold, CursorTold, Ends, Finished, FinishedContainer, IssueTold, ItemTold, Line, Points,
+    RebuiltIssue, needed,
 };
 use crate::catalog::{NewVersion, PointRow, PointState};
 use crate::db::{Conn, Db};
@@ -144,7 +144,7 @@ impl Loader<'_> {
             chain.lost.extend(packs.filter_map(|content| self.numbers.lost_rows.get(&content.pack)));
             rows.extend(needed);
         }
-        chain.issues_of(std::mem::take(&mut story.issues));
+        chain.issues_of(std::mem::take(&mut story.issues), &story.ends);
         chain.n_versions += rows.len() as u64;
         let (db, id) = (self.db, chain.id);
         let mut batches = Vec::with_capacity(rows.len() / ROWS_TOGETHER + 1);
@@ -202,8 +202,18 @@ impl Chain {
         rows
     }
 
-    fn issues_of(&mut self, told: HashMap<ItemKey, Vec<(rebuild::Moment, IssueTold)>>) {
-        for told in told.into_values() {
+    fn issues_of(&mut self, told: HashMap<ItemKey, Vec<(rebuild::Moment, IssueTold)>>, ends: &Ends) {
+        for mut told in told.into_values() {
+            // What fails in a container that goes is gone with it.
+            let ended = told.iter().filter_map(|(moment, told)| match told {
+                IssueTold::Failed { issue, .. } => {
+                    let ends = ends.get(&issue.container)?;
+                    ends.iter().filter(|end| *end > moment).min().copied()
+                }
+                IssueTold::Settled => None,
+            });
+            let ended: Vec<_> = ended.map(|moment| (moment, IssueTold::Settled)).collect();
+            told.extend(ended);
             if let Some((mut open, first, last)) = IssueTold::replay(told) {
                 open.issue.container = self.id_of(open.issue.container);
                 self.issues.push((open, first, last));

@@ -1,8 +1,10 @@
 //! What a storage holds, read and handed out without a database.
 //!
-//! Memory: 20 bytes for each shared blob of the storage, some hundred for each pack, and the items of one part of a chain.
+//! Memory: 20 bytes for each shared blob of the storage, some hundred for each pack, the items of one part of a chain, and
+//! of a drive the names of its folders.
 
 mod files;
+mod tree;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -12,6 +14,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 pub use self::files::{Extracted, NotExtracted};
+use self::tree::Tree;
 use super::reading::{self, Unit, units};
 use super::story::{KeyRange, PackNumbers, Story};
 use super::survey::{ChainName, Survey};
@@ -164,12 +167,19 @@ impl Place {
     /// The folders of a point, by path.
     pub async fn folders(&self, chain: &ChainName, point: PointNumber) -> anyhow::Result<Vec<FolderView>> {
         let mut folders: BTreeMap<Vec<String>, (u64, u64)> = BTreeMap::new();
+        let tree = self.tree(chain, point).await?;
+        for path in tree.paths() {
+            folders.entry(path).or_default();
+        }
         for unit in self.parts(chain) {
             let mut part = self.part(unit, chain, point).await?;
             for path in part.paths.values() {
                 folders.entry(path.clone()).or_default();
             }
-            for (path, row) in part.take_items() {
+            for (path, row) in part.take_items(&tree) {
+                if tree.is_folder(row.version.key) {
+                    continue;
+                }
                 let holding = folders.entry(path).or_default();
                 *holding = (holding.0 + 1, holding.1 + row.version.bytes);
             }
@@ -188,9 +198,10 @@ impl Place {
         limit: usize,
     ) -> anyhow::Result<Vec<ItemView>> {
         let mut items = Vec::new();
+        let tree = self.tree(chain, point).await?;
         for unit in self.parts(chain) {
             let mut part = self.part(unit, chain, point).await?;
-            for (folder, row) in part.take_items() {
+            for (folder, row) in part.take_items(&tree) {
                 if items.len() < limit && selection.takes(&folder, row.version.key) {
                     items.push(ItemView {
                         key: row.version.key.to_string(),
@@ -204,6 +215,33 @@ impl Place {
             }
         }
         Ok(items)
+    }
+
+    /// The folders among the items of a point: those that hold others. Only a drive has any.
+    async fn tree(&self, chain: &ChainName, point: PointNumber) -> anyhow::Result<Tree> {
+        let mut tree = Tree::default();
+        if chain.feature != tree::FEATURE {
+            return Ok(tree);
+        }
+        for unit in self.parts(chain) {
+            let mut part = self.part(unit, chain, point).await?;
+            tree.paths_of(&part.paths);
+            for row in part.take_versions() {
+                // A folder has no content, and neither has a shortcut: what it is tells its properties.
+                if row.version.content.is_none() && self.says_folder(&row).await {
+                    tree.add(&row.version);
+                }
+            }
+        }
+        Ok(tree)
+    }
+
+    /// Whether the properties of an item say that it is a folder; those that cannot be read say nothing.
+    async fn says_folder(&self, row: &VersionRow) -> bool {
+        let properties = row.version.properties;
+        let Ok(json) = self.reader.read(properties.pack, properties.blob).await else { return true };
+        let properties: serde_json::Value = serde_json::from_slice(&json).unwrap_or_default();
+        properties.get("folder").is_some() && properties.get("remoteItem").is_none()
     }
 
     fn parts(&self, chain: &ChainName) -> Vec<Unit> {
@@ -235,14 +273,24 @@ struct Part {
 }
 
 impl Part {
-    /// Items with the path of their folder, in the order of their keys.
-    fn take_items(&mut self) -> impl Iterator<Item = (Vec<String>, VersionRow)> {
+    /// Items as of the point, in the order of their keys.
+    fn take_versions(&mut self) -> impl Iterator<Item = VersionRow> {
         let items = self.story.take_items();
         items.into_iter().filter_map(|(_, told)| {
             let mut spans = ItemTold::replay(told, &self.story.ends).spans();
             let (from, to, version) = spans.find(|(from, to, _)| *from <= self.point && self.point < *to)?;
-            let path = self.paths.get(&version.container).cloned();
-            Some((path.unwrap_or_else(|| vec!["(unknown folder)".to_owned()]), VersionRow { from, to, version }))
+            Some(VersionRow { from, to, version })
+        })
+    }
+
+    /// Items with the path of what they are in.
+    fn take_items(&mut self, tree: &Tree) -> impl Iterator<Item = (Vec<String>, VersionRow)> {
+        let paths = self.paths.clone();
+        self.take_versions().map(move |row| {
+            let container = paths.get(&row.version.container).cloned();
+            let mut path = container.unwrap_or_else(|| vec![tree::UNKNOWN.to_owned()]);
+            path.extend(tree.names_above(&row.version));
+            (path, row)
         })
     }
 }

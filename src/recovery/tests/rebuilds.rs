@@ -22,14 +22,14 @@ use crate::repository::{
 const MANY: u64 = 1_000_000;
 
 /// A store with the database that knows it, or one that does not know it yet.
-struct Site {
+pub(super) struct Site {
     backend: Arc<Memory>,
     server: TestDb,
-    store: Store,
+    pub store: Store,
 }
 
 impl Site {
-    async fn new() -> Self {
+    pub async fn new() -> Self {
         let backend = Arc::new(Memory::new());
         let place: Arc<dyn Backend> = backend.clone();
         Store::create(place, Layout::Packed, crate::repository::Crypto::None).await.unwrap();
@@ -67,7 +67,7 @@ impl Site {
     }
 
     /// Writes a pack as a backup would; `uncommitted` ones are what a killed one leaves.
-    async fn write(&self, fill: impl AsyncFnOnce(&mut Packer), committed: bool) {
+    pub async fn write(&self, fill: impl AsyncFnOnce(&mut Packer), committed: bool) {
         let storage = self.store.storage();
         let register = move |conn: &mut crate::db::Conn| register_writer(conn, storage, "agent");
         let writer: WriterId = self.db().run("register", register).await.unwrap();

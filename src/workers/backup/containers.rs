@@ -4,9 +4,11 @@ use std::collections::HashMap;
 
 use super::ledger::Ledger;
 use super::{Backup, Counted, End};
-use crate::catalog::{Container, ContainerState, containers};
+use crate::catalog::chains::{self, PassedOver};
+use crate::catalog::{Container, ContainerState, containers, issues};
 use crate::db::TxError;
-use crate::features::{ContainerChanges, Cursor, RemoteContainer, WalkError};
+use crate::features::{self, ContainerChanges, Cursor, RemoteContainer, WalkError};
+use crate::graph::GraphError;
 use crate::ids::ContainerId;
 use crate::queue;
 
@@ -60,11 +62,15 @@ pub fn expected_items(containers: &[Counted]) -> Option<u64> {
 
 async fn list_changes(backup: &Backup<'_>, since: Option<Cursor>) -> Result<ContainerChanges, End> {
     let source = backup.subject.source();
-    match backup.feature.containers(source, since.as_ref()).await {
+    let listed = match backup.feature.containers(source, since.as_ref()).await {
         Err(WalkError::Expired) if since.is_some() => backup.feature.containers(source, None).await,
         other => other,
-    }
-    .map_err(End::of)
+    };
+    listed.map_err(|err| match err {
+        // Not one of them is missing, but what they would be in: the owner is gone, or has this no more.
+        WalkError::Graph(err @ GraphError::NotFound { .. }) => End::NotApplicable(err.to_string()),
+        err => End::of(err),
+    })
 }
 
 /// The known containers that are gone now.
@@ -88,11 +94,16 @@ async fn write(
     let (lease, chain, point) = (backup.control.lease(), backup.chain, backup.point);
     let cursor = changes.cursor.clone().map(|cursor| cursor.0);
     let present = changes.present.clone();
+    let passed_over = changes.passed_over.as_ref().map(|all| all.iter().map(PassedOver::from).collect::<Vec<_>>());
     let written = backup.workshop.db.transaction("write containers", move |conn| {
         queue::assert_held(conn, &lease)?;
         for container in &removed {
             containers::close(conn, point, container.id)?;
             containers::forget_cursors(conn, container.id)?;
+            issues::resolve_in(conn, chain, container.id)?;
+        }
+        if let Some(passed_over) = &passed_over {
+            chains::set_passed_over(conn, chain, passed_over)?;
         }
         let mut ids: HashMap<&str, ContainerId> = HashMap::new();
         for remote in &present {
@@ -117,6 +128,12 @@ async fn write(
         Ok::<_, TxError<queue::LeaseLost>>(containers::present(conn, chain, CONTAINERS_MAX)?)
     });
     Ok(written.await.map_err(super::TaskError::from)?)
+}
+
+impl From<&features::PassedOver> for PassedOver {
+    fn from(told: &features::PassedOver) -> Self {
+        Self { name: told.name.clone(), why: told.why.clone() }
+    }
 }
 
 fn state(remote: &RemoteContainer, parent: Option<ContainerId>) -> ContainerState {

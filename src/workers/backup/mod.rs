@@ -23,9 +23,10 @@ use super::task::{Control, Done, TaskError};
 use super::workshop::{Subject, Workshop};
 use crate::catalog::{self, Container};
 use crate::features::{self, Feature, FeatureOptions, WalkError};
+use crate::graph::GraphError;
 use crate::ids::{ChainId, PointNumber};
 use crate::queue::Progress;
-use crate::queue::work::{BackupWork, Keeping};
+use crate::queue::work::{BackupWork, Keeping, NOT_APPLICABLE};
 
 /// Captured items on their way to the ledger. Each may hold a message in memory, so this bounds memory.
 const EVENTS_AHEAD: usize = 4;
@@ -63,7 +64,7 @@ pub async fn run(workshop: &Workshop, control: &Control) -> Result<Done, TaskErr
         Err(End::NotApplicable(reason)) => {
             ledger.flush().await?;
             workshop.not_applicable(control.lease(), chain, reason.clone()).await?;
-            Ok(Done::new(json!({ "not_applicable": reason }), 0))
+            Ok(Done::new(json!({ NOT_APPLICABLE: reason }), 0))
         }
         Err(End::Task(err)) => {
             // What was captured so far is worth keeping: the next attempt continues behind it.
@@ -91,6 +92,8 @@ impl End {
     fn of(err: WalkError) -> Self {
         match err {
             WalkError::NotApplicable(reason) => Self::NotApplicable(reason),
+            // A licence may be taken away in the middle of a walk.
+            WalkError::Graph(err @ GraphError::NoService { .. }) => Self::NotApplicable(err.to_string()),
             other => Self::Task(other.into()),
         }
     }

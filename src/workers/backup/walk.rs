@@ -12,6 +12,7 @@ use tracing::Instrument;
 
 use super::{Backup, End};
 use crate::catalog::{self, Container, CursorUpdate, VersionRow};
+use crate::db::Conn;
 use crate::features::{
     CaptureError, Captured, Change, Cursor, KnownVersion, Lack, Need, Next, Page, RemoteItem, Walk, WalkError,
 };
@@ -218,12 +219,12 @@ impl<'a> Walker<'a> {
         Ok(found.await?)
     }
 
-    /// Items that failed in an earlier run: no delta token will report them again.
+    /// Items that failed in an earlier run and are due: no delta token will report them again.
     async fn issue_retries(&self, after: Option<ItemKey>) -> Result<(Vec<Step>, Option<ItemKey>), End> {
-        let chain = self.backup.chain;
+        let (chain, point) = (self.backup.chain, self.backup.point);
         let db = &self.backup.workshop.db;
-        let open =
-            db.run("read issues", move |conn| catalog::issues::to_retry(conn, chain, after, ISSUES_PAGE)).await?;
+        let read = move |conn: &mut Conn| catalog::issues::to_retry(conn, chain, point, after, ISSUES_PAGE);
+        let open = db.run("read issues", read).await?;
         let last = (open.len() == ISSUES_PAGE as usize).then(|| open.last().map(|issue| issue.key)).flatten();
         // One without a Graph id is met by the full walk of its container.
         let nameable = open.into_iter().filter(|open| !open.issue.graph_id.is_empty());
@@ -302,7 +303,7 @@ pub fn told(
         Err(CaptureError::Item { reason, message }) => failed(reason, false, message),
         Err(err @ CaptureError::Changed { .. }) => failed("changed_meanwhile", false, err.to_string()),
         Err(CaptureError::Skipped { reason, message }) => failed(reason.name(), true, message),
-        Err(CaptureError::Graph(err)) => Err(End::from(err)),
+        Err(CaptureError::Graph(err)) => Err(End::of(WalkError::Graph(err))),
     }
 }
 

@@ -1,0 +1,2 @@
+ALTER TABLE chains DROP COLUMN passed_over;
+ALTER TABLE issues DROP COLUMN next_point;
