@@ -273,3 +273,38 @@ async fn a_file_far_larger_than_memory_is_stored_as_it_is_read() -> anyhow::Resu
     stage.assert_polite();
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rotten_large_file_costs_itself_alone_until_it_heals() -> anyhow::Result<()> {
+    let options = Options { users: 1, messages: 0, files: 9, ..Options::default() };
+    let stage = Stage::ready(options).await?;
+    let user = stage.users().remove(0);
+    let add = |name: &str, seed: u64| {
+        let edit = json!({"path": name, "create": "file", "size": 20 * MIB, "seed": seed});
+        stage.tenant.drive_edit(&user, edit)
+    };
+    let rotten = add("rotten.bin", 1)?;
+    add("sound.bin", 2)?;
+    let n_items = |stage: &Stage| -> anyhow::Result<usize> {
+        let truth: Value = serde_json::from_slice(&stage.tenant.drive_fingerprint(&user)?)?;
+        Ok(truth["items"].as_array().map_or(0, Vec::len))
+    };
+    let rule = json!({"match": "download.aspx", "kind": "wrong_bytes", "items": [rotten["id"]]});
+    stage.tenant.set_faults(serde_json::from_value(json!({ "seed": 1, "rules": [rule] }))?);
+    let chain = ["--user", &user, "--feature", "onedrive"];
+    let back_up = [&["backup"][..], &chain, &["--wait"]].concat();
+
+    let run = stage.run(&back_up);
+
+    assert_eq!(run.code, 3, "an incomplete run says so: {run:?}");
+    let issues = stage.expect(&[&["issue", "list"][..], &chain].concat())?["items"].clone();
+    assert_eq!(issues.as_array().map(Vec::len), Some(1), "{issues}");
+    assert_eq!((&issues[0]["reason"], &issues[0]["name"]), (&json!("content_differs"), &json!("rotten.bin")));
+    let point = |stage: &Stage| stage.expect(&[&["point", "list"][..], &chain].concat());
+    assert_eq!(point(&stage)?["items"][0]["items"], json!(n_items(&stage)? - 1));
+    stage.tenant.clear_faults();
+    stage.expect(&back_up)?;
+    assert_eq!(point(&stage)?["items"][0]["items"], json!(n_items(&stage)?));
+    stage.assert_polite();
+    Ok(())
+}
