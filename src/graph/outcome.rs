@@ -211,4 +211,16 @@ mod tests {
 
         assert!(error.to_string().contains("Mail.ReadWrite"), "{error}");
     }
+
+    #[test]
+    fn the_permission_is_the_one_of_what_was_asked_for() {
+        let mailbox = Scope::Mailbox("u".into());
+        let told = |permission, reads| {
+            let (repeat, scope) = (Repeat::Harmless, &mailbox);
+            missing_role(Circumstances { repeat, reads, scope, permission, token_was_refreshed: false })
+        };
+
+        assert!(told("Calendars", true).contains("Calendars.Read or Calendars.ReadWrite"));
+        assert!(told("Contacts", false).contains("permission Contacts.ReadWrite"));
+    }
 }

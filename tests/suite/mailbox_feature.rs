@@ -115,9 +115,9 @@ async fn a_rough_service_costs_time_and_no_message() {
         {"kind": "status", "status": 503, "retry_after": 1, "retry_after_form": "date", "probability": 0.01},
         {"kind": "reset", "probability": 0.02},
         {"kind": "cut_body", "probability": 0.02},
-        {"match": "messages/delta()", "kind": "empty_pages", "probability": 0.3},
-        {"match": "messages/delta()", "kind": "duplicate_entries"},
-        {"match": "messages/delta()", "kind": "removed_first"},
+        {"match": "messages/delta", "kind": "empty_pages", "probability": 0.3},
+        {"match": "messages/delta", "kind": "duplicate_entries"},
+        {"match": "messages/delta", "kind": "removed_first"},
     ]));
 
     let mut kept = Kept::default();
@@ -187,7 +187,7 @@ async fn a_bad_item_is_an_issue_and_is_read_once_it_is_well() {
         {"kind": "poison", "items": [ids[0]]},
         {"kind": "poison", "items": [ids[1]], "code": "ErrorCorruptData"},
         {"match": "messages/*/$value", "kind": "vanish", "items": [ids[2]]},
-        {"match": "messages/delta()", "kind": "control_characters"},
+        {"match": "messages/delta", "kind": "control_characters"},
     ]));
     let mut kept = Kept::default();
 

@@ -1,6 +1,9 @@
 //! Calendars and contacts through a whole installation: backed up by the command line, looked into, and left alone while
 //! nothing changes.
 
+use std::collections::BTreeSet;
+
+use kodo::ids::ItemKey;
 use kodo_simulator::Options;
 use serde_json::{Value, json};
 
@@ -20,16 +23,47 @@ fn count_packs(stage: &Stage) -> usize {
     folders.map(|folder| std::fs::read_dir(folder.path()).map_or(0, Iterator::count)).sum()
 }
 
-/// All items at the top of a feature's newest point, by container.
-fn listed(stage: &Stage, user: &str, feature: &str) -> anyhow::Result<Vec<Value>> {
-    let top = stage.expect(&["ls", "--user", user, "--feature", feature])?;
+/// All items of a feature as of a point, whatever they are in.
+fn held(stage: &Stage, user: &str, feature: &str, point: usize) -> anyhow::Result<Vec<Value>> {
+    let point = point.to_string();
+    let mut waiting = vec![String::new()];
     let mut items = Vec::new();
-    for container in top["containers"].as_array().into_iter().flatten() {
-        let name = container["name"].as_str().unwrap_or_default();
-        let inside = stage.expect(&["ls", name, "--user", user, "--feature", feature, "--limit", "1000"])?;
+    while let Some(path) = waiting.pop() {
+        let mut ls = vec!["ls", "--user", user, "--feature", feature, "--point", &point, "--limit", "1000"];
+        if !path.is_empty() {
+            ls.push(&path);
+        }
+        let inside = stage.expect(&ls)?;
         items.extend(inside["items"].as_array().cloned().unwrap_or_default());
+        for container in inside["containers"].as_array().into_iter().flatten() {
+            let name = container["name"].as_str().unwrap_or_default();
+            waiting.push(if path.is_empty() { name.to_owned() } else { format!("{path}/{name}") });
+        }
     }
     Ok(items)
+}
+
+fn keys_held(stage: &Stage, user: &str, feature: &str, point: usize) -> anyhow::Result<BTreeSet<String>> {
+    let items = held(stage, user, feature, point)?;
+    Ok(items.iter().filter_map(|item| item["key"].as_str()).map(str::to_owned).collect())
+}
+
+/// The keys of what the user has now: contacts, and events in calendars of their own.
+fn keys_now(stage: &Stage, user: &str, feature: &str) -> anyhow::Result<BTreeSet<String>> {
+    let (fingerprint, name) = match feature {
+        "calendar" => (stage.tenant.calendar_fingerprint(user)?, "events"),
+        _ => (stage.tenant.contacts_fingerprint(user)?, "contacts"),
+    };
+    let list = |name: &str| fingerprint[name].as_array().cloned().unwrap_or_default();
+    let calendars = list("calendars");
+    let default = calendars.iter().find(|calendar| calendar["isDefaultCalendar"] == true);
+    let is_own = |item: &Value| {
+        let calendar = calendars.iter().find(|calendar| calendar["id"] == item["calendarId"]);
+        calendar.is_none_or(|calendar| default.is_some_and(|default| default["owner"] == calendar["owner"]))
+    };
+    let items = list(name);
+    let own = items.iter().filter(|item| is_own(item)).filter_map(|item| item["id"].as_str());
+    Ok(own.map(|id| ItemKey::of(id).to_string()).collect())
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -40,13 +74,40 @@ async fn calendars_and_contacts_are_backed_up_and_unchanged_ones_cost_no_pack() 
     let ran = back_up(&stage, user)?;
 
     assert_eq!(ran["state"], json!("succeeded"), "{ran}");
-    let events = listed(&stage, user, "calendar")?;
+    let events = held(&stage, user, "calendar", 1)?;
     assert!(events.iter().any(|event| event["has_content"] == true), "attachments are content");
-    let contacts = listed(&stage, user, "contacts")?;
-    assert!(!contacts.is_empty());
+    assert_eq!(keys_held(&stage, user, "contacts", 1)?, keys_now(&stage, user, "contacts")?);
     let packs = count_packs(&stage);
     back_up(&stage, user)?;
     assert_eq!(count_packs(&stage), packs);
+    stage.assert_polite();
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_point_holds_what_there_was_then_with_delta_and_without() -> anyhow::Result<()> {
+    let stage = Stage::ready(company()).await?;
+    let user = &stage.users()[0];
+    let mut states = Vec::new();
+    for seed in 1..=4 {
+        if seed == 3 {
+            // From here on calendars are listed and compared.
+            stage.tenant.calendar_edit(user, json!({"action": "events_delta", "mode": "unsupported"}))?;
+        }
+        back_up(&stage, user)?;
+        states.push((keys_now(&stage, user, "calendar")?, keys_now(&stage, user, "contacts")?));
+        stage.tenant.calendar_random_edits(user, seed, 12)?;
+        stage.tenant.contacts_random_edits(user, seed, 12)?;
+    }
+
+    for (at, (events, contacts)) in states.iter().enumerate() {
+        assert_eq!(keys_held(&stage, user, "calendar", at + 1)?, *events, "point {}", at + 1);
+        assert_eq!(keys_held(&stage, user, "contacts", at + 1)?, *contacts, "point {}", at + 1);
+    }
+    back_up(&stage, user)?;
+    let packs = count_packs(&stage);
+    back_up(&stage, user)?;
+    assert_eq!(count_packs(&stage), packs, "a listing that finds nothing new writes nothing");
     stage.assert_polite();
     Ok(())
 }
@@ -103,7 +164,7 @@ async fn a_rotten_attachment_is_told_once_and_its_event_is_kept() -> anyhow::Res
     let issues = stage.expect(&["issue", "list", "--user", user, "--feature", "calendar"])?;
     assert_eq!(issues["items"].as_array().map(Vec::len), Some(1), "{issues}");
     assert_eq!(issues["items"][0]["reason"], json!("attachment_unreadable"), "{issues}");
-    let events = listed(&stage, user, "calendar")?;
+    let events = held(&stage, user, "calendar", 1)?;
     assert!(events.iter().any(|event| event["name"] == with_file["subject"]));
     Ok(())
 }

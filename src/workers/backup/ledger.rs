@@ -21,7 +21,7 @@ use crate::catalog::containers::Cursors;
 use crate::catalog::items::After;
 use crate::catalog::{self, Container, CursorUpdate, ItemIssue, PointCounts, VersionRow};
 use crate::db::TxError;
-use crate::features::{Captured, Content, Lack};
+use crate::features::{Captured, Content};
 use crate::ids::{ContainerId, ItemKey, PointNumber, WalkNumber};
 use crate::queue::{self, Outcome};
 use crate::repository::{self, CommitRefused, Ingest, IngestContent, Packer, Reader, StoreError, Stored};
@@ -206,8 +206,8 @@ impl<'a> Ledger<'a> {
         let mut cause = Cause::default();
         let mut batch = Vec::with_capacity(arrivals.len());
         let mut facts = Vec::with_capacity(arrivals.len());
-        let mut lacking = Vec::new();
-        for Arrival { container, id, captured, known, lack } in arrivals {
+        let lacking: Vec<ItemIssue> = arrivals.iter().filter_map(Arrival::issue).collect();
+        for Arrival { container, id, captured, known, lack: _ } in arrivals {
             let Captured { summary, properties, content } = captured;
             self.gathered.counts.bytes_read += properties.len() as u64;
             let content = match content {
@@ -221,10 +221,6 @@ impl<'a> Ledger<'a> {
                 }
                 Some(Content::Stream(stream)) => Some(IngestContent::Stream(cause.watch(stream))),
             };
-            if let Some(Lack { reason, may_pass, message }) = lack {
-                let (reason, graph_id, name) = (reason.to_owned(), id.clone(), summary.name.clone());
-                lacking.push(ItemIssue { graph_id, container, name, reason, skipped: !may_pass, message });
-            }
             batch.push(Ingest { properties, content });
             facts.push((container, id, summary, known));
         }

@@ -11,7 +11,7 @@ use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument;
 
 use super::{Backup, End};
-use crate::catalog::{self, Container, CursorUpdate, VersionRow};
+use crate::catalog::{self, Container, CursorUpdate, ItemIssue, VersionRow};
 use crate::db::Conn;
 use crate::features::{
     CaptureError, Captured, Change, Cursor, KnownVersion, Lack, Need, Next, Page, RemoteItem, Walk, WalkError,
@@ -70,6 +70,16 @@ pub struct Arrival {
     /// The version whose content it shares, when only its properties were read.
     pub known: Option<Box<VersionRow>>,
     pub lack: Option<Lack>,
+}
+
+impl Arrival {
+    /// What is to be told of the part that it lacks.
+    pub fn issue(&self) -> Option<ItemIssue> {
+        let Lack { reason, may_pass, message } = self.lack.clone()?;
+        let name = self.captured.summary.name.clone();
+        let (graph_id, reason) = (self.id.clone(), reason.to_owned());
+        Some(ItemIssue { graph_id, container: self.container, name, reason, skipped: !may_pass, message })
+    }
 }
 
 /// Work that keeps its place in the order while captures overlap.
