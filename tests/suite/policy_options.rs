@@ -94,21 +94,21 @@ async fn junk_that_a_policy_excludes_ends_in_the_next_point_and_comes_back_when_
     stage.expect(&["policy", "set", "standard", "mailbox.junk=default"])?;
     stage.back_up(&user)?;
 
-    assert_eq!(held(&stage, &user, Some("2"))?, all - junk);
-    assert_eq!(held(&stage, &user, Some("3"))?, all - junk, "the run behind does not bring it back");
+    assert_eq!(held(&stage, &user, Some(2))?, all - junk);
+    assert_eq!(held(&stage, &user, Some(3))?, all - junk, "the run behind does not bring it back");
     assert!(without.code != 0 && without.stderr.contains("there is no folder"), "{without:?}");
     let left_out = coverage["features"][0]["passed_over"].to_string();
     assert!(left_out.contains("the policy leaves it out"), "{left_out}");
     assert_eq!(held(&stage, &user, None)?, all, "wanted again, it is back");
-    assert_eq!(held(&stage, &user, Some("1"))?, all, "an older point keeps it");
+    assert_eq!(held(&stage, &user, Some(1))?, all, "an older point keeps it");
     stage.assert_polite();
     Ok(())
 }
 
 /// Items that the folders of a point hold, all together.
-fn held(stage: &Stage, user: &str, point: Option<&str>) -> anyhow::Result<u64> {
+fn held(stage: &Stage, user: &str, point: Option<u64>) -> anyhow::Result<u64> {
     let points = stage.expect(&["point", "list", "--user", user])?["items"].as_array().cloned().unwrap_or_default();
-    let wanted = |one: &&Value| point.is_none_or(|number| one["number"].to_string() == number);
+    let wanted = |one: &&Value| point.is_none_or(|number| one["number"] == json!(number));
     Ok(points.iter().find(wanted).and_then(|one| one["items"].as_u64()).unwrap_or_default())
 }
 
