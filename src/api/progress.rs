@@ -71,12 +71,12 @@ fn items_total(counts: &Counts, active: &[TaskView]) -> Option<u64> {
 }
 
 /// What a task waits for, and until when. One that failed or was throttled and is tried again waits for its time, and
-/// its error says why.
+/// so does one that rests; what it waits for, or else its error, says why.
 pub fn waits_for(task: &TaskView) -> Option<String> {
     if task.state != TaskState::Queued {
         return task.progress.waits_for.clone();
     }
-    let why = task.last_error.as_ref()?;
+    let why = task.progress.waits_for.as_ref().or(task.last_error.as_ref())?;
     let until = (task.not_before > clock::now()).then(|| format!(", until {} UTC", task.not_before.format("%H:%M:%S")));
     Some(format!("{why}{}", until.unwrap_or_default()))
 }

@@ -13,7 +13,7 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use super::task::{Control, Done, TaskError};
-use super::workshop::{OpenStorage, Subject, Workshop};
+use super::workshop::{Subject, Workshop};
 use crate::backends::BackendError;
 use crate::catalog::items::{After, Within};
 use crate::catalog::{self, Container, Outcome, OutcomeRow, VersionRow, containers, items, outcomes};
@@ -70,17 +70,13 @@ pub async fn run(workshop: &Workshop, control: &Control) -> Result<Done, TaskErr
         work,
         feature,
         target,
-        reader: reader(workshop, &storage),
+        reader: storage.store.reader(workshop.db.clone()),
         items_total: 0,
         items_done: 0,
         bytes_done: 0,
         reported: Instant::now(),
     };
     restoration.drive(&tree).await
-}
-
-fn reader(workshop: &Workshop, storage: &OpenStorage) -> Reader {
-    storage.store.reader(workshop.db.clone())
 }
 
 impl Restoration<'_> {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use kodo::features::{ContactsOptions, Feature, FeatureOptions, Source, WalkError, find};
-use kodo_simulator::Options;
+use kodo_simulator::{Options, Simulator};
 use serde_json::{Value, json};
 
 use crate::support::collected::Collected;
@@ -17,18 +17,22 @@ async fn tenant() -> Tenant {
     Tenant::start(Options { users: 2, messages: 2, contacts: 60, ..Options::default() }).await
 }
 
-fn truth(tenant: &Tenant, user: &str) -> BTreeMap<String, Value> {
-    let fingerprint = tenant.simulator.contacts_fingerprint(user).unwrap();
+pub fn truth(tenant: &Simulator, user: &str) -> BTreeMap<String, Value> {
+    let fingerprint = tenant.contacts_fingerprint(user).unwrap();
     let all = fingerprint["contacts"].as_array().unwrap().iter();
     all.map(|contact| (contact["id"].as_str().unwrap().to_owned(), contact.clone())).collect()
 }
 
 /// All contacts with all fields and photos in their folders, and nothing else.
 fn assert_same(tenant: &Tenant, user: &str, kept: &Collected) {
+    assert_held(&truth(&tenant.simulator, user), kept);
+}
+
+/// All that there was, and nothing else.
+pub fn assert_held(truth: &BTreeMap<String, Value>, kept: &Collected) {
     const COMPARED_OTHERWISE: [&str; 3] = ["photo", "folder", "properties"];
-    let truth = truth(tenant, user);
     assert_eq!(kept.items.keys().collect::<Vec<_>>(), truth.keys().collect::<Vec<_>>());
-    for (id, expected) in &truth {
+    for (id, expected) in truth {
         let item = &kept.items[id];
         for (name, value) in expected.as_object().unwrap() {
             if !COMPARED_OTHERWISE.contains(&name.as_str()) {
@@ -199,7 +203,7 @@ async fn photos_are_left_out_when_the_policy_says_so_and_come_when_it_changes() 
 async fn a_rotten_contact_costs_itself_and_a_rotten_photo_not_even_its_contact() {
     let tenant = tenant().await;
     let user = &tenant.members()[0];
-    let all = truth(&tenant, user);
+    let all = truth(&tenant.simulator, user);
     let with_photo = all.iter().find(|(_, contact)| contact["photo"].is_string()).unwrap().0.clone();
     let rotten = all.iter().find(|(_, contact)| contact["photo"].is_null()).unwrap().0.clone();
     tenant.set_faults(json!([

@@ -22,6 +22,7 @@ mod configuration;
 mod contacts_feature;
 mod coverage;
 mod exceptions;
+mod faithful;
 mod graph_client;
 mod https_tenant;
 mod keys;

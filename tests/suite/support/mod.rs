@@ -2,6 +2,7 @@
 
 pub mod collected;
 pub mod drive;
+pub mod held;
 pub mod http;
 pub mod managed;
 pub mod mariadb;

@@ -177,7 +177,7 @@ impl Stage {
         let ca = if ca_file.exists() { format!("ca_file = {ca_file:?}\n") } else { String::new() };
         let text = format!(
             "[state]\ndir = {:?}\n[database]\n{database}pool_size = 8\n[server]\nlisten = \"127.0.0.1:0\"\n\
-             [graph]\nbase_url = {:?}\nlogin_url = {:?}\n{ca}\
+             [graph]\nbase_url = {:?}\nlogin_url = {:?}\n{ca}drive_units_per_min = 1000000\n\
              [agent]\nname = \"serve\"\nworkers = 2\nlease_s = 5\npoll_s = 1\ncommit_items = 25\ncommit_s = 1\n{more}",
             self.state,
             self.tenant.base_url(),

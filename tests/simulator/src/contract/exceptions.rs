@@ -18,7 +18,13 @@ const OPTIONS: [(&str, &str, &str); 6] = [
 const SIZE_IN_BYTES: &str = "answered by the service; microsoftgraph/microsoft-graph-docs-contrib pull request 9463";
 
 /// `(type, property, why)`: members that are none of the type's; `*` is any name.
-const MEMBERS: [(&str, &str, &str); 7] = [
+const MEMBERS: [(&str, &str, &str); 9] = [
+    ("microsoft.graph.sharePointIdentity", "email", "samples of api/driveitem-list-permissions have it"),
+    (
+        "microsoft.graph.identity",
+        "email",
+        "samples of resources/driveitem have it; identity is an open set in what drives answer",
+    ),
     ("microsoft.graph.mailFolder", "sizeInBytes", SIZE_IN_BYTES),
     ("microsoft.graph.mailSearchFolder", "sizeInBytes", SIZE_IN_BYTES),
     ("mailFolderDeltaItem", "sizeInBytes", SIZE_IN_BYTES),

@@ -55,7 +55,32 @@ impl Piece {
 /// The path item with the most words in common; `segments` are decoded, without the version.
 pub fn find<'a>(contract: &'a Contract, segments: &[String]) -> Option<&'a PathItem> {
     let path = plain(segments);
-    let fitting = contract.paths.iter().filter_map(|item| Some((item.template.fit(&path)?, item)));
+    fitting(contract, &path).or_else(|| match path.as_slice() {
+        // The published part has most of a drive below its own id only; api/driveitem-get has both forms.
+        [users, user, drive, rest @ ..] if users == "users" && drive == "drive" && !rest.is_empty() => {
+            let of_drive = [&["drives".to_owned(), user.clone()], rest].concat();
+            fitting(contract, &of_drive).or_else(|| fitting(contract, &root_as_item(&of_drive)))
+        }
+        [drives, ..] if drives == "drives" => fitting(contract, &root_as_item(&path)),
+        _ => None,
+    })
+}
+
+/// What works on any item works on the root, and on what is named by its path from there.
+fn root_as_item(path: &[String]) -> Vec<String> {
+    match path {
+        [drives, drive, root, rest @ ..] if root == "root" => {
+            [&[drives.clone(), drive.clone(), "items".to_owned(), root.clone()], rest].concat()
+        }
+        [drives, drive, root, named, rest @ ..] if root == "root:" && named.ends_with(':') => {
+            [&[drives.clone(), drive.clone(), "items".to_owned(), named.clone()], rest].concat()
+        }
+        other => other.to_vec(),
+    }
+}
+
+fn fitting<'a>(contract: &'a Contract, path: &[String]) -> Option<&'a PathItem> {
+    let fitting = contract.paths.iter().filter_map(|item| Some((item.template.fit(path)?, item)));
     fitting.max_by_key(|(words, _)| *words).map(|(_, item)| item)
 }
 
