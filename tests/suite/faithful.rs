@@ -16,7 +16,7 @@ use crate::support::held::{Held, Sealed};
 use crate::support::stage::{Process, Stage};
 
 /// Users, each a case; `KODO_TEST_CASES` asks for more.
-const CASES: usize = 24;
+const CASES: usize = 12;
 /// How often all of them are edited and backed up.
 const ROUNDS: u64 = 3;
 const EDITS: usize = 4;

@@ -73,7 +73,7 @@ fn root_as_item(path: &[String]) -> Vec<String> {
             [&[drives.clone(), drive.clone(), "items".to_owned(), root.clone()], rest].concat()
         }
         [drives, drive, root, named, rest @ ..] if root == "root:" && named.ends_with(':') => {
-            [&[drives.clone(), drive.clone(), "items".to_owned(), named.clone()], rest].concat()
+            [&[drives.clone(), drive.clone(), "items".to_owned(), named.replace(':', "")], rest].concat()
         }
         other => other.to_vec(),
     }
