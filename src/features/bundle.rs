@@ -5,24 +5,18 @@
 //! again to the byte; its header says what it is. Names and ids are percent-encoded, so that nothing in them can end a
 //! header, and the boundary has signs that base64 has not. Equal pieces in equal order make equal bytes.
 
-use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 
 use super::Content;
+use super::encoded::EncodedText;
 use crate::graph::Body;
 
 const BOUNDARY: &str = "=_kodo_bundle";
 const HEAD: &str = "MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=\"=_kodo_bundle\"\r\n\r\n";
-/// Bytes of one line of base64: 76 digits, as mail has them.
-const LINE_BYTES: usize = 57;
-/// Bytes that are encoded at once: whole lines.
-const STRETCH: usize = LINE_BYTES * 1024;
-/// A longer bundle is written to an unnamed temporary file.
-const MEMORY_BYTES_MAX: usize = 4 << 20;
 
 /// What a piece is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,11 +55,7 @@ impl Form {
 
 /// A bundle that is being written.
 #[derive(Debug, Default)]
-pub struct Bundle {
-    memory: Vec<u8>,
-    file: Option<File>,
-    bytes: u64,
-}
+pub struct Bundle(EncodedText);
 
 /// A piece that was read back.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,32 +75,16 @@ impl Bundle {
     }
 
     pub fn is_empty(&self) -> bool {
-        self.bytes == 0
+        self.0.bytes() == 0
     }
 
     /// Adds a piece behind the others.
     pub fn add(&mut self, label: &Label, content: Body) -> io::Result<()> {
         if self.is_empty() {
-            self.put(HEAD.as_bytes())?;
+            self.0.put(HEAD.as_bytes())?;
         }
-        self.put(head_of(label).as_bytes())?;
-        match content {
-            Body::Memory(bytes) => bytes.chunks(STRETCH).try_for_each(|stretch| self.put_encoded(stretch)),
-            Body::Spooled { mut file, bytes } => {
-                let mut stretch = Vec::with_capacity(STRETCH);
-                let mut left = bytes;
-                while left > 0 {
-                    stretch.clear();
-                    let read = (&mut file).take(left.min(STRETCH as u64)).read_to_end(&mut stretch)?;
-                    if read == 0 {
-                        return Err(io::ErrorKind::UnexpectedEof.into());
-                    }
-                    left -= read as u64;
-                    self.put_encoded(&stretch)?;
-                }
-                Ok(())
-            }
-        }
+        self.0.put(head_of(label).as_bytes())?;
+        self.0.encode_body(content)
     }
 
     /// The whole bundle; `None` when nothing was added.
@@ -118,37 +92,8 @@ impl Bundle {
         if self.is_empty() {
             return Ok(None);
         }
-        self.put(format!("--{BOUNDARY}--\r\n").as_bytes())?;
-        Ok(Some(match self.file {
-            None => Content::Mime(self.memory.into()),
-            Some(mut file) => {
-                file.seek(SeekFrom::Start(0))?;
-                Content::Spooled { file, bytes: self.bytes }
-            }
-        }))
-    }
-
-    fn put_encoded(&mut self, stretch: &[u8]) -> io::Result<()> {
-        let mut text = String::with_capacity(stretch.len().div_ceil(LINE_BYTES) * (LINE_BYTES / 3 * 4 + 2));
-        for line in stretch.chunks(LINE_BYTES) {
-            STANDARD.encode_string(line, &mut text);
-            text.push_str("\r\n");
-        }
-        self.put(text.as_bytes())
-    }
-
-    fn put(&mut self, text: &[u8]) -> io::Result<()> {
-        self.bytes += text.len() as u64;
-        if let Some(file) = &mut self.file {
-            return file.write_all(text);
-        }
-        self.memory.extend_from_slice(text);
-        if self.memory.len() > MEMORY_BYTES_MAX {
-            let mut file = tempfile::tempfile()?;
-            file.write_all(&std::mem::take(&mut self.memory))?;
-            self.file = Some(file);
-        }
-        Ok(())
+        self.0.put(format!("--{BOUNDARY}--\r\n").as_bytes())?;
+        self.0.finish().map(Some)
     }
 }
 
@@ -245,10 +190,13 @@ fn piece(part: &str) -> Result<Piece, BundleError> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read, Seek, SeekFrom, Write};
+
     use mail_parser::{MessageParser, MimeHeaders};
     use proptest::prelude::*;
 
     use super::*;
+    use crate::features::encoded::LINE_BYTES;
 
     fn label(name: &str) -> Label {
         Label {

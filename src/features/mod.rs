@@ -9,6 +9,8 @@
 mod bundle;
 pub mod calendar;
 pub mod contacts;
+mod encoded;
+mod entries;
 mod exchange;
 pub mod mailbox;
 pub mod onedrive;

@@ -10,10 +10,12 @@ use kodo_simulator::{FaultPlan, Options, Simulator};
 use serde_json::{Value, json};
 
 use super::{calendar_feature, contacts_feature};
+use crate::support::chance::seed;
 use crate::support::collected::Collected;
 use crate::support::drive::{KeptDrive, KeptFile, assert_kept};
 use crate::support::held::{Held, Sealed};
 use crate::support::stage::{Process, Stage};
+use crate::support::wait::until_ended;
 
 /// Users, each a case; `KODO_TEST_CASES` asks for more.
 const CASES: usize = 12;
@@ -22,7 +24,6 @@ const ROUNDS: u64 = 3;
 const EDITS: usize = 4;
 /// How long work goes on before a process is killed.
 const LIFE_MS_MAX: u64 = 4_000;
-const ENDED_MAX: Duration = Duration::from_secs(300);
 const FEATURES: [&str; 4] = ["mailbox", "calendar", "contacts", "onedrive"];
 
 fn company() -> Options {
@@ -39,13 +40,6 @@ fn company() -> Options {
 
 fn cases() -> usize {
     std::env::var("KODO_TEST_CASES").ok().and_then(|text| text.parse().ok()).unwrap_or(CASES)
-}
-
-fn seed() -> u64 {
-    let seed = std::env::var("KODO_TEST_SEED").ok().and_then(|text| text.parse().ok());
-    let seed = seed.unwrap_or_else(|| u64::from(std::process::id()) * 7919);
-    println!("KODO_TEST_SEED={seed}");
-    seed
 }
 
 /// Nothing that a client cannot sit out: each is met by asking again.
@@ -160,18 +154,6 @@ fn edit(tenant: &Simulator, user: &str, seed: u64) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn ended(stage: &Stage, run: &str) -> anyhow::Result<Value> {
-    let started = std::time::Instant::now();
-    loop {
-        let view = stage.expect(&["run", "show", run])?;
-        if !["running", "queued"].contains(&view["state"].as_str().unwrap_or_default()) {
-            return Ok(view);
-        }
-        assert!(started.elapsed() < ENDED_MAX, "the run does not end: {view}\n{}", stage.log());
-        std::thread::sleep(Duration::from_millis(200));
-    }
-}
-
 /// Backs everybody up. With `kill`, a process dies after so many milliseconds.
 async fn back_up(stage: &mut Stage, worker: &mut Process, kill: Option<u64>) -> anyhow::Result<Value> {
     let users = stage.users();
@@ -190,7 +172,7 @@ async fn back_up(stage: &mut Stage, worker: &mut Process, kill: Option<u64>) -> 
             *worker = stage.start_worker("second")?;
         }
     }
-    ended(stage, &started["run_id"].to_string())
+    Ok(until_ended(stage, &["run", "show", &started["run_id"].to_string()]))
 }
 
 #[tokio::test(flavor = "multi_thread")]

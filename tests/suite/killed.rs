@@ -3,28 +3,21 @@
 use std::time::Duration;
 
 use kodo_simulator::Options;
-use serde_json::{Value, json};
+use serde_json::json;
 
+use crate::support::chance::seed;
 use crate::support::stage::{Process, Stage, assert_same};
+use crate::support::wait::until_ended;
 
 const ROUNDS: u64 = 20;
 /// The longest a backup or restore of the mailbox below may work before its process is killed.
 const LIFE_MS_MAX: u64 = 1500;
-const ENDED_MAX: Duration = Duration::from_secs(120);
 
 fn company() -> Options {
     let mut options = Options { users: 2, messages: 150, special_users: false, ..Options::default() };
     // Slow enough that a kill finds work under way.
     options.limits.latency_ms = 5;
     options
-}
-
-/// Where the seed of this run's dice comes from, so that a failure can be repeated.
-fn seed() -> u64 {
-    let seed = std::env::var("KODO_TEST_SEED").ok().and_then(|text| text.parse().ok());
-    let seed = seed.unwrap_or_else(|| u64::from(std::process::id()) * 7919);
-    println!("KODO_TEST_SEED={seed}");
-    seed
 }
 
 /// A small generator of our own: the sequence must be the same for a seed in every version of every library.
@@ -50,18 +43,6 @@ async fn kill_one(stage: &mut Stage, worker: &mut Process, dice: &mut Dice) -> a
     }
 }
 
-async fn wait_for(stage: &Stage, what: &[&str]) -> anyhow::Result<Value> {
-    let started = std::time::Instant::now();
-    loop {
-        let view = stage.expect(what)?;
-        if !["running", "queued"].contains(&view["state"].as_str().unwrap_or_default()) {
-            return Ok(view);
-        }
-        assert!(started.elapsed() < ENDED_MAX, "{what:?} does not end: {view}\n{}", stage.log());
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn twenty_kills_of_server_and_worker_lose_nothing_and_double_nothing() -> anyhow::Result<()> {
     let mut dice = Dice(seed());
@@ -76,7 +57,7 @@ async fn twenty_kills_of_server_and_worker_lose_nothing_and_double_nothing() -> 
             let started = stage.expect(&["restore", "--user", &user])?;
             kill_one(&mut stage, &mut worker, &mut dice).await?;
             let restore = started["restore_id"].to_string();
-            let ended = wait_for(&stage, &["restore", "show", &restore]).await?;
+            let ended = until_ended(&stage, &["restore", "show", &restore]);
             assert_eq!(ended["state"], json!("succeeded"), "round {round}: {ended}\n{}", stage.log());
             let after = stage.mailbox(&user)?;
             if !before.differences(&after).is_empty() {
@@ -90,7 +71,7 @@ async fn twenty_kills_of_server_and_worker_lose_nothing_and_double_nothing() -> 
             let started = stage.expect(&["backup", "--user", &user])?;
             kill_one(&mut stage, &mut worker, &mut dice).await?;
             let run = started["run_id"].to_string();
-            let ended = wait_for(&stage, &["run", "show", &run]).await?;
+            let ended = until_ended(&stage, &["run", "show", &run]);
             assert_eq!(ended["state"], json!("succeeded"), "round {round}: {ended}\n{}", stage.log());
         }
     }
@@ -108,7 +89,7 @@ async fn a_worker_finishes_what_a_killed_server_began() -> anyhow::Result<()> {
     stage.serve().kill()?;
 
     stage.start_serve()?;
-    let run = wait_for(&stage, &["run", "show", "1"]).await?;
+    let run = until_ended(&stage, &["run", "show", "1"]);
 
     assert_eq!(run["state"], json!("succeeded"), "{run}");
     worker.stop()?;
@@ -130,7 +111,7 @@ async fn a_server_that_is_asked_to_stop_ends_in_order_and_its_work_goes_on_later
     stage.stop_serve()?;
     stage.start_serve()?;
 
-    let run = wait_for(&stage, &["run", "show", "1"]).await?;
+    let run = until_ended(&stage, &["run", "show", "1"]);
     assert_eq!(run["state"], json!("succeeded"), "{run}");
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! What calendars and contacts have in common: how their changes are walked, how errors are judged, how Graph writes.
+//! What the features of a mailbox have in common: how calendars and contacts are walked, how errors of items are judged.
 
 mod walking;
 
@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::{CaptureError, KnownVersion, Lack, Need, RemoteItem, WalkError, change_tag};
 use crate::graph::GraphError;
 
+pub(super) use super::entries::{text, walk_error, without_envelope};
 pub(super) use walking::{Collection, page};
 
 /// Preferences are not part of a link: this and the kind of ids are asked for with every page. Entries are a line long.
@@ -26,15 +27,6 @@ pub(super) fn need(item: &RemoteItem, known: Option<&KnownVersion>) -> Need {
     match (state, known) {
         (Some(state), Some(known)) if known.change_tag == change_tag(state) => Need::Nothing,
         _ => Need::Everything,
-    }
-}
-
-/// Why the changes of a container cannot be had.
-pub(super) fn walk_error(error: GraphError) -> WalkError {
-    match error {
-        GraphError::Resync { .. } => WalkError::Expired,
-        GraphError::NoService { .. } => WalkError::NotApplicable(error.to_string()),
-        error => WalkError::Graph(error),
     }
 }
 
@@ -59,6 +51,7 @@ impl Trouble {
             GraphError::NotFound { .. } => return Self::Gone,
             GraphError::BadItem { answer } if answer.says("ErrorCannotOpenFileAttachment") => "attachment_unreadable",
             GraphError::BadItem { answer } if answer.says("ErrorInvalidRecipients") => "recipients_invalid",
+            GraphError::BadItem { answer } if answer.says("ErrorMimeContentConversionFailed") => "mime_unavailable",
             GraphError::BadItem { .. } => "corrupt",
             GraphError::Transient { .. } => "transient",
             GraphError::Refused { .. } | GraphError::Conflict { .. } | GraphError::Resync { .. } => "refused",
@@ -95,20 +88,8 @@ impl From<Trouble> for CaptureError {
     }
 }
 
-pub(super) fn text(value: &Value) -> &str {
-    value.as_str().unwrap_or_default()
-}
-
 pub(super) fn instant(value: &Value) -> Option<DateTime<Utc>> {
     DateTime::parse_from_rfc3339(value.as_str()?).ok().map(|time| time.with_timezone(&Utc))
-}
-
-/// The properties of an item without what an answer carried about itself.
-pub(super) fn without_envelope(mut item: Value) -> Value {
-    if let Value::Object(fields) = &mut item {
-        fields.retain(|name, _| name == "@odata.type" || !name.contains("@odata."));
-    }
-    item
 }
 
 pub(super) fn json_bytes(json: &Value) -> Bytes {
@@ -130,14 +111,5 @@ mod tests {
         assert_eq!(need(&item(Some(json!({"state": "l"}))), Some(&known)), Need::Everything);
         assert_eq!(need(&item(Some(json!({"state": "k"}))), None), Need::Everything);
         assert_eq!(need(&item(None), Some(&known)), Need::Everything);
-    }
-
-    #[test]
-    fn the_envelope_is_not_kept() {
-        let kept = without_envelope(json!({
-            "@odata.etag": "W/1", "calendar@odata.navigationLink": "c", "@odata.type": "t", "id": "e",
-        }));
-
-        assert_eq!(kept, json!({"@odata.type": "t", "id": "e"}));
     }
 }

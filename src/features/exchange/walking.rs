@@ -8,11 +8,10 @@
 //! A listing is paged by `$skip`: what is deleted while it is read can hide what moved up over the edge of a page. Such
 //! an item would be missing from one restore point; pages are as large as the server makes them, so that edges are rare.
 
-use std::collections::HashMap;
-
 use serde_json::Value;
 
 use super::{PAGE_SIZE, walk_error};
+use crate::features::entries::{self, is_removed};
 use crate::features::{Change, Cursor, FeatureOptions, Next, Page, Source, Walk, WalkError};
 use crate::graph::{Endpoint, GraphError, IMMUTABLE_IDS, JsonPage};
 
@@ -135,7 +134,10 @@ pub(in crate::features) async fn page(source: Source<'_>, of: &Collection<'_>, w
             Next::Done(Way::Listing { n_before: n_before.saturating_add(1), link: None }.cursor())
         }
     };
-    let changes = read(value, |entry| (of.read)(entry, source.options));
+    let change = |id, entry| {
+        if is_removed(&entry) { Some(Change::Removed { id }) } else { (of.read)(entry, source.options) }
+    };
+    let changes = entries::read(value, change);
     let changes = changes.ok_or_else(|| GraphError::protocol(of.delta, "an entry has no id or an unexpected shape"))?;
     Ok(Page { begins_full_walk, changes, next })
 }
@@ -164,28 +166,9 @@ async fn ask(source: Source<'_>, of: &Collection<'_>, way: &Way) -> Result<Resul
     Ok(call.prefer(IMMUTABLE_IDS).prefer(page_size).page().await)
 }
 
-/// The entries of a page, each id once: the last one counts. `None` when an entry cannot be understood.
-fn read(entries: Vec<Value>, present: impl Fn(Value) -> Option<Change>) -> Option<Vec<Change>> {
-    let mut changes: Vec<Option<Change>> = Vec::with_capacity(entries.len());
-    let mut places: HashMap<String, usize> = HashMap::with_capacity(entries.len());
-    for entry in entries {
-        let id = entry["id"].as_str().filter(|id| !id.is_empty())?.to_owned();
-        let change = if entry.get("@removed").is_some() { Change::Removed { id } } else { present(entry)? };
-        let (Change::Present(crate::features::RemoteItem { id, .. }) | Change::Removed { id }) = &change;
-        if let Some(earlier) = places.insert(id.clone(), changes.len()) {
-            changes[earlier] = None;
-        }
-        changes.push(Some(change));
-    }
-    Some(changes.into_iter().flatten().collect())
-}
-
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
-    use crate::features::RemoteItem;
 
     #[test]
     fn a_cursor_tells_the_way_it_was_made_for() {
@@ -207,33 +190,5 @@ mod tests {
 
         assert_eq!(since(LISTINGS_MAX), Way::BEST);
         assert_ne!(since(LISTINGS_MAX - 1), Way::BEST);
-    }
-
-    #[test]
-    fn the_last_entry_of_an_id_counts() {
-        let entries = vec![
-            json!({"id": "a", "n": 1}),
-            json!({"id": "b", "@removed": {"reason": "deleted"}}),
-            json!({"id": "a", "n": 2}),
-            json!({"id": "c", "n": 3}),
-            json!({"id": "b", "n": 4}),
-            json!({"id": "c", "@removed": {"reason": "deleted"}}),
-        ];
-        let present = |entry: Value| {
-            let id = entry["id"].as_str()?.to_owned();
-            Some(Change::Present(RemoteItem { id, properties: Some(entry) }))
-        };
-
-        let changes = read(entries, present).unwrap();
-
-        let told: Vec<(&str, Option<i64>)> = changes
-            .iter()
-            .map(|change| match change {
-                Change::Present(item) => (item.id.as_str(), item.properties.as_ref().unwrap()["n"].as_i64()),
-                Change::Removed { id } => (id.as_str(), None),
-            })
-            .collect();
-        assert_eq!(told, [("a", Some(2)), ("b", Some(4)), ("c", None)]);
-        assert!(read(vec![json!({"n": 1})], present).is_none());
     }
 }

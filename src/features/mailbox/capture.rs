@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::fields::{is_complete, summary, without_envelope};
 use super::{IMMUTABLE_IDS, MESSAGE_PROPERTIES, NOTES, parts, references, settings};
+use crate::features::exchange::Trouble;
 use crate::features::{CaptureError, Captured, Content, Need, RemoteItem, Source, flag};
 use crate::graph::{Body, Endpoint, GraphError};
 
@@ -132,23 +133,5 @@ pub(super) fn is_lasting(error: &GraphError) -> bool {
 }
 
 pub(super) fn capture_error(error: GraphError) -> CaptureError {
-    let reason = match &error {
-        GraphError::NotFound { .. } => return CaptureError::Gone,
-        GraphError::BadItem { answer } if answer.says("ErrorCorruptData") => "corrupt",
-        GraphError::BadItem { answer } if answer.says("ErrorCannotOpenFileAttachment") => "attachment_unreadable",
-        GraphError::BadItem { answer } if answer.says("ErrorInvalidRecipients") => "recipients_invalid",
-        GraphError::BadItem { .. } => "mime_unavailable",
-        GraphError::Transient { .. } => "transient",
-        GraphError::Refused { .. } | GraphError::Conflict { .. } | GraphError::Resync { .. } => "refused",
-        GraphError::TooLarge { .. } => "too_large",
-        GraphError::Locked { .. } => "locked",
-        GraphError::Protocol { .. } => "unreadable",
-        GraphError::Throttled { .. }
-        | GraphError::Ambiguous { .. }
-        | GraphError::Login { .. }
-        | GraphError::Forbidden { .. }
-        | GraphError::NoService { .. }
-        | GraphError::Quota { .. } => return CaptureError::Graph(error),
-    };
-    CaptureError::Item { reason, message: error.to_string() }
+    Trouble::of(error).into()
 }

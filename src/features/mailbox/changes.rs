@@ -1,7 +1,5 @@
 //! The changes in one folder, page by page, and what each of them needs.
 
-use std::collections::HashMap;
-
 use serde_json::Value;
 
 use super::fields::{flags, is_complete, is_draft, text, without_envelope};
@@ -9,6 +7,7 @@ use super::folder_requests::walk_error;
 use super::folders::RECOVERABLE;
 use super::settings;
 use super::{IMMUTABLE_IDS, MESSAGE_PROPERTIES, PAGE_SIZE};
+use crate::features::entries::{self, is_removed};
 use crate::features::{
     Change, Cursor, KnownVersion, Need, Next, Page, RemoteItem, Source, Walk, WalkError, change_tag, flag,
 };
@@ -40,7 +39,7 @@ async fn changed(source: Source<'_>, folder: &str, walk: &Walk) -> Result<Page, 
             return Err(GraphError::protocol(endpoint, "the page has neither nextLink nor deltaLink").into());
         }
     };
-    let changes = read(value).ok_or_else(|| GraphError::protocol(endpoint, "an entry has no id"))?;
+    let changes = entries::read(value, change).ok_or_else(|| GraphError::protocol(endpoint, "an entry has no id"))?;
     Ok(Page { begins_full_walk: false, changes, next })
 }
 
@@ -52,28 +51,17 @@ async fn listed(source: Source<'_>, folder: &str, walk: &Walk) -> Result<Page, W
         Walk::Resume(Cursor(link)) => source.graph.follow(endpoint, link).map_err(|_| WalkError::Expired)?,
     };
     let JsonPage { value, next, .. } = call.prefer(IMMUTABLE_IDS).prefer(PAGE_SIZE).page().await.map_err(walk_error)?;
-    let changes = read(value).ok_or_else(|| GraphError::protocol(endpoint, "an entry has no id"))?;
+    let changes = entries::read(value, change).ok_or_else(|| GraphError::protocol(endpoint, "an entry has no id"))?;
     let next = next.map_or_else(|| Next::Done(Cursor("listed".to_owned())), |next| Next::Page(Cursor(next)));
     Ok(Page { begins_full_walk: !matches!(walk, Walk::Resume(_)), changes, next })
 }
 
-/// The entries of a page, each id once: the last one counts. `None` when an entry has no id.
-fn read(entries: Vec<Value>) -> Option<Vec<Change>> {
-    let mut changes: Vec<Option<Change>> = Vec::with_capacity(entries.len());
-    let mut places: HashMap<String, usize> = HashMap::with_capacity(entries.len());
-    for entry in entries {
-        let id = entry["id"].as_str().filter(|id| !id.is_empty())?.to_owned();
-        if let Some(earlier) = places.insert(id.clone(), changes.len()) {
-            changes[earlier] = None;
-        }
-        changes.push(Some(if entry.get("@removed").is_some() {
-            Change::Removed { id }
-        } else {
-            let properties = is_complete(&entry).then(|| without_envelope(entry));
-            Change::Present(RemoteItem { id, properties })
-        }));
+fn change(id: String, entry: Value) -> Option<Change> {
+    if is_removed(&entry) {
+        return Some(Change::Removed { id });
     }
-    Some(changes.into_iter().flatten().collect())
+    let properties = is_complete(&entry).then(|| without_envelope(entry));
+    Some(Change::Present(RemoteItem { id, properties }))
 }
 
 /// Exchange changes the content of a message only while it is a draft; read state, flags, categories and the folder
@@ -114,31 +102,14 @@ mod tests {
     }
 
     #[test]
-    fn the_last_entry_of_an_id_counts() {
-        let entries = vec![
-            message("a", "1"),
-            json!({"id": "b", "@removed": {"reason": "deleted"}}),
-            message("a", "2"),
-            json!({"id": "c", "isRead": true}),
-            message("b", "1"),
-            json!({"id": "a", "@removed": {"reason": "changed"}}),
-        ];
+    fn an_entry_of_a_few_properties_is_to_be_asked_for() {
+        let properties = |entry: Value| match change("c".to_owned(), entry) {
+            Some(Change::Present(item)) => item.properties,
+            other => panic!("{other:?}"),
+        };
 
-        let changes = read(entries).unwrap();
-
-        let told: Vec<(&str, Option<bool>)> = changes
-            .iter()
-            .map(|change| match change {
-                Change::Present(item) => (item.id.as_str(), Some(item.properties.is_some())),
-                Change::Removed { id } => (id.as_str(), None),
-            })
-            .collect();
-        assert_eq!(told, [("c", Some(false)), ("b", Some(true)), ("a", None)]);
-    }
-
-    #[test]
-    fn an_entry_without_an_id_is_not_passed_over() {
-        assert!(read(vec![json!({"subject": "s"})]).is_none());
+        assert!(properties(message("c", "1")).is_some());
+        assert_eq!(properties(json!({"id": "c", "isRead": true})), None);
     }
 
     #[test]

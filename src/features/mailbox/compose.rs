@@ -4,8 +4,7 @@
 //! Equal input makes equal bytes. Everything but an attached message is base64 in even lines, which the storage can undo
 //! and make again to the byte.
 
-use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -14,14 +13,9 @@ use serde_json::Value;
 use super::fields::{text, time};
 use super::mime::clean_name;
 use crate::features::Content;
+use crate::features::encoded::EncodedText;
 use crate::graph::Body;
 
-/// Bytes of one line of base64: 76 digits.
-const LINE_BYTES: usize = 57;
-/// Bytes that are encoded at once: whole lines.
-const STRETCH: usize = LINE_BYTES * 1024;
-/// A longer text is written to an unnamed temporary file.
-const MEMORY_BYTES_MAX: usize = 4 << 20;
 /// A longer value of a header is written in encoded words, which can be broken anywhere.
 const PLAIN_VALUE_MAX: usize = 900;
 /// Bytes of text in one encoded word, which may have 75 signs.
@@ -56,9 +50,7 @@ pub(super) struct Label {
 /// A message that is being written.
 pub(super) struct Composition {
     boundary: String,
-    memory: Vec<u8>,
-    file: Option<File>,
-    bytes: u64,
+    text: EncodedText,
 }
 
 impl Composition {
@@ -66,15 +58,15 @@ impl Composition {
     pub(super) fn begin(id: &str, properties: &Value, content: &Value) -> io::Result<Self> {
         // The boundary stands in no line of base64, and no attached message can know it.
         let boundary = format!("=_kodo_{}", blake3::hash(id.as_bytes()).to_hex().split_at(32).0);
-        let mut composition = Self { boundary, memory: Vec::new(), file: None, bytes: 0 };
-        composition.put(head(properties, &content["internetMessageHeaders"]).as_bytes())?;
+        let mut composition = Self { boundary, text: EncodedText::default() };
+        composition.text.put(head(properties, &content["internetMessageHeaders"]).as_bytes())?;
         let boundary = &composition.boundary;
         let kind = format!("MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=\"{boundary}\"\r\n\r\n");
-        composition.put(kind.as_bytes())?;
+        composition.text.put(kind.as_bytes())?;
         let subtype = if text(&content["body"]["contentType"]).eq_ignore_ascii_case("html") { "html" } else { "plain" };
         let about = format!("Content-Type: text/{subtype}; charset=utf-8\r\nContent-Transfer-Encoding: base64\r\n\r\n");
         composition.begin_part(&about)?;
-        composition.put_encoded(text(&content["body"]["content"]).as_bytes())?;
+        composition.text.encode(text(&content["body"]["content"]).as_bytes())?;
         Ok(composition)
     }
 
@@ -82,71 +74,28 @@ impl Composition {
     pub(super) fn attach(&mut self, label: &Label, content: Body) -> io::Result<()> {
         let is_message = label.content_type == "message/rfc822";
         self.begin_part(&part_head(label, is_message))?;
-        match content {
-            Body::Memory(bytes) if is_message => self.put(&bytes)?,
-            Body::Memory(bytes) => bytes.chunks(STRETCH).try_for_each(|stretch| self.put_encoded(stretch))?,
-            Body::Spooled { mut file, bytes } => {
-                let mut stretch = Vec::with_capacity(STRETCH);
-                let mut left = bytes;
-                while left > 0 {
-                    stretch.clear();
-                    let read = (&mut file).take(left.min(STRETCH as u64)).read_to_end(&mut stretch)?;
-                    if read == 0 {
-                        return Err(io::ErrorKind::UnexpectedEof.into());
-                    }
-                    left -= read as u64;
-                    if is_message { self.put(&stretch)? } else { self.put_encoded(&stretch)? }
-                }
-            }
+        if !is_message {
+            return self.text.encode_body(content);
         }
+        self.text.put_body(content)?;
         // The boundary must begin a line, whatever an attached message ends with.
-        if is_message { self.put(b"\r\n") } else { Ok(()) }
+        self.text.put(b"\r\n")
     }
 
     /// The bytes so far.
     pub(super) fn bytes(&self) -> u64 {
-        self.bytes
+        self.text.bytes()
     }
 
     pub(super) fn finish(mut self) -> io::Result<Content> {
         let end = format!("--{}--\r\n", self.boundary);
-        self.put(end.as_bytes())?;
-        match self.file {
-            None => Ok(Content::Mime(self.memory.into())),
-            Some(mut file) => {
-                file.seek(SeekFrom::Start(0))?;
-                Ok(Content::Spooled { file, bytes: self.bytes })
-            }
-        }
+        self.text.put(end.as_bytes())?;
+        self.text.finish()
     }
 
     fn begin_part(&mut self, about: &str) -> io::Result<()> {
         let begin = format!("--{}\r\n{about}", self.boundary);
-        self.put(begin.as_bytes())
-    }
-
-    fn put_encoded(&mut self, bytes: &[u8]) -> io::Result<()> {
-        let mut text = String::with_capacity(bytes.len() / 3 * 4 + bytes.len() / LINE_BYTES * 2 + 8);
-        for line in bytes.chunks(LINE_BYTES) {
-            STANDARD.encode_string(line, &mut text);
-            text.push_str("\r\n");
-        }
-        self.put(text.as_bytes())
-    }
-
-    fn put(&mut self, text: &[u8]) -> io::Result<()> {
-        self.bytes += text.len() as u64;
-        if let Some(file) = &mut self.file {
-            return file.write_all(text);
-        }
-        self.memory.extend_from_slice(text);
-        if self.memory.len() > MEMORY_BYTES_MAX {
-            let mut file = tempfile::tempfile()?;
-            file.write_all(&self.memory)?;
-            self.memory = Vec::new();
-            self.file = Some(file);
-        }
-        Ok(())
+        self.text.put(begin.as_bytes())
     }
 }
 
@@ -258,11 +207,14 @@ fn part_head(label: &Label, is_message: bool) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read, Seek, SeekFrom, Write};
+
     use bytes::Bytes;
     use serde_json::json;
 
     use super::super::mime::{self, Attachment};
     use super::*;
+    use crate::features::encoded::MEMORY_BYTES_MAX;
 
     fn properties() -> Value {
         let person = |name: &str, address: &str| json!({"emailAddress": {"name": name, "address": address}});

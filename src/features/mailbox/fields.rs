@@ -3,6 +3,8 @@
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
+pub(super) use crate::features::entries::{text, without_envelope};
+
 use super::{KIND_INVITATION, KIND_MESSAGE};
 use crate::features::{Summary, change_tag, flag};
 
@@ -14,24 +16,12 @@ pub(super) fn is_complete(message: &Value) -> bool {
     REQUIRED.iter().all(|name| message.get(name).is_some()) && message["changeKey"].is_string()
 }
 
-/// What a page or an answer carried about itself rather than about the message.
-pub(super) fn without_envelope(mut message: Value) -> Value {
-    if let Value::Object(fields) = &mut message {
-        fields.retain(|name, _| name == "@odata.type" || !name.contains("@odata."));
-    }
-    message
-}
-
 pub(super) fn is_draft(message: &Value) -> bool {
     message["isDraft"].as_bool().unwrap_or(false)
 }
 
 pub(super) fn is_invitation(message: &Value) -> bool {
     text(&message["@odata.type"]).to_ascii_lowercase().starts_with("#microsoft.graph.eventmessage")
-}
-
-pub(super) fn text(value: &Value) -> &str {
-    value.as_str().unwrap_or_default()
 }
 
 pub(super) fn time(value: &Value) -> Option<DateTime<Utc>> {

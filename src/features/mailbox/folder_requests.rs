@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::folders::{RECOVERABLE, RECOVERABLE_NAME};
 use super::{IMMUTABLE_IDS, PAGE_SIZE};
+pub(super) use crate::features::entries::walk_error;
 use crate::features::{RemoteContainer, Source, WalkError};
 use crate::graph::{Endpoint, GraphError};
 
@@ -147,14 +148,6 @@ fn wire(folder: Value, endpoint: Endpoint<'_>) -> Result<WireFolder, WalkError> 
 
 pub(super) fn too_many(endpoint: Endpoint<'_>) -> WalkError {
     GraphError::protocol(endpoint, &format!("there are more than {FOLDERS_MAX} folders")).into()
-}
-
-pub(super) fn walk_error(error: GraphError) -> WalkError {
-    match error {
-        GraphError::Resync { .. } => WalkError::Expired,
-        GraphError::NoService { .. } => WalkError::NotApplicable(error.to_string()),
-        error => WalkError::Graph(error),
-    }
 }
 
 /// What people deleted from Deleted Items and Exchange still keeps.

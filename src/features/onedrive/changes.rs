@@ -1,12 +1,11 @@
 //! Whose drive it is, what changed in it, page by page, and what each change needs.
 
-use std::collections::HashMap;
-
 use serde_json::Value;
 
 use super::facets::{
     content_half, content_tag, is, is_complete, kept, sharing_changed, tag, want_permissions, wants_permissions,
 };
+use crate::features::entries::{self, is_removed};
 use crate::features::{
     Change, ContainerChanges, Cursor, KnownVersion, Need, Next, OneDriveOptions, Page, RemoteContainer, RemoteItem,
     Source, Walk, WalkError,
@@ -52,31 +51,20 @@ pub(super) async fn page(source: Source<'_>, drive: &str, walk: &Walk) -> Result
             return Err(GraphError::protocol(changes, "the page has neither nextLink nor deltaLink").into());
         }
     };
-    let changes =
-        read(value, &source.options.onedrive).ok_or_else(|| GraphError::protocol(changes, "an entry has no id"))?;
+    let change = |id, entry| Some(change(id, entry, &source.options.onedrive));
+    let changes = entries::read(value, change).ok_or_else(|| GraphError::protocol(changes, "an entry has no id"))?;
     Ok(Page { begins_full_walk: false, changes, next })
 }
 
-/// The entries of a page, each id once: the last one counts. `None` when an entry has no id.
-fn read(entries: Vec<Value>, options: &OneDriveOptions) -> Option<Vec<Change>> {
-    let mut changes: Vec<Option<Change>> = Vec::with_capacity(entries.len());
-    let mut places: HashMap<String, usize> = HashMap::with_capacity(entries.len());
-    for mut entry in entries {
-        let id = entry["id"].as_str().filter(|id| !id.is_empty())?.to_owned();
-        if let Some(earlier) = places.insert(id.clone(), changes.len()) {
-            changes[earlier] = None;
-        }
-        changes.push(Some(if is(&entry, "deleted") || is(&entry, "@removed") || is_excluded(&entry, options) {
-            Change::Removed { id }
-        } else {
-            if options.permissions {
-                want_permissions(&mut entry);
-            }
-            let properties = is_complete(&entry).then_some(entry);
-            Change::Present(RemoteItem { id, properties })
-        }));
+fn change(id: String, mut entry: Value, options: &OneDriveOptions) -> Change {
+    if is(&entry, "deleted") || is_removed(&entry) || is_excluded(&entry, options) {
+        return Change::Removed { id };
     }
-    Some(changes.into_iter().flatten().collect())
+    if options.permissions {
+        want_permissions(&mut entry);
+    }
+    let properties = is_complete(&entry).then_some(entry);
+    Change::Present(RemoteItem { id, properties })
 }
 
 /// Whether the policy does not want this file. One that was renamed into an excluded extension leaves the backup.
@@ -100,11 +88,9 @@ pub(super) fn need(item: &RemoteItem, known: Option<&KnownVersion>) -> Need {
 
 fn walk_error(error: GraphError) -> WalkError {
     match error {
-        GraphError::Resync { .. } => WalkError::Expired,
-        GraphError::NoService { .. } => WalkError::NotApplicable(error.to_string()),
         // The whole site: an administrator blocked it, or the subscription lapsed.
         GraphError::Locked { .. } => WalkError::NotApplicable(format!("the drive is locked: {error}")),
-        error => WalkError::Graph(error),
+        error => entries::walk_error(error),
     }
 }
 
@@ -128,7 +114,8 @@ mod tests {
             Change::Present(item) => (item.id, Some(item.properties.is_some())),
             Change::Removed { id } => (id, None),
         };
-        read(entries, options).unwrap().into_iter().map(told).collect()
+        let change = |id, entry| Some(change(id, entry, options));
+        entries::read(entries, change).unwrap().into_iter().map(told).collect()
     }
 
     #[test]
@@ -138,7 +125,6 @@ mod tests {
 
         let expected = [("c", Some(false)), ("b", Some(true)), ("a", None)];
         assert_eq!(told(entries, &OneDriveOptions::default()), expected.map(|(id, told)| (id.to_owned(), told)));
-        assert!(read(vec![json!({"name": "x"})], &OneDriveOptions::default()).is_none());
     }
 
     #[test]

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::stage::Stage;
 
-const HAPPENS_MAX: Duration = Duration::from_secs(60);
+const HAPPENS_MAX: Duration = Duration::from_secs(180);
 const POLL: Duration = Duration::from_millis(25);
 
 /// Looks until there is something to see, and returns it.

@@ -34,31 +34,32 @@ impl Ledger<'_> {
             self.flush().await?;
         }
         let mut stored = self.store_group(vec![arrival]).await;
-        let mut captured_anew = None;
         if let Err(StoreFailure::Capture(CaptureError::Changed { .. })) = stored {
             let item = RemoteItem { id: id.clone(), properties: None };
-            let source = self.backup.subject.source();
-            match self.backup.feature.capture(source, &item, Need::Everything).await {
-                Ok(captured) => {
-                    let arrival = Arrival { container, id: id.clone(), captured, known: None, lack: None };
-                    stored = self.store_group(vec![arrival]).await;
-                }
-                Err(err) => captured_anew = Some(err),
+            let anew = self.backup.feature.capture(self.backup.subject.source(), &item, Need::Everything).await;
+            match told(container, item, anew, (Need::Everything, None))? {
+                Event::Captured(arrival) => stored = self.store_group(vec![*arrival]).await,
+                event => return Ok(self.note(named(event, name)).await?),
             }
         }
-        let error = match (captured_anew, stored) {
-            (Some(error), _) | (None, Err(StoreFailure::Capture(error))) => error,
-            (None, Err(StoreFailure::Item(message))) => CaptureError::Item { reason: "not_storable", message },
-            (None, Err(StoreFailure::Task(err))) => return Err(err.into()),
-            (None, Ok(())) if is_long => return Ok(self.flush().await?),
-            (None, Ok(())) => return Ok(()),
+        let error = match stored {
+            Err(StoreFailure::Capture(error)) => error,
+            Err(StoreFailure::Item(message)) => CaptureError::Item { reason: "not_storable", message },
+            Err(StoreFailure::Task(err)) => return Err(err.into()),
+            Ok(()) if is_long => return Ok(self.flush().await?),
+            Ok(()) => return Ok(()),
         };
-        let mut event = told(container, RemoteItem { id, properties: None }, Err(error), (Need::Everything, None))?;
-        if let Event::Failed { name: noted, .. } = &mut event {
-            *noted = name;
-        }
-        Ok(self.note(event).await?)
+        let event = told(container, RemoteItem { id, properties: None }, Err(error), (Need::Everything, None))?;
+        Ok(self.note(named(event, name)).await?)
     }
+}
+
+/// What failed, by the name under which it arrived.
+fn named(mut event: Event, name: String) -> Event {
+    if let Event::Failed { name: noted, .. } = &mut event {
+        *noted = name;
+    }
+    event
 }
 
 fn is_long(captured: &Captured) -> bool {
