@@ -3,36 +3,40 @@
 //! Each user is a case of its own: its edits come from a seed of its own, and it is compared item by item with what the
 //! tenant was when the point was sealed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use kodo::features::mailbox::KIND_SETTINGS;
 use kodo_simulator::{FaultPlan, Options, Simulator};
 use serde_json::{Value, json};
 
 use super::{calendar_feature, contacts_feature};
 use crate::support::chance::seed;
-use crate::support::collected::Collected;
+use crate::support::collected::{Collected, Item};
 use crate::support::drive::{KeptDrive, KeptFile, assert_kept};
 use crate::support::held::{Held, Sealed};
 use crate::support::stage::{Process, Stage};
 use crate::support::wait::until_ended;
 
-/// Users, each a case; `KODO_TEST_CASES` asks for more.
-const CASES: usize = 6;
+/// Users, each a case of its own seed; `KODO_TEST_CASES` asks for fewer or more.
+const CASES: usize = 200;
 /// How often all of them are edited and backed up.
 const ROUNDS: u64 = 3;
 const EDITS: usize = 4;
-/// How long work goes on before a process is killed.
-const LIFE_MS_MAX: u64 = 4_000;
+/// Processes that are killed in each round, and how long one lives at most before.
+const KILLS: u64 = 3;
+const LIFE_MS_MAX: u64 = 6_000;
+/// Tasks at once of each of the two agents.
+const WORKERS: u32 = 6;
 const FEATURES: [&str; 4] = ["mailbox", "calendar", "contacts", "onedrive"];
 
 fn company() -> Options {
     Options {
         users: cases(),
-        messages: 6,
-        events: 6,
-        contacts: 5,
-        files: 8,
+        messages: 5,
+        events: 4,
+        contacts: 4,
+        files: 6,
         special_users: false,
         ..Options::default()
     }
@@ -62,7 +66,8 @@ type Moment = (BTreeMap<String, Truth>, Vec<(u32, String, Sealed)>);
 
 /// One user of the tenant as it is at one moment.
 struct Truth {
-    messages: BTreeMap<String, u32>,
+    messages: BTreeMap<String, Value>,
+    categories_and_rules: Vec<Value>,
     events: BTreeMap<String, Value>,
     contacts: BTreeMap<String, Value>,
     files: BTreeMap<String, Value>,
@@ -70,33 +75,38 @@ struct Truth {
 
 impl Truth {
     fn of(tenant: &Simulator, user: &str) -> anyhow::Result<Self> {
-        let mailbox: Value = serde_json::from_slice(&tenant.fingerprint(user)?)?;
-        let mut messages = BTreeMap::new();
-        for message in mailbox["messages"].as_array().into_iter().flatten() {
-            let told = json!([
+        let mailbox: Value = serde_json::from_slice(&tenant.fingerprint_with_ids(user)?)?;
+        let told = |message: &Value| {
+            json!([
                 message["folder"],
                 message["internetMessageId"],
                 message["subject"],
                 message["isRead"],
                 message["categories"],
                 message["importance"],
-                message["flag"]["status"]
-            ]);
-            *messages.entry(told.to_string()).or_default() += 1;
-        }
+                message["flag"]["status"],
+                message["mimeHash"],
+            ])
+        };
+        let messages = list(&mailbox, "messages").map(|message| (id_of(message, "immutable_id"), told(message)));
+        let settings = tenant.settings_fingerprint(user)?;
+        let own = list(&settings, "categories").chain(list(&settings, "rules"));
         let drive: Value = serde_json::from_slice(&tenant.drive_fingerprint(user)?)?;
-        let files = drive["items"].as_array().into_iter().flatten();
         Ok(Self {
-            messages,
+            messages: messages.collect(),
+            categories_and_rules: sorted(own.cloned().collect()),
             events: calendar_feature::truth(tenant, user),
             contacts: contacts_feature::truth(tenant, user),
-            files: files.map(|item| (item["id"].as_str().unwrap_or_default().to_owned(), item.clone())).collect(),
+            files: list(&drive, "items").map(|item| (id_of(item, "id"), item.clone())).collect(),
         })
     }
 
     fn assert_held(&self, feature: &str, held: Collected) {
         match feature {
-            "mailbox" => assert_eq!(messages(&held), self.messages),
+            "mailbox" => {
+                assert_eq!(messages(&held), self.messages);
+                assert_eq!(categories_and_rules(&held), self.categories_and_rules);
+            }
             "calendar" => calendar_feature::assert_held(&self.events, &held),
             "contacts" => contacts_feature::assert_held(&self.contacts, &held),
             _ => assert_kept(&self.files, &as_files(held)),
@@ -104,23 +114,54 @@ impl Truth {
     }
 }
 
-fn messages(held: &Collected) -> BTreeMap<String, u32> {
-    let mut messages = BTreeMap::new();
-    for item in held.items.values().filter(|item| item.summary.kind < 10) {
+fn list<'a>(all: &'a Value, name: &str) -> impl Iterator<Item = &'a Value> {
+    all[name].as_array().into_iter().flatten()
+}
+
+fn id_of(one: &Value, name: &str) -> String {
+    one[name].as_str().unwrap_or_default().to_owned()
+}
+
+fn sorted(mut all: Vec<Value>) -> Vec<Value> {
+    all.sort_by_key(|one| one["id"].to_string());
+    all
+}
+
+fn messages(held: &Collected) -> BTreeMap<String, Value> {
+    let messages = held.items.iter().filter(|(_, item)| item.summary.kind < KIND_SETTINGS);
+    let told = |item: &Item| {
         let message = &item.properties;
-        assert!(item.content.is_some(), "a message has a text");
-        let told = json!([
+        let mime = item.content.as_ref().expect("a message has a text");
+        json!([
             held.path(&item.container),
             message["internetMessageId"],
             message["subject"],
             message["isRead"],
             message["categories"],
             message["importance"],
-            message["flag"]["flagStatus"]
-        ]);
-        *messages.entry(told.to_string()).or_default() += 1;
+            message["flag"]["flagStatus"],
+            blake3::hash(&without_importance(mime)).to_hex().as_str(),
+        ])
+    };
+    messages.map(|(id, item)| (id.clone(), told(item))).collect()
+}
+
+/// The text of a message is not read again when its importance changes, which its properties tell.
+fn without_importance(mime: &[u8]) -> Vec<u8> {
+    let mut kept = Vec::with_capacity(mime.len());
+    let mut in_header = true;
+    for line in mime.split_inclusive(|byte| *byte == b'\n') {
+        in_header &= !line.trim_ascii().is_empty();
+        if !(in_header && (line.starts_with(b"Importance: ") || line.starts_with(b"X-Priority: "))) {
+            kept.extend_from_slice(line);
+        }
     }
-    messages
+    kept
+}
+
+fn categories_and_rules(held: &Collected) -> Vec<Value> {
+    let own = held.items.values().filter(|item| item.summary.kind > KIND_SETTINGS);
+    sorted(own.map(|item| item.properties.clone()).collect())
 }
 
 fn as_files(held: Collected) -> KeptDrive {
@@ -148,23 +189,32 @@ fn as_files(held: Collected) -> KeptDrive {
 
 fn edit(tenant: &Simulator, user: &str, seed: u64) -> anyhow::Result<()> {
     tenant.random_edits(user, seed, EDITS)?;
+    tenant.settings_random_edits(user, seed, 1)?;
     tenant.calendar_random_edits(user, seed, EDITS)?;
     tenant.contacts_random_edits(user, seed, EDITS)?;
     tenant.random_drive_edits(user, seed, EDITS)?;
     Ok(())
 }
 
-/// Backs everybody up. With `kill`, a process dies after so many milliseconds.
-async fn back_up(stage: &mut Stage, worker: &mut Process, kill: Option<u64>) -> anyhow::Result<Value> {
-    let users = stage.users();
+/// Begins a backup of these users and features.
+fn begin(stage: &Stage, users: &[String], features: &str) -> anyhow::Result<Value> {
     let mut command = vec!["backup"];
     users.iter().for_each(|user| command.extend(["--user", user]));
-    let features = FEATURES.join(",");
-    command.extend(["--feature", &features]);
-    let started = stage.expect(&command)?;
-    if let Some(after) = kill {
-        tokio::time::sleep(Duration::from_millis(after)).await;
-        if after % 2 == 0 {
+    command.extend(["--feature", features]);
+    Ok(stage.expect(&command)?["run_id"].clone())
+}
+
+fn end(stage: &Stage, run: &Value) -> Value {
+    until_ended(stage, &["run", "show", &run.to_string()])
+}
+
+/// Backs everybody up while Graph is rough and processes die.
+async fn rough_backup(stage: &mut Stage, worker: &mut Process, seed: u64) -> anyhow::Result<()> {
+    let run = begin(stage, &stage.users(), &FEATURES.join(","))?;
+    for n in 0..KILLS {
+        let chance = seed / 3 + n * 1_777;
+        tokio::time::sleep(Duration::from_millis(chance % LIFE_MS_MAX)).await;
+        if chance % 2 == 0 {
             stage.serve().kill()?;
             stage.start_serve()?;
         } else {
@@ -172,46 +222,58 @@ async fn back_up(stage: &mut Stage, worker: &mut Process, kill: Option<u64>) -> 
             *worker = stage.start_worker("second")?;
         }
     }
-    Ok(until_ended(stage, &["run", "show", &started["run_id"].to_string()]))
+    end(stage, &run);
+    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_user_is_in_every_point_as_they_were_then() -> anyhow::Result<()> {
     let seed = seed();
-    let mut stage = Stage::ready(company()).await?;
+    let mut stage = Stage::fresh(company()).await?;
+    stage.set_workers(WORKERS)?;
+    stage.expect(&["init"])?;
+    stage.start_serve()?;
+    stage.add_everything()?;
     let mut worker = stage.start_worker("second")?;
     let users = stage.users();
     let listed = stage.expect(&["resource", "list", "--limit", "1000"])?;
-    let names: BTreeMap<u64, String> = listed["items"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter_map(|one| Some((one["id"].as_u64()?, one["address"].as_str()?.to_owned())))
-        .collect();
+    let address =
+        |one: &Value| Some((u32::try_from(one["id"].as_u64()?).ok()?, one["address"].as_str()?.to_lowercase()));
+    let names: BTreeMap<u32, String> = list(&listed, "items").filter_map(address).collect();
     let held = Held::of(&stage).await?;
     let mut moments: Vec<Moment> = Vec::new();
     for round in 0..ROUNDS {
+        let mut truth = BTreeMap::new();
         for (n, user) in users.iter().enumerate() {
             edit(&stage.tenant, user, seed.wrapping_add(round * 1_000 + n as u64))?;
-        }
-        let mut truth = BTreeMap::new();
-        for user in &users {
             truth.insert(user.to_lowercase(), Truth::of(&stage.tenant, user)?);
         }
+        let before: BTreeMap<_, _> = held.sealed().await?.into_iter().map(|(_, _, at)| (at.chain, at.point)).collect();
         stage.tenant.set_faults(rough(seed ^ round));
-        back_up(&mut stage, &mut worker, Some((seed / 3 + round * 1_777) % LIFE_MS_MAX)).await?;
+        rough_backup(&mut stage, &mut worker, seed.wrapping_add(round * 7_919)).await?;
         stage.tenant.set_faults(FaultPlan::default());
         // What was whole in spite of all is held to it; the rest is completed by a calm run.
-        let mut sealed: Vec<_> = held.sealed().await?.into_iter().filter(|(_, _, at)| at.n_issues == 0).collect();
-        let calm = back_up(&mut stage, &mut worker, None).await?;
-        assert_eq!(calm["state"], "succeeded", "{calm}");
-        sealed.extend(held.sealed().await?);
+        let is_whole = |at: &Sealed| at.n_issues == 0 && before.get(&at.chain) != Some(&at.point);
+        let mut sealed: Vec<_> = held.sealed().await?.into_iter().filter(|(_, _, at)| is_whole(at)).collect();
+        let whole: BTreeSet<_> = sealed.iter().map(|(id, feature, _)| (names[id].clone(), feature.clone())).collect();
+        println!("round {round}: {} of {} whole at once", whole.len(), users.len() * FEATURES.len());
+        for feature in FEATURES {
+            let lacks = |user: &&String| !whole.contains(&(user.to_lowercase(), feature.to_owned()));
+            let rest: Vec<String> = users.iter().filter(lacks).cloned().collect();
+            if !rest.is_empty() {
+                let run = begin(&stage, &rest, feature)?;
+                let calm = end(&stage, &run);
+                assert_eq!(calm["state"], "succeeded", "{calm}");
+            }
+        }
+        let is_known = |id: &u32, feature: &str| whole.contains(&(names[id].clone(), feature.to_owned()));
+        sealed.extend(held.sealed().await?.into_iter().filter(|(id, feature, _)| !is_known(id, feature)));
         moments.push((truth, sealed));
     }
     let mut n_compared = 0;
     for (truth, sealed) in &moments {
         for (resource, feature, at) in sealed {
-            let Some(truth) = names.get(&u64::from(*resource)).and_then(|name| truth.get(&name.to_lowercase())) else {
+            let Some(truth) = names.get(resource).and_then(|name| truth.get(name)) else {
                 continue;
             };
             println!("{feature} of resource {resource}: {at:?}");

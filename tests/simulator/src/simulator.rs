@@ -132,6 +132,12 @@ impl Simulator {
         Ok(fingerprint::whole(&user, Detail::Whole))
     }
 
+    /// The canonical document with each message's immutable id and the hash of its MIME.
+    pub fn fingerprint_with_ids(&self, user: &str) -> anyhow::Result<Vec<u8>> {
+        let user = control::user(&self.app, user).map_err(flat)?;
+        Ok(fingerprint::whole(&user, Detail::WithIds))
+    }
+
     /// The canonical document of what Graph lets a client bring back.
     pub fn restorable_fingerprint(&self, user: &str) -> anyhow::Result<Vec<u8>> {
         let user = control::user(&self.app, user).map_err(flat)?;

@@ -187,6 +187,17 @@ impl Stage {
         Ok(())
     }
 
+    /// How many tasks each agent that starts from now on works on at once.
+    pub fn set_workers(&self, workers: u32) -> anyhow::Result<()> {
+        let text = std::fs::read_to_string(self.config())?;
+        let lines = text.lines().map(|line| match line.starts_with("workers = ") {
+            true => format!("workers = {workers}\n"),
+            false => format!("{line}\n"),
+        });
+        std::fs::write(self.config(), lines.collect::<String>())?;
+        Ok(())
+    }
+
     pub fn config(&self) -> PathBuf {
         self.dir.path().join("kodo.toml")
     }

@@ -7,7 +7,13 @@ use serde_json::Value;
 use super::stage::Stage;
 
 const HAPPENS_MAX: Duration = Duration::from_secs(180);
-const POLL: Duration = Duration::from_millis(25);
+/// What happens soon is seen soon; who waits long asks seldom, because each question costs what is waited for some time.
+const POLL_MIN: Duration = Duration::from_millis(25);
+const POLL_MAX: Duration = Duration::from_millis(500);
+
+fn pause_after(waited: Duration) -> Duration {
+    (waited / 8).clamp(POLL_MIN, POLL_MAX)
+}
 
 /// Looks until there is something to see, and returns it.
 pub fn until<T>(stage: &Stage, what: &str, mut look: impl FnMut() -> Option<T>) -> T {
@@ -17,7 +23,7 @@ pub fn until<T>(stage: &Stage, what: &str, mut look: impl FnMut() -> Option<T>) 
             return seen;
         }
         assert!(started.elapsed() < HAPPENS_MAX, "it does not happen: {what}; the server's log:\n{}", stage.log());
-        std::thread::sleep(POLL);
+        std::thread::sleep(pause_after(started.elapsed()));
     }
 }
 
@@ -35,7 +41,7 @@ pub fn until_answer(stage: &Stage, command: &[&str], wanted: impl Fn(&Value) -> 
         }
         last.replace(ran);
         assert!(started.elapsed() < HAPPENS_MAX, "{command:?} never answers as wanted: {last:?}\n{}", stage.log());
-        std::thread::sleep(POLL);
+        std::thread::sleep(pause_after(started.elapsed()));
     }
 }
 

@@ -5,11 +5,11 @@
 use crate::app::User;
 use crate::clock::iso;
 use crate::locks::read;
-use crate::mime::LINK_FILE;
+use crate::mime::{self, LINK_FILE};
 use crate::store::Found;
 use crate::store::folder::TOP;
 use crate::store::ids::{self, IdKind};
-use crate::store::message::{Attachment, AttachmentContent, Class, Message, Person};
+use crate::store::message::{Attachment, AttachmentContent, Class, Importance, Message, Person};
 use actix_web::HttpResponse;
 use bytes::Bytes;
 use serde_json::{Value, json};
@@ -22,6 +22,7 @@ const PER_PIECE: usize = 200;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Detail {
     Whole,
+    /// With each message's immutable id and the hash of its MIME, as if its importance were normal.
     WithIds,
     /// Only what Graph lets a client bring back. A link attachment has no address in v1.0, so it may come back as the
     /// small page that its MIME has; a meeting request cannot be created, so its calendar part may come back as an
@@ -127,6 +128,9 @@ impl Pieces {
         if self.detail == Detail::WithIds {
             let guid = read(&self.user.mailbox).guid.clone();
             line["immutable_id"] = json!(ids::item_id(&guid, IdKind::Immutable, found.item, found.incarnation));
+            // Its importance is told beside it, and a client need not read a text again when that changes.
+            let ordinary = Message { importance: Importance::Normal, ..Message::clone(&found.message()) };
+            line["mimeHash"] = json!(blake3::hash(&mime::write(&ordinary)).to_hex().as_str());
         }
         line
     }
