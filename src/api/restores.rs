@@ -66,6 +66,8 @@ pub struct RestoreView {
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub struct OutcomeCountsView {
     pub created: u64,
+    /// Another state of it was there, which is now as the backup has it.
+    pub updated: u64,
     /// It was there already.
     pub skipped: u64,
     pub failed: u64,
@@ -84,7 +86,7 @@ pub struct RestoreDetail {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct OutcomeView {
     pub key: String,
-    /// `created`, `skipped` or `failed`.
+    /// `created`, `updated`, `skipped` or `failed`.
     pub outcome: String,
     pub remark: Option<String>,
     pub bytes: u64,
@@ -182,6 +184,7 @@ async fn view(app: &Shared, restore: restores::Restore, detail: Detail) -> ApiRe
         progress,
         outcomes: OutcomeCountsView {
             created: outcomes.created,
+            updated: outcomes.updated,
             skipped: outcomes.skipped,
             failed: outcomes.failed,
             bytes: outcomes.bytes,

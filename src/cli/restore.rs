@@ -112,7 +112,8 @@ async fn start(session: &Session, start: Start) -> Result<(), CliError> {
 
 async fn list(session: &Session, limit: u32) -> Result<(), CliError> {
     let page = session.client.list::<RestoreView>("restores", &[], limit).await?;
-    let headers = ["id", "state", "requested (UTC)", "by", "chain", "point", "created", "there already", "failed"];
+    let headers =
+        ["id", "state", "requested (UTC)", "by", "chain", "point", "created", "updated", "there already", "failed"];
     session.out.list(&page, &headers, |view| {
         vec![
             view.id.to_string(),
@@ -122,6 +123,7 @@ async fn list(session: &Session, limit: u32) -> Result<(), CliError> {
             view.chain_id.to_string(),
             view.point.to_string(),
             count(view.outcomes.created),
+            count(view.outcomes.updated),
             count(view.outcomes.skipped),
             count(view.outcomes.failed),
         ]
@@ -139,6 +141,7 @@ pub fn show(session: &Session, view: &RestoreDetail) -> Result<(), CliError> {
             ("into resource", restore.target_resource_id.to_string()),
             ("into folder", restore.target_folder.clone().unwrap_or_default()),
             ("created", count(outcomes.created)),
+            ("updated", count(outcomes.updated)),
             ("there already", count(outcomes.skipped)),
             ("failed", count(outcomes.failed)),
             ("size", bytes(outcomes.bytes)),

@@ -10,6 +10,8 @@ use crate::ids::{ChainId, ItemKey, RestoreId};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
     Created,
+    /// Another state of it was there, which is now as the backup has it.
+    Updated,
     /// It was there already.
     Skipped,
     Failed,
@@ -19,13 +21,14 @@ impl Outcome {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Created => "created",
+            Self::Updated => "updated",
             Self::Skipped => "skipped",
             Self::Failed => "failed",
         }
     }
 
     fn parse(text: &str) -> Option<Self> {
-        [Self::Created, Self::Skipped, Self::Failed].into_iter().find(|outcome| outcome.as_str() == text)
+        [Self::Created, Self::Updated, Self::Skipped, Self::Failed].into_iter().find(|outcome| outcome.as_str() == text)
     }
 }
 
@@ -42,6 +45,7 @@ pub struct OutcomeRow {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct OutcomeCounts {
     pub created: u64,
+    pub updated: u64,
     pub skipped: u64,
     pub failed: u64,
     pub bytes: u64,

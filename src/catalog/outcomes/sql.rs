@@ -69,6 +69,10 @@ pub(super) fn counts(conn: &mut Conn, restore: RestoreId) -> QueryResult<Outcome
                 counts.created = n;
                 counts.bytes += bytes;
             }
+            Some(Outcome::Updated) => {
+                counts.updated = n;
+                counts.bytes += bytes;
+            }
             Some(Outcome::Skipped) => counts.skipped = n,
             Some(Outcome::Failed) | None => counts.failed += n,
         }

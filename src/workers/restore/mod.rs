@@ -4,6 +4,8 @@
 //! are missing are created. Outcomes are committed as they happen; an attempt that was interrupted finds its own
 //! markers on the target, so a second one creates nothing twice.
 
+mod path;
+
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
@@ -12,13 +14,16 @@ use futures_util::stream;
 use serde_json::json;
 use tokio::time::Instant;
 
+use self::path::path_of;
 use super::task::{Control, Done, TaskError};
 use super::workshop::{Subject, Workshop};
 use crate::backends::BackendError;
 use crate::catalog::items::{After, Within};
 use crate::catalog::{self, Container, Outcome, OutcomeRow, VersionRow, containers, items, outcomes};
 use crate::db::Conn;
-use crate::features::{self, Existing, PathStep, RestoreError, Restored, Restoring, StoredItem};
+use crate::features::{
+    self, Existing, OnConflict, Opening, RestoreError, Restored, Restoring, StoredContent, StoredItem,
+};
 use crate::graph::Scope;
 use crate::ids::{ContainerId, ItemKey};
 use crate::queue::work::RestoreWork;
@@ -31,8 +36,6 @@ const PAGE_ITEMS: u32 = 100;
 /// Exchange takes no message above 150 MiB.
 const CONTENT_BYTES_MAX: u64 = 160 << 20;
 const REPORT_EVERY: Duration = Duration::from_millis(500);
-/// Containers nested deeper than this are not Exchange's (its limit is 300) but a damaged catalog's.
-const DEPTH_MAX: usize = 400;
 
 struct Restoration<'a> {
     workshop: &'a Workshop,
@@ -96,6 +99,7 @@ impl Restoration<'_> {
         let counts = self.workshop.db.run("count outcomes", move |conn| outcomes::counts(conn, restore)).await?;
         let result = json!({
             "created": counts.created,
+            "updated": counts.updated,
             "skipped": counts.skipped,
             "failed": counts.failed,
             "bytes": counts.bytes,
@@ -186,8 +190,9 @@ impl Restoration<'_> {
     async fn open(&self, container: &Container, by_id: &HashMap<ContainerId, &Container>) -> Result<Place, TaskError> {
         let path = path_of(container, by_id, self.work.target_folder.as_deref());
         let opened = async {
-            let target = self.feature.open_container(self.target.source(), &path).await?;
-            let existing = self.feature.existing(self.target.source(), &target).await?;
+            let source = self.target.source();
+            let target = self.feature.open_container(source, &path, Opening::Create).await?.unwrap_or_default();
+            let existing = self.feature.existing(source, &target, Opening::Create).await?;
             Ok((target, existing))
         };
         match opened.await {
@@ -215,7 +220,7 @@ impl Restoration<'_> {
     /// Which of the items on the target are themselves items of the backup, so that they stand for no other one.
     async fn originals(&self, existing: &Existing) -> Result<HashSet<ItemKey>, TaskError> {
         let chain = self.work.chain;
-        let keys: Vec<ItemKey> = existing.by_id.iter().copied().collect();
+        let keys: Vec<ItemKey> = existing.own_keys().collect();
         Ok(self.workshop.db.run("look up originals", move |conn| items::known(conn, chain, &keys)).await?)
     }
 
@@ -263,13 +268,12 @@ impl Restoration<'_> {
             Err(err) if is_damage(&err) => return Ok(outcome(Outcome::Failed, Some(err.to_string()), 0)),
             Err(err) => return Err(err.into()),
         };
-        match self.feature.restore(self.target.source(), target, &stored, existing).await {
-            Ok(Restored::Created { remarks }) => {
-                let remark = (!remarks.is_empty()).then(|| remarks.join("; "));
-                Ok(outcome(Outcome::Created, remark, version.bytes))
+        let source = self.target.source();
+        match features::bring_back(self.feature, source, target, &stored, existing, OnConflict::Skip).await {
+            Ok(restored) => {
+                let (ended, remark, bytes) = told(restored, version.bytes);
+                Ok(outcome(ended, remark, bytes))
             }
-            Ok(Restored::AlreadyThere) => Ok(outcome(Outcome::Skipped, None, 0)),
-            Ok(Restored::LeftOut { why }) => Ok(outcome(Outcome::Skipped, Some(why.to_owned()), 0)),
             Err(RestoreError::Item(why)) => Ok(outcome(Outcome::Failed, Some(why), 0)),
             Err(RestoreError::Graph(err)) => Err(err.into()),
         }
@@ -279,8 +283,10 @@ impl Restoration<'_> {
         let version = &row.version;
         let properties = self.reader.read(version.properties.pack, version.properties.blob).await?;
         let content = match version.content {
-            None => None,
-            Some(content) => Some(self.reader.content(content.pack, content.blob, CONTENT_BYTES_MAX).await?),
+            None => StoredContent::None,
+            Some(content) => {
+                StoredContent::Whole(self.reader.content(content.pack, content.blob, CONTENT_BYTES_MAX).await?)
+            }
         };
         Ok(StoredItem { key: version.key, kind: version.kind, properties, content })
     }
@@ -323,6 +329,17 @@ enum Place {
     Closed(String),
 }
 
+/// What the report says of an item of `bytes` bytes: outcome, remark, and bytes that were brought back.
+fn told(restored: Restored, bytes: u64) -> (Outcome, Option<String>, u64) {
+    let joined = |remarks: Vec<String>| (!remarks.is_empty()).then(|| remarks.join("; "));
+    match restored {
+        Restored::Created { remarks } => (Outcome::Created, joined(remarks), bytes),
+        Restored::Updated { remarks } => (Outcome::Updated, joined(remarks), bytes),
+        Restored::AlreadyThere => (Outcome::Skipped, None, 0),
+        Restored::LeftAlone { why } => (Outcome::Skipped, Some(why.to_owned()), 0),
+    }
+}
+
 /// Whether this item alone is affected; anything else ends the attempt.
 pub(super) fn is_damage(err: &StoreError) -> bool {
     match err {
@@ -342,56 +359,5 @@ pub(super) fn is_damage(err: &StoreError) -> bool {
         | StoreError::NoSuchStorage(_)
         | StoreError::NoSuchKey(_)
         | StoreError::SpaceShort { .. } => false,
-    }
-}
-
-/// The steps from the top of the target to where a container comes back.
-fn path_of(container: &Container, by_id: &HashMap<ContainerId, &Container>, below: Option<&str>) -> Vec<PathStep> {
-    let mut path = Vec::new();
-    let mut step = Some(container);
-    while let Some(container) = step.filter(|_| path.len() < DEPTH_MAX) {
-        // Below a new folder of its own, a default folder comes back as an ordinary one of the same name.
-        let stays = |name: &String| below.is_none() || name.starts_with(features::OWN_CONTAINER);
-        let well_known = container.well_known.clone().filter(stays);
-        path.push(PathStep { name: container.name.clone(), well_known, hidden: container.hidden });
-        step = container.parent.and_then(|parent| by_id.get(&parent).copied());
-    }
-    if let Some(below) = below {
-        path.push(PathStep { name: below.to_owned(), well_known: None, hidden: false });
-    }
-    path.reverse();
-    path
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn container(id: u32, parent: Option<u32>, name: &str, well_known: Option<&str>) -> Container {
-        Container {
-            id: ContainerId::new(id),
-            from: crate::ids::PointNumber::new(1),
-            graph_id: String::new(),
-            well_known: well_known.map(str::to_owned),
-            parent: parent.map(ContainerId::new),
-            name: name.to_owned(),
-            hidden: false,
-            cursors: containers::Cursors::default(),
-        }
-    }
-
-    #[test]
-    fn a_nested_folder_comes_back_below_its_parents_or_below_the_folder_that_was_asked_for() {
-        let inbox = container(1, None, "Posteingang", Some("inbox"));
-        let projects = container(2, Some(1), "Projects", None);
-        let by_id = HashMap::from([(inbox.id, &inbox), (projects.id, &projects)]);
-        let names = |path: Vec<PathStep>| path.into_iter().map(|step| (step.name, step.well_known)).collect::<Vec<_>>();
-
-        let in_place = names(path_of(&projects, &by_id, None));
-        let below = names(path_of(&projects, &by_id, Some("Restored")));
-
-        let step = |name: &str, well_known: Option<&str>| (name.to_owned(), well_known.map(str::to_owned));
-        assert_eq!(in_place, [step("Posteingang", Some("inbox")), step("Projects", None)]);
-        assert_eq!(below, [step("Restored", None), step("Posteingang", None), step("Projects", None)]);
     }
 }

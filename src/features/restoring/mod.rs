@@ -1,0 +1,136 @@
+//! Bringing the items of a feature back: what a feature that can do so is asked, and what it answers.
+//!
+//! A feature tells what identifies its items and lists what a target holds; what is then done with an item is decided
+//! in one place for all features, by [`Existing::decide`]; the feature carries it out.
+
+mod content;
+mod deciding;
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use serde::{Deserialize, Serialize};
+
+pub use content::{LargeContent, StoredContent};
+pub use deciding::{Action, Existing, Identity, OnConflict, Present, Verdict};
+
+use super::Source;
+use crate::graph::GraphError;
+use crate::ids::ItemKey;
+
+/// Bringing the items of a feature back to the service.
+pub trait Restoring: Send + Sync {
+    /// Finds the container at `path` below the target and returns its Graph id. What is missing is created, unless
+    /// the target is only looked at: then it is `None`.
+    fn open_container<'a>(
+        &'a self,
+        target: Source<'a>,
+        path: &'a [PathStep],
+        opening: Opening,
+    ) -> BoxFuture<'a, Result<Option<String>, RestoreError>>;
+
+    /// Lists what is in a target container, so that nothing is created twice. What an interrupted restore left
+    /// half-way there is deleted, unless the target is only looked at: then it is as if it were not there.
+    fn existing<'a>(
+        &'a self,
+        target: Source<'a>,
+        container: &'a str,
+        opening: Opening,
+    ) -> BoxFuture<'a, Result<Existing, RestoreError>>;
+
+    /// What tells a stored item apart from others, and one state of it from another. Pure.
+    fn recognise(&self, container: &str, item: &StoredItem) -> Result<Recognised, RestoreError>;
+
+    /// Carries out for one item what was decided about it. Repeats safely: it carries its own marker, or is told by
+    /// the feature's natural key.
+    fn carry_out<'a>(
+        &'a self,
+        target: Source<'a>,
+        container: &'a str,
+        item: &'a StoredItem,
+        action: &'a Action,
+    ) -> BoxFuture<'a, Result<Restored, RestoreError>>;
+
+    /// Content above this length is handed over as [`StoredContent::Large`]; `None`: never, the feature has no such.
+    fn large_above_bytes(&self) -> Option<u64> {
+        None
+    }
+}
+
+/// Whether a restore may change the target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Opening {
+    Create,
+    /// A dry run: nothing is written.
+    Look,
+}
+
+/// One step from the top to a target container.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PathStep {
+    pub name: String,
+    pub well_known: Option<String>,
+    pub hidden: bool,
+}
+
+/// An item of a restore point, read back from the storage.
+#[derive(Debug)]
+pub struct StoredItem {
+    pub key: ItemKey,
+    pub kind: u8,
+    pub properties: Bytes,
+    pub content: StoredContent,
+}
+
+/// What a stored item is to a restore.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Recognised {
+    Item(Identity),
+    /// This version of kodo brings back no items of its kind; the text says so. What the backup holds can be read.
+    LeftOut {
+        why: &'static str,
+    },
+}
+
+/// What was done with one item.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Restored {
+    /// Created; the remarks name what Microsoft does not let anybody restore.
+    Created { remarks: Vec<String> },
+    /// What was there is now as the backup has it, but for the remarks.
+    Updated { remarks: Vec<String> },
+    /// It was there already.
+    AlreadyThere,
+    /// It is left alone, for this reason.
+    LeftAlone { why: &'static str },
+}
+
+/// Why one item or container could not be restored.
+#[derive(Debug, thiserror::Error)]
+pub enum RestoreError {
+    /// This item fails and others will not.
+    #[error("{0}")]
+    Item(String),
+    /// Nothing else will work either: stop and retry the task.
+    #[error(transparent)]
+    Graph(#[from] GraphError),
+}
+
+/// Brings one item back to a target container that holds `existing`.
+pub async fn bring_back(
+    feature: &dyn Restoring,
+    target: Source<'_>,
+    container: &str,
+    item: &StoredItem,
+    existing: &Existing,
+    on_conflict: OnConflict,
+) -> Result<Restored, RestoreError> {
+    let identity = match feature.recognise(container, item)? {
+        Recognised::Item(identity) => identity,
+        Recognised::LeftOut { why } => return Ok(Restored::LeftAlone { why }),
+    };
+    match existing.decide(item.key, &identity, on_conflict) {
+        Verdict::Do(action) => feature.carry_out(target, container, item, &action).await,
+        Verdict::AlreadyThere => Ok(Restored::AlreadyThere),
+        Verdict::Kept { why } => Ok(Restored::LeftAlone { why }),
+    }
+}
