@@ -46,7 +46,7 @@ struct Start {
     /// Into a new folder at the top, instead of where each item was
     #[arg(long, value_name = "FOLDER")]
     to_folder: Option<String>,
-    /// Only what is directly in this folder, such as Inbox/Projects; can be repeated
+    /// Only what is directly in this folder, such as Inbox/Projects; of a drive all that is below it; can be repeated
     #[arg(long = "folder", value_name = "PATH")]
     folders: Vec<String>,
     /// Only this item, by its key; can be repeated
@@ -84,14 +84,13 @@ async fn start(session: &Session, start: Start) -> Result<(), CliError> {
         query.extend(start.point.map(|point| ("point", point.to_string())));
         query.extend([("path", path), ("limit", "1".to_owned())]);
         let place: BrowseView = session.client.get("browse", &query).await?;
-        if let Some(folder) = place.folders.last() {
-            return Err(CliError::Failed(format!(
-                "{} is a folder among items, which cannot be chosen yet: name its items with --item",
-                folder.name
-            )));
+        match place.folders.last() {
+            Some(folder) => body.items.get_or_insert_default().push(folder.key.clone()),
+            None => {
+                let containers = body.containers.get_or_insert_default();
+                containers.extend(place.path.last().map(|container| container.id));
+            }
         }
-        let containers = body.containers.get_or_insert_default();
-        containers.extend(place.path.last().map(|container| container.id));
         // The point that the folders were looked up in is the one to restore, even when a newer is sealed meanwhile.
         body.point = Some(place.point);
     }
@@ -112,7 +111,8 @@ async fn start(session: &Session, start: Start) -> Result<(), CliError> {
 
 async fn list(session: &Session, limit: u32) -> Result<(), CliError> {
     let page = session.client.list::<RestoreView>("restores", &[], limit).await?;
-    let headers = ["id", "state", "requested (UTC)", "by", "chain", "point", "created", "there already", "failed"];
+    let headers =
+        ["id", "state", "requested (UTC)", "by", "chain", "point", "created", "updated", "there already", "failed"];
     session.out.list(&page, &headers, |view| {
         vec![
             view.id.to_string(),
@@ -122,6 +122,7 @@ async fn list(session: &Session, limit: u32) -> Result<(), CliError> {
             view.chain_id.to_string(),
             view.point.to_string(),
             count(view.outcomes.created),
+            count(view.outcomes.updated),
             count(view.outcomes.skipped),
             count(view.outcomes.failed),
         ]
@@ -139,6 +140,7 @@ pub fn show(session: &Session, view: &RestoreDetail) -> Result<(), CliError> {
             ("into resource", restore.target_resource_id.to_string()),
             ("into folder", restore.target_folder.clone().unwrap_or_default()),
             ("created", count(outcomes.created)),
+            ("updated", count(outcomes.updated)),
             ("there already", count(outcomes.skipped)),
             ("failed", count(outcomes.failed)),
             ("size", bytes(outcomes.bytes)),

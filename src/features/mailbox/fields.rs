@@ -1,7 +1,7 @@
 //! Reading a message's properties as Graph writes them.
 
 use chrono::{DateTime, Utc};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 pub(super) use crate::features::entries::{text, without_envelope};
 
@@ -58,6 +58,17 @@ pub(super) fn flags(message: &Value) -> u16 {
     .into_iter()
     .filter_map(|(set, bit)| set.then_some(bit))
     .sum()
+}
+
+/// Folded from all that can change of a message which is no draft.
+pub(super) fn state(message: &Value) -> u64 {
+    let mut categories: Vec<&str> = message["categories"].as_array().into_iter().flatten().map(text).collect();
+    categories.sort_unstable();
+    let status = text(&message["flag"]["flagStatus"]);
+    let flagged = if status.is_empty() { "notflagged".to_owned() } else { status.to_ascii_lowercase() };
+    let importance = text(&message["importance"]).to_ascii_lowercase();
+    let importance = if importance.is_empty() { "normal" } else { &importance };
+    change_tag(&json!([message["isRead"] == true, flagged, importance, categories]).to_string())
 }
 
 #[cfg(test)]

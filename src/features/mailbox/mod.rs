@@ -14,6 +14,7 @@ mod attachments;
 mod capture;
 mod changes;
 mod compose;
+mod elsewhere;
 mod fields;
 mod folder_requests;
 mod folders;
@@ -34,8 +35,8 @@ mod target;
 use futures_util::future::BoxFuture;
 
 use super::{
-    CaptureError, Captured, ContainerChanges, Cursor, Existing, Feature, KnownVersion, Need, Page, PathStep,
-    RemoteItem, RestoreError, Restored, Restoring, Source, StoredItem, Walk, WalkError,
+    Action, CaptureError, Captured, ContainerChanges, Cursor, Existing, Feature, KnownVersion, Need, Opening, Page,
+    PathStep, Present, Recognised, RemoteItem, RestoreError, Restored, Restoring, Source, StoredItem, Walk, WalkError,
 };
 use crate::graph::IMMUTABLE_IDS;
 use crate::ids::ResourceId;
@@ -116,21 +117,56 @@ impl Restoring for Mailbox {
         &'a self,
         target: Source<'a>,
         path: &'a [PathStep],
-    ) -> BoxFuture<'a, Result<String, RestoreError>> {
-        Box::pin(target::open_folder(target, path))
+        opening: Opening,
+    ) -> BoxFuture<'a, Result<Option<String>, RestoreError>> {
+        Box::pin(target::open_folder(target, path, opening))
     }
 
-    fn existing<'a>(&'a self, target: Source<'a>, container: &'a str) -> BoxFuture<'a, Result<Existing, RestoreError>> {
-        Box::pin(target::existing(target, container))
+    fn existing<'a>(
+        &'a self,
+        target: Source<'a>,
+        container: &'a str,
+        opening: Opening,
+    ) -> BoxFuture<'a, Result<Existing, RestoreError>> {
+        Box::pin(target::existing(target, container, opening))
     }
 
-    fn restore<'a>(
+    fn recognise(&self, container: &str, item: &StoredItem) -> Result<Recognised, RestoreError> {
+        restore::recognise(container, item)
+    }
+
+    fn carry_out<'a>(
         &'a self,
         target: Source<'a>,
         container: &'a str,
         item: &'a StoredItem,
-        existing: &'a Existing,
+        action: &'a Action,
     ) -> BoxFuture<'a, Result<Restored, RestoreError>> {
-        Box::pin(restore::restore(target, container, item, existing))
+        Box::pin(restore::carry_out(target, container, item, action))
+    }
+
+    fn locate<'a>(
+        &'a self,
+        target: Source<'a>,
+        item: &'a StoredItem,
+    ) -> BoxFuture<'a, Result<Option<Present>, RestoreError>> {
+        Box::pin(elsewhere::locate(target, item))
+    }
+
+    fn move_back<'a>(
+        &'a self,
+        target: Source<'a>,
+        container: &'a str,
+        id: &'a str,
+    ) -> BoxFuture<'a, Result<Option<String>, RestoreError>> {
+        Box::pin(elsewhere::move_back(target, container, id))
+    }
+
+    fn recognises_by_properties(&self) -> bool {
+        true
+    }
+
+    fn requests_to_create(&self, item: &StoredItem, bytes: u64) -> u64 {
+        restore::requests_to_create(item, bytes)
     }
 }
