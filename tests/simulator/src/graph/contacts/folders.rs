@@ -7,6 +7,7 @@ use super::view::{FOLDER_PROPERTIES, folder_json};
 use crate::locks::{read, write};
 use crate::reply::{Answer, Refusal, Reply};
 use crate::store::contact::{ContactFolder, Contacts, DEFAULT_FOLDER};
+use crate::store::folder::TOP;
 use crate::store::ids::{Name, What};
 use serde_json::{Value, json};
 
@@ -60,7 +61,9 @@ pub fn create(call: &Call) -> Answer {
         None => 0,
     };
     let is_taken = |folder: &str| folder.to_lowercase() == name.to_lowercase();
-    if contacts.containers().any(|folder| folder.parent == parent && is_taken(&folder.info.name)) {
+    // At the top mail folders stand beside them.
+    let beside = parent == 0 && read(&user.mailbox).children(TOP).any(|folder| is_taken(&folder.name));
+    if beside || contacts.containers().any(|folder| folder.parent == parent && is_taken(&folder.info.name)) {
         return Err(Refusal::new(409, "ErrorFolderExists", "A folder with the specified name already exists."));
     }
     let made = contacts.add_container(parent, ContactFolder { name: name.to_owned() });
