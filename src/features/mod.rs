@@ -13,6 +13,7 @@ mod encoded;
 mod entries;
 mod exchange;
 pub mod mailbox;
+mod marking;
 pub mod onedrive;
 mod options;
 mod restoring;

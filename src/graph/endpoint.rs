@@ -10,6 +10,7 @@ use url::Url;
 
 use super::drive::DriveEndpoint;
 use super::outlook::Outlook;
+use super::settings_part::SettingsPart;
 
 /// The preference for ids that survive a move between folders. It belongs to a request, not to a link: it must be
 /// sent every time, and an id is understood only with the preference it was given out with.
@@ -81,6 +82,10 @@ pub enum Endpoint<'a> {
     },
     InboxRules {
         user: &'a str,
+    },
+    SettingsPart {
+        user: &'a str,
+        what: SettingsPart<'a>,
     },
     /// One attachment with its content in the JSON, if it is a file.
     Attachment {
@@ -164,7 +169,10 @@ impl<'a> Endpoint<'a> {
     pub(super) fn permission(&self) -> &'static str {
         match self {
             Self::Outlook { what, .. } => what.permission(),
-            Self::MailboxSettings { .. } | Self::MasterCategories { .. } | Self::InboxRules { .. } => "MailboxSettings",
+            Self::MailboxSettings { .. }
+            | Self::MasterCategories { .. }
+            | Self::InboxRules { .. }
+            | Self::SettingsPart { .. } => "MailboxSettings",
             _ => "Mail",
         }
     }
@@ -204,6 +212,10 @@ impl<'a> Endpoint<'a> {
             Self::Outlook { user, what } => {
                 let (path, (id, within)) = what.path();
                 return (path, [user, id, within]);
+            }
+            Self::SettingsPart { user, what } => {
+                let (path, id) = what.path();
+                return (path, [user, id, ""]);
             }
             Self::MailboxSettings { user } => (12, (user, "")),
             Self::MasterCategories { user } => (13, (user, "")),
@@ -251,6 +263,7 @@ impl std::fmt::Display for Endpoint<'_> {
             Self::MailboxSettings { user } => write!(f, "the mailbox settings of user {user}"),
             Self::MasterCategories { user } => write!(f, "the categories of user {user}"),
             Self::InboxRules { user } => write!(f, "the inbox rules of user {user}"),
+            Self::SettingsPart { user, what } => write!(f, "{what} of user {user}"),
             Self::Attachment { user, message, attachment } => {
                 write!(f, "attachment {attachment} of message {message} of user {user}")
             }

@@ -24,6 +24,7 @@ mod outcome;
 mod outlook;
 mod page;
 mod retry;
+mod settings_part;
 mod throttle;
 mod token;
 mod upload;
@@ -46,6 +47,7 @@ pub use endpoint::{Endpoint, IMMUTABLE_IDS, Scope};
 pub use error::{Answer, GraphError};
 pub use outlook::Outlook;
 pub use page::JsonPage;
+pub use settings_part::SettingsPart;
 pub use throttle::Waiting;
 pub use token::{Credential, TenantCredentials};
 pub use upload::FileUpload;
@@ -101,6 +103,10 @@ impl GraphClient {
     /// A call that creates: after an unclear end it answers [`GraphError::Ambiguous`] instead of being repeated.
     pub fn post(&self, endpoint: Endpoint<'_>) -> Call<'_> {
         Call::new(self, Method::POST, endpoint)
+    }
+
+    pub fn put(&self, endpoint: Endpoint<'_>) -> Call<'_> {
+        Call::new(self, Method::PUT, endpoint)
     }
 
     pub fn patch(&self, endpoint: Endpoint<'_>) -> Call<'_> {

@@ -38,7 +38,7 @@ fn line(contacts: &Contacts, entry: &Entry<Contact>) -> Value {
     for volatile in ["@odata.etag", "changeKey"] {
         out.remove(volatile);
     }
-    let hash = contact.photo.as_ref().map(|photo| blake3::hash(&photo.blob.bytes()).to_hex().to_string());
+    let hash = contact.photo.as_ref().map(|photo| blake3::hash(&photo.bytes()).to_hex().to_string());
     out.insert("photo".into(), json!(hash));
     out.insert("folder".into(), json!(contacts.path(entry.container)));
     out.insert("properties".into(), json!(contact.properties));

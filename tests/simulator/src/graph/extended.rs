@@ -56,7 +56,7 @@ fn well_known_tag(id: &str) -> Option<String> {
 }
 
 /// `Type 0xHHHH`, `Type {guid} Name x` or `Type {guid} Id 0xHHHH`.
-fn is_property_id(id: &str) -> bool {
+pub fn is_property_id(id: &str) -> bool {
     const TYPES: [&str; 8] = ["String", "Integer", "SystemTime", "Boolean", "Binary", "Double", "Long", "CLSID"];
     let Some((kind, rest)) = id.split_once(' ') else {
         return false;

@@ -72,6 +72,18 @@ impl Filter {
         self.0.iter().all(|all| all.iter().any(|atom| matches!(atom, Atom::Property { .. })))
     }
 
+    /// If one extended property decides: its id, and the value that it must have, if any will not do.
+    pub fn only_property(&self) -> Option<(&str, Option<&str>)> {
+        match self.0.as_slice() {
+            [all] => match all.as_slice() {
+                [Atom::Property { id, value: Wanted::Exactly(value) }] => Some((id, Some(value))),
+                [Atom::Property { id, value: Wanted::Present }] => Some((id, None)),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
     /// Delta knows `receivedDateTime ge|gt` only.
     pub fn is_received_since(&self) -> bool {
         matches!(self.0.as_slice(), [all] if matches!(all.as_slice(), [Atom::Time { sent: false, order: Order::Ge | Order::Gt, .. }]))
