@@ -109,6 +109,13 @@ impl<'c> Call<'c> {
         self
     }
 
+    /// Bytes of which the service is told nothing more.
+    pub fn content(mut self, bytes: Bytes) -> Self {
+        self.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+        self.body = Some(bytes);
+        self
+    }
+
     /// Sends, and reads the answer as JSON.
     pub async fn json(self) -> Result<Value, GraphError> {
         match self.send(Want::Json).await? {

@@ -1,7 +1,7 @@
 //! Microsoft Graph: the only place that knows Microsoft's URLs, tokens and limits.
 //!
 //! Owns: sending (one path for every request), access tokens, throttling, retries that are safe, paging, downloads,
-//! attachment uploads, and telling errors apart by what to do about them.
+//! uploads, and telling errors apart by what to do about them.
 //!
 //! Invariants: no token goes to another host than the configured one, and the URL of a download, which needs none, into
 //! no log; no request leaves before its scope's `Retry-After` has passed; a mailbox sees four requests at once at most,
@@ -16,6 +16,7 @@ mod config;
 mod directory;
 mod download;
 mod drive;
+mod drive_target;
 mod endpoint;
 mod error;
 mod json;
@@ -27,6 +28,8 @@ mod retry;
 mod throttle;
 mod token;
 mod upload;
+mod upload_file;
+mod upload_session;
 mod window;
 
 use std::sync::Arc;
@@ -42,6 +45,7 @@ pub use config::{Cloud, GraphConfig};
 pub use directory::{DirectoryUser, MailboxState, Problem, Severity, UserPage};
 pub use download::{Download, DownloadError};
 pub use drive::DriveEndpoint;
+pub use drive_target::DriveTarget;
 pub use endpoint::{Endpoint, IMMUTABLE_IDS, Scope};
 pub use error::{Answer, GraphError};
 pub use outlook::Outlook;
@@ -49,6 +53,7 @@ pub use page::JsonPage;
 pub use throttle::Waiting;
 pub use token::{Credential, TenantCredentials};
 pub use upload::FileUpload;
+pub use upload_file::FRAGMENT_BYTES;
 
 /// The door to one company's Microsoft 365. Cheap to clone, and the clones share tokens and limits: make one for
 /// each tenant and process.
@@ -101,6 +106,10 @@ impl GraphClient {
     /// A call that creates: after an unclear end it answers [`GraphError::Ambiguous`] instead of being repeated.
     pub fn post(&self, endpoint: Endpoint<'_>) -> Call<'_> {
         Call::new(self, Method::POST, endpoint)
+    }
+
+    pub fn put(&self, endpoint: Endpoint<'_>) -> Call<'_> {
+        Call::new(self, Method::PUT, endpoint)
     }
 
     pub fn patch(&self, endpoint: Endpoint<'_>) -> Call<'_> {
