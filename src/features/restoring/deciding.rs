@@ -150,7 +150,8 @@ impl Existing {
     }
 }
 
-fn conflict(present: &Present, item: &Identity, on_conflict: OnConflict) -> Verdict {
+/// What is done about an item that is there.
+pub(super) fn conflict(present: &Present, item: &Identity, on_conflict: OnConflict) -> Verdict {
     let update = || Verdict::Do(Action::Update { id: present.id.clone() });
     if present.is_as(item) {
         return Verdict::AlreadyThere;

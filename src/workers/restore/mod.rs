@@ -202,6 +202,7 @@ impl Restoration<'_> {
             }
             Err(RestoreError::Item(why)) => Ok(Place::Closed(why)),
             Err(RestoreError::Graph(err)) => Err(err.into()),
+            Err(RestoreError::Storage(why)) => Err(TaskError::Retry(why)),
         }
     }
 
@@ -276,6 +277,7 @@ impl Restoration<'_> {
             }
             Err(RestoreError::Item(why)) => Ok(outcome(Outcome::Failed, Some(why), 0)),
             Err(RestoreError::Graph(err)) => Err(err.into()),
+            Err(RestoreError::Storage(why)) => Err(TaskError::Retry(why)),
         }
     }
 
