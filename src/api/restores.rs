@@ -15,6 +15,7 @@ use super::reference::Ref;
 use super::resolve::{self, ChainWanted};
 use super::runs::ProgressView;
 use crate::catalog::{self, OutcomeRow};
+use crate::features::OnConflict;
 use crate::ids::{ChainId, ContainerId, FeatureName, OrganizationId, PointNumber, ResourceId, RestoreId, TaskId};
 use crate::queue::work::RestoreSelection;
 use crate::queue::{Member, TaskFilter};
@@ -35,8 +36,13 @@ pub struct NewRestoreBody {
     pub target_folder: Option<String>,
     /// Restores all that is directly in these; together with `items`: the union. Both left out: everything.
     pub containers: Option<Vec<ContainerId>>,
-    /// Keys of items.
+    /// Keys of items; one that is a folder stands for all that it holds.
     pub items: Option<Vec<String>>,
+    /// What is done when the target holds another state of an item: `skip` (left out: this), `keep_both`, `replace` or
+    /// `replace_if_older`.
+    pub on_conflict: Option<OnConflict>,
+    /// Nothing is written: the report says what would be done.
+    pub dry_run: bool,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -117,6 +123,8 @@ pub async fn start(app: Data<Shared>, admin: Admin, body: Json<NewRestoreBody>) 
         target_resource,
         target_folder: body.target_folder,
         selection: selection(body.containers, body.items)?,
+        on_conflict: body.on_conflict.map(|mode| mode.as_str().to_owned()),
+        dry_run: body.dry_run,
     };
     let caller = restores::Caller { name: admin.0.name, exclusive_key: app.exclusive_key };
     let (restore_id, task_id) = restores::start(&app.db, &app.queue, request, caller).await?;
@@ -197,7 +205,7 @@ fn selection(containers: Option<Vec<ContainerId>>, items: Option<Vec<String>>) -
         return Ok(None);
     }
     let items = items.unwrap_or_default().iter().map(|key| parse_key(key)).collect::<ApiResult<_>>()?;
-    Ok(Some(RestoreSelection { containers: containers.unwrap_or_default(), items }))
+    Ok(Some(RestoreSelection { containers: containers.unwrap_or_default(), items, gone_at: None }))
 }
 
 impl From<StartError> for ApiError {

@@ -46,7 +46,7 @@ struct Start {
     /// Into a new folder at the top, instead of where each item was
     #[arg(long, value_name = "FOLDER")]
     to_folder: Option<String>,
-    /// Only what is directly in this folder, such as Inbox/Projects; can be repeated
+    /// Only what is directly in this folder, such as Inbox/Projects; of a drive all that is below it; can be repeated
     #[arg(long = "folder", value_name = "PATH")]
     folders: Vec<String>,
     /// Only this item, by its key; can be repeated
@@ -84,14 +84,13 @@ async fn start(session: &Session, start: Start) -> Result<(), CliError> {
         query.extend(start.point.map(|point| ("point", point.to_string())));
         query.extend([("path", path), ("limit", "1".to_owned())]);
         let place: BrowseView = session.client.get("browse", &query).await?;
-        if let Some(folder) = place.folders.last() {
-            return Err(CliError::Failed(format!(
-                "{} is a folder among items, which cannot be chosen yet: name its items with --item",
-                folder.name
-            )));
+        match place.folders.last() {
+            Some(folder) => body.items.get_or_insert_default().push(folder.key.clone()),
+            None => {
+                let containers = body.containers.get_or_insert_default();
+                containers.extend(place.path.last().map(|container| container.id));
+            }
         }
-        let containers = body.containers.get_or_insert_default();
-        containers.extend(place.path.last().map(|container| container.id));
         // The point that the folders were looked up in is the one to restore, even when a newer is sealed meanwhile.
         body.point = Some(place.point);
     }

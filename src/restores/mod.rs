@@ -35,6 +35,10 @@ pub struct NewRestore {
     pub target_folder: Option<String>,
     /// `None`: everything that the point holds.
     pub selection: Option<RestoreSelection>,
+    /// What is done when the target holds another state of an item; `None`: it stays.
+    pub on_conflict: Option<String>,
+    /// Nothing is written: the outcomes say what would be done.
+    pub dry_run: bool,
 }
 
 /// A restore as it was asked for.
@@ -168,7 +172,10 @@ pub async fn start(
                 target_resource: target.resource,
                 target_folder: request.target_folder.clone(),
                 selection: request.selection.clone(),
+                on_conflict: request.on_conflict.clone(),
+                dry_run: request.dry_run,
             };
+            catalog::parts::add(conn, restore, chain_id, point, target.resource)?;
             let task = NewTask { restore: Some(restore), work: work::to_json(&work), ..task.clone() };
             queue::enqueue(conn, &[task])?;
             Ok(restore)
@@ -311,6 +318,8 @@ mod tests {
             target_resource: None,
             target_folder: folder.map(str::to_owned),
             selection,
+            on_conflict: None,
+            dry_run: false,
         }
     }
 

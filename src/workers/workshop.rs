@@ -251,12 +251,17 @@ impl Workshop {
         Ok(OpenStorage { store, ..open })
     }
 
+    /// The right to hold one content in memory that is not small.
+    pub async fn large(&self) -> Result<SemaphorePermit<'_>, TaskError> {
+        Ok(self.large.acquire().await.context("the workshop is closed")?)
+    }
+
     /// Reads a spooled message back when it is small enough to be split, one at a time over all workers.
     pub async fn unspool(&self, mut file: std::fs::File, bytes: u64) -> Result<Unspooled<'_>, TaskError> {
         if bytes > SPLIT_BYTES_MAX {
             return Ok(Unspooled { content: IngestContent::Spooled { file, bytes }, large: None });
         }
-        let permit = self.large.acquire().await.context("the workshop is closed")?;
+        let permit = self.large().await?;
         let mut whole = Vec::with_capacity(usize::try_from(bytes).unwrap_or(0));
         file.read_to_end(&mut whole).context("cannot read a spooled message back")?;
         Ok(Unspooled { content: IngestContent::Mime(Bytes::from(whole)), large: Some(permit) })

@@ -50,7 +50,15 @@ impl Fixture {
     }
 
     fn request(&self) -> NewRestore {
-        NewRestore { chain: self.chain, point: None, target_resource: None, target_folder: None, selection: None }
+        NewRestore {
+            chain: self.chain,
+            point: None,
+            target_resource: None,
+            target_folder: None,
+            selection: None,
+            on_conflict: None,
+            dry_run: false,
+        }
     }
 
     async fn start(&self, request: NewRestore) -> Result<(kodo::ids::RestoreId, TaskId), StartError> {
@@ -72,7 +80,8 @@ fn exclusive_key(feature: &FeatureName, resource: ResourceId) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restore_and_its_task_appear_together() {
     let fixture = Fixture::new().await;
-    let selection = RestoreSelection { containers: vec![ContainerId::new(4)], items: vec![ItemKey::of("AAMk=")] };
+    let selection =
+        RestoreSelection { containers: vec![ContainerId::new(4)], items: vec![ItemKey::of("AAMk=")], gone_at: None };
     let request = NewRestore {
         target_resource: Some(fixture.users[1]),
         target_folder: Some("Restored".to_owned()),
@@ -94,6 +103,8 @@ async fn a_restore_and_its_task_appear_together() {
         target_resource: fixture.users[1],
         target_folder: Some("Restored".to_owned()),
         selection: Some(selection),
+        on_conflict: None,
+        dry_run: false,
     };
     assert_eq!(serde_json::from_str::<RestoreWork>(&task.work).unwrap(), expected);
     let counts: Counts = fixture.queue.restore_progress(id).await.unwrap();
