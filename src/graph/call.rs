@@ -109,8 +109,8 @@ impl<'c> Call<'c> {
         self
     }
 
-    /// A picture, whose kind the service is told.
-    pub fn picture(mut self, media_type: &'static str, bytes: Bytes) -> Self {
+    /// Bytes, whose kind the service is told.
+    pub fn bytes(mut self, media_type: &'static str, bytes: Bytes) -> Self {
         self.headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
         self.body = Some(bytes);
         self

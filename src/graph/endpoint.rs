@@ -9,6 +9,7 @@ use graph_rs_sdk::GraphClient as Sdk;
 use url::Url;
 
 use super::drive::DriveEndpoint;
+use super::drive_target::DriveTarget;
 use super::outlook::Outlook;
 use super::settings_part::SettingsPart;
 
@@ -69,6 +70,8 @@ pub enum Endpoint<'a> {
         message: &'a str,
     },
     Drive(DriveEndpoint<'a>),
+    /// Where something is put into a drive.
+    DriveTarget(DriveTarget<'a>),
     /// A calendar, a contact or what belongs to them.
     Outlook {
         user: &'a str,
@@ -116,6 +119,8 @@ pub(super) const USER: &str = "KodoUser";
 pub(super) const ID: &str = "KodoId";
 /// Stands for the id of something inside of what [`ID`] stands for.
 pub(super) const ID_WITHIN: &str = "KodoIdWithin";
+/// Stands for names with slashes between them.
+pub(super) const NAMES: &str = "KodoNames";
 
 /// The paths as the SDK writes them, in the order of [`Endpoint::path`].
 static PATHS: LazyLock<[Vec<String>; 18]> = LazyLock::new(|| {
@@ -155,12 +160,16 @@ impl<'a> Endpoint<'a> {
         let mut text = base.as_str().trim_end_matches('/').to_owned();
         for segment in path {
             text.push('/');
-            match segment.as_str() {
+            // What is called by its name stands between colons.
+            let (segment, colon) = segment.strip_suffix(':').map_or((segment.as_str(), ""), |before| (before, ":"));
+            match segment {
                 USER => percent_encode(user, &mut text),
                 ID => percent_encode(id, &mut text),
                 ID_WITHIN => percent_encode(within, &mut text),
+                NAMES => encode(within, b"-_.~/", &mut text),
                 fixed => text.push_str(fixed),
             }
+            text.push_str(colon);
         }
         Url::parse(&text).expect("a valid base with encoded segments is a URL")
     }
@@ -180,14 +189,18 @@ impl<'a> Endpoint<'a> {
     pub fn scope(&self) -> Scope {
         match self {
             Self::Organization | Self::Users => Scope::Directory,
-            Self::Drive(_) => Scope::Drives,
+            Self::Drive(_) | Self::DriveTarget(_) => Scope::Drives,
             mailbox => Scope::Mailbox(mailbox.path().1[0].to_owned()),
         }
     }
 
     /// What a request costs in the unit in which its scope is limited.
     pub(super) fn units(&self) -> u64 {
-        if let Self::Drive(drive) = self { drive.units() } else { 1 }
+        match self {
+            Self::Drive(drive) => drive.units(),
+            Self::DriveTarget(target) => target.units(),
+            _ => 1,
+        }
     }
 
     /// The segments of its path, and the ids that stand for the placeholders in them.
@@ -197,6 +210,7 @@ impl<'a> Endpoint<'a> {
                 let (path, (drive, id)) = drive.path();
                 return (path, [drive, id, ""]);
             }
+            Self::DriveTarget(target) => return target.path(),
             Self::Organization => (0, ("", "")),
             Self::Users => (1, ("", "")),
             Self::MailFolders { user } => (2, (user, "")),
@@ -259,6 +273,7 @@ impl std::fmt::Display for Endpoint<'_> {
                 write!(f, "the upload of an attachment to message {message} of user {user}")
             }
             Self::Drive(drive) => drive.fmt(f),
+            Self::DriveTarget(target) => target.fmt(f),
             Self::Outlook { user, what } => write!(f, "{what} of user {user}"),
             Self::MailboxSettings { user } => write!(f, "the mailbox settings of user {user}"),
             Self::MasterCategories { user } => write!(f, "the categories of user {user}"),

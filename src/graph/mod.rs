@@ -1,7 +1,7 @@
 //! Microsoft Graph: the only place that knows Microsoft's URLs, tokens and limits.
 //!
 //! Owns: sending (one path for every request), access tokens, throttling, retries that are safe, paging, downloads,
-//! attachment uploads, and telling errors apart by what to do about them.
+//! uploads, and telling errors apart by what to do about them.
 //!
 //! Invariants: no token goes to another host than the configured one, and the URL of a download, which needs none, into
 //! no log; no request leaves before its scope's `Retry-After` has passed; a mailbox sees four requests at once at most,
@@ -16,6 +16,7 @@ mod config;
 mod directory;
 mod download;
 mod drive;
+mod drive_target;
 mod endpoint;
 mod error;
 mod json;
@@ -28,6 +29,8 @@ mod settings_part;
 mod throttle;
 mod token;
 mod upload;
+mod upload_file;
+mod upload_session;
 mod window;
 
 use std::sync::Arc;
@@ -43,6 +46,7 @@ pub use config::{Cloud, GraphConfig};
 pub use directory::{DirectoryUser, MailboxState, Problem, Severity, UserPage};
 pub use download::{Download, DownloadError};
 pub use drive::DriveEndpoint;
+pub use drive_target::DriveTarget;
 pub use endpoint::{Endpoint, IMMUTABLE_IDS, Scope};
 pub use error::{Answer, GraphError};
 pub use outlook::Outlook;
@@ -51,6 +55,7 @@ pub use settings_part::SettingsPart;
 pub use throttle::Waiting;
 pub use token::{Credential, TenantCredentials};
 pub use upload::FileUpload;
+pub use upload_file::FRAGMENT_BYTES;
 
 /// The door to one company's Microsoft 365. Cheap to clone, and the clones share tokens and limits: make one for
 /// each tenant and process.

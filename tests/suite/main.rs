@@ -33,6 +33,7 @@ mod main_job;
 mod managed_database;
 mod not_applicable;
 mod onedrive_feature;
+mod onedrive_putting;
 mod personal;
 mod policy_options;
 mod pruned;

@@ -128,7 +128,7 @@ async fn change(target: Source<'_>, contact: &str, body: &Value) -> Result<(), R
 /// Puts the photo and looks whether it is there. What is wrong with it is a remark: the contact is worth more.
 async fn put_photo(target: Source<'_>, contact: &str, photo: &Bytes) -> Result<Option<String>, RestoreError> {
     let endpoint = at(target, Outlook::ContactPhoto { contact });
-    let put = target.graph.put(endpoint).prefer(IMMUTABLE_IDS).picture(picture_type(photo), photo.clone());
+    let put = target.graph.put(endpoint).prefer(IMMUTABLE_IDS).bytes(picture_type(photo), photo.clone());
     match put.done().await.map_err(restore_error) {
         Ok(()) => {}
         Err(RestoreError::Item(why)) => return Ok(Some(format!("the photo is left out: {why}"))),

@@ -13,14 +13,20 @@
 mod capture;
 mod changes;
 mod content;
+mod elsewhere;
 mod facets;
+mod identity;
+mod names;
+mod putting;
 mod quick_xor;
+mod restore;
+mod target;
 
 use futures_util::future::BoxFuture;
 
 use super::{
-    CaptureError, Captured, ContainerChanges, Cursor, Feature, KnownVersion, Need, Page, RemoteItem, Source, Walk,
-    WalkError,
+    CaptureError, Captured, ContainerChanges, Cursor, Feature, KnownVersion, Need, Page, RemoteItem, Restoring, Source,
+    Walk, WalkError,
 };
 use crate::graph::Scope;
 use crate::ids::ResourceId;
@@ -84,5 +90,9 @@ impl Feature for OneDrive {
         need: Need,
     ) -> BoxFuture<'a, Result<Captured, CaptureError>> {
         Box::pin(capture::capture(source, item, need))
+    }
+
+    fn restoring(&self) -> Option<&dyn Restoring> {
+        Some(self)
     }
 }

@@ -104,9 +104,16 @@ pub struct Existing {
     /// Items without a marker, by their natural key. Each can stand for one item only: two copies of a mail have the
     /// same natural key.
     strangers: Mutex<HashMap<ItemKey, Vec<ItemKey>>>,
+    /// No two items of the container can have the same natural key.
+    keys_are_unique: bool,
 }
 
 impl Existing {
+    /// For a container in which no two items can have the same natural key: whatever has it is in the way.
+    pub fn with_unique_keys() -> Self {
+        Self { keys_are_unique: true, ..Self::default() }
+    }
+
     /// Notes an item, with the key of the item it was restored from if it carries a marker.
     pub fn add(&mut self, present: Present, marker: Option<ItemKey>) {
         let own = ItemKey::of(&present.id);
@@ -136,6 +143,9 @@ impl Existing {
 
     /// Takes items out of the strangers that are known to be items of the backup themselves.
     pub fn recognise(&mut self, originals: &HashSet<ItemKey>) {
+        if self.keys_are_unique {
+            return;
+        }
         let strangers = self.strangers.get_mut().unwrap_or_else(PoisonError::into_inner);
         for own in strangers.values_mut() {
             own.retain(|key| !originals.contains(key));
@@ -240,6 +250,15 @@ mod tests {
         assert_eq!(decide(OnConflict::Skip), Verdict::AlreadyThere);
         assert_eq!(decide(OnConflict::KeepBoth), Verdict::AlreadyThere);
         assert_eq!(decide(OnConflict::Replace), update("copy"));
+    }
+
+    #[test]
+    fn what_has_the_name_is_in_the_way_though_the_backup_knows_it() {
+        let mut existing = Existing::with_unique_keys();
+        existing.add(present("new", identity("file", 8, 200)), None);
+        existing.recognise(&HashSet::from([ItemKey::of("new")]));
+
+        assert_eq!(existing.decide(ItemKey::of("old"), &identity("file", 7, 100), OnConflict::Replace), update("new"));
     }
 
     #[test]

@@ -220,6 +220,12 @@ impl Simulator {
         control::drive::random(&self.app, &user, &edits::RandomEdits { seed, count }).map_err(flat)
     }
 
+    pub fn wipe_drive(&self, user: &str) -> anyhow::Result<()> {
+        let user = control::user(&self.app, user).map_err(flat)?;
+        control::drive::wipe(&self.app, &user);
+        Ok(())
+    }
+
     pub fn drive_edit(&self, user: &str, wanted: Value) -> anyhow::Result<Value> {
         let user = control::user(&self.app, user).map_err(flat)?;
         control::drive::edits::single(&self.app, &user, parse(wanted)?).map_err(flat)

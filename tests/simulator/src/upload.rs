@@ -133,7 +133,7 @@ fn take_part(session: &mut Session, request: &Request) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn parse_range(text: &str) -> Option<(u64, u64, u64)> {
+pub fn parse_range(text: &str) -> Option<(u64, u64, u64)> {
     let (span, total) = text.strip_prefix("bytes ")?.split_once('/')?;
     let (first, last) = span.split_once('-')?;
     Some((first.parse().ok()?, last.parse().ok()?, total.parse().ok()?))

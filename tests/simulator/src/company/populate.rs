@@ -91,6 +91,7 @@ pub fn tenant(options: Options) -> App {
         faults: RwLock::new(Arc::new(Faults::default())),
         watch: crate::watch::Watch::default(),
         sessions: crate::upload::Sessions::default(),
+        drive_sessions: crate::graph::drive::upload::Sessions::default(),
         sharepoint: crate::units::Meters::default(),
         directory_units: crate::units::Meters::default(),
         origin: OnceLock::new(),
