@@ -25,6 +25,7 @@ pub mod outcomes;
 pub mod points;
 pub mod rebuild;
 pub mod retention;
+pub mod search;
 pub mod tallies;
 
 pub use chains::{Chain, ChainKey};
