@@ -38,8 +38,7 @@ impl PointWanted {
             Self::Number(number) => resolve::sealed_point(app, chain, Some(number)).await,
             Self::AsOf(moment) => {
                 let id = chain.id;
-                let look_up =
-                    move |conn: &mut crate::db::Conn| catalog::points::newest(conn, id, Some(moment));
+                let look_up = move |conn: &mut crate::db::Conn| catalog::points::newest(conn, id, Some(moment));
                 let found = app.db.run("find the point of a moment", look_up).await?;
                 found.ok_or_else(|| {
                     let moment = moment.to_rfc3339();
@@ -61,9 +60,8 @@ impl FromStr for PointWanted {
             return Ok(Self::Number(number));
         }
         let moment = DateTime::parse_from_rfc3339(text);
-        let wrong = |_| {
-            format!("\"{text}\" is neither the number of a point nor a moment such as 2026-11-25T09:30:00Z")
-        };
+        let wrong =
+            |_| format!("\"{text}\" is neither the number of a point nor a moment such as 2026-11-25T09:30:00Z");
         Ok(Self::AsOf(moment.map_err(wrong)?.to_utc()))
     }
 }

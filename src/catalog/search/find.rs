@@ -124,7 +124,8 @@ struct Answer<'a> {
 
 impl Answer<'_> {
     fn versions(&self, conn: &mut Conn, candidates: &[Candidate]) -> QueryResult<Versions> {
-        let keys: Vec<_> = candidates.iter().map(|candidate| (candidate.at.chain(), candidate.key.as_slice())).collect();
+        let keys: Vec<_> =
+            candidates.iter().map(|candidate| (candidate.at.chain(), candidate.key.as_slice())).collect();
         let mut versions: Versions = HashMap::new();
         for (chain, row) in items::beginning_with(conn, &keys)? {
             versions.entry(chain).or_default().push(row);
@@ -143,7 +144,8 @@ impl Answer<'_> {
             return Ok(None);
         }
         let deleted = row.to <= point;
-        let holder = if deleted { points::sealed(conn, chain, row.to, 1)?.first().map(|sealed| sealed.0) } else { None };
+        let holder =
+            if deleted { points::sealed(conn, chain, row.to, 1)?.first().map(|sealed| sealed.0) } else { None };
         let point = holder.unwrap_or(point).max(row.from);
         let folder = self.places.of(conn, chain, point, row)?;
         let wanted = self.filter.folder.to_lowercase();

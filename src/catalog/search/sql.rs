@@ -185,7 +185,9 @@ pub(super) fn parts_of(conn: &mut Conn, part: Part, pages: &[Page]) -> QueryResu
         let query = search_pages::table.filter(any).order((search_pages::chain_id, search_pages::page));
         let found: Vec<(u32, u32, Vec<u8>)> = match part {
             Part::Days => query.select((search_pages::chain_id, search_pages::page, search_pages::days)).load(conn)?,
-            Part::Texts => query.select((search_pages::chain_id, search_pages::page, search_pages::texts)).load(conn)?,
+            Part::Texts => {
+                query.select((search_pages::chain_id, search_pages::page, search_pages::texts)).load(conn)?
+            }
         };
         rows.extend(found.into_iter().map(row));
     }

@@ -62,8 +62,7 @@ fn unfolded(rest: &[u8]) -> &[u8] {
 
 fn name_of(header: &[u8]) -> Option<String> {
     let kind = header.split(|byte| *byte == b':').next()?;
-    let carries_names =
-        kind.eq_ignore_ascii_case(b"Content-Disposition") || kind.eq_ignore_ascii_case(b"Content-Type");
+    let carries_names = kind.eq_ignore_ascii_case(b"Content-Disposition") || kind.eq_ignore_ascii_case(b"Content-Type");
     if !carries_names || memmem::find(header, b"ame").is_none() {
         return None;
     }

@@ -96,7 +96,12 @@ impl Loader<'_> {
     }
 
     /// Writes what is searched, in pages of its own.
-    async fn texts(&self, id: ChainId, page: &mut u32, mut texts: Vec<search::Text>) -> Result<(), TxError<Infallible>> {
+    async fn texts(
+        &self,
+        id: ChainId,
+        page: &mut u32,
+        mut texts: Vec<search::Text>,
+    ) -> Result<(), TxError<Infallible>> {
         while !texts.is_empty() {
             let rest = texts.split_off(texts.len().min(ROWS_TOGETHER));
             let batch = std::mem::replace(&mut texts, rest);

@@ -53,16 +53,11 @@ pub(in crate::catalog::items) fn open_in(
     if let Some(walk) = unmet_by {
         query = query.filter(item_versions::full_walk.ne(walk.get()));
     }
-    let columns = (
-        item_versions::item_key,
-        item_versions::parent_key,
-        item_versions::item_time,
-        item_versions::version_number,
-    );
+    let columns =
+        (item_versions::item_key, item_versions::parent_key, item_versions::item_time, item_versions::version_number);
     let found: Vec<(Vec<u8>, Vec<u8>, NaiveDateTime, u32)> = query.limit(limit.into()).select(columns).load(conn)?;
     let held = |(key, held_by, time, number): (Vec<u8>, Vec<u8>, NaiveDateTime, u32)| {
-        let at =
-            After { parent: parent(&held_by)?, time: time.and_utc(), number: VersionNumber::new(number) };
+        let at = After { parent: parent(&held_by)?, time: time.and_utc(), number: VersionNumber::new(number) };
         Ok(Held { key: item_key(&key)?, at })
     };
     found.into_iter().map(held).collect()

@@ -25,12 +25,7 @@ fn behind(chain: ChainId, after: Option<(ItemKey, PointNumber)>) -> item_version
 }
 
 /// The numbers of the versions of a page, in its order.
-fn page(
-    conn: &mut Conn,
-    chain: ChainId,
-    after: Option<(ItemKey, PointNumber)>,
-    limit: u32,
-) -> QueryResult<Vec<u32>> {
+fn page(conn: &mut Conn, chain: ChainId, after: Option<(ItemKey, PointNumber)>, limit: u32) -> QueryResult<Vec<u32>> {
     behind(chain, after).limit(limit.into()).select(item_versions::version_number).load(conn)
 }
 
