@@ -65,9 +65,18 @@ id!(
     WalkNumber, u32
 );
 id!(
+    /// The row of an item's version in its chain, in the order in which they were written.
+    VersionNumber, u32
+);
+id!(
     /// The row of a pack in one database. On disk a pack is known by its [`PackUid`].
     PackId, u32
 );
+
+impl VersionNumber {
+    /// Of a version that is in no catalog.
+    pub const NONE: Self = Self(0);
+}
 
 impl WalkNumber {
     pub const FIRST: Self = Self(1);

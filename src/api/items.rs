@@ -11,11 +11,12 @@ use super::Shared;
 use super::browse::ItemView;
 use super::error::{ApiError, ApiResult};
 use super::issues::parse_key;
+use super::moment::PointWanted;
 use super::readers::storage_error;
 use super::resolve::{self, ChainWanted};
 use crate::catalog::{self, ChainKey, ContentRef, VersionRow};
-use crate::ids::{ChainId, PointNumber};
-use crate::repository::{Pieces, StoreError};
+use crate::ids::ChainId;
+use crate::repository::{Pieces, Reader, StoreError};
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ItemDetail {
@@ -25,16 +26,22 @@ pub struct ItemDetail {
     pub properties: serde_json::Value,
 }
 
-type ItemPath = Path<(ChainId, PointNumber, String)>;
+/// Chain, point (by its number or by a moment) and item.
+pub type ItemPath = Path<(ChainId, PointWanted, String)>;
 
 pub async fn show(app: Data<Shared>, path: ItemPath) -> ApiResult<Json<ItemDetail>> {
     let (chain, row) = find(&app, &path).await?;
     let reader = app.readers.open(&app, chain.storage).await?;
+    let properties = properties(&reader, &row).await?;
+    Ok(Json(ItemDetail { item: ItemView::new(chain.feature.as_str(), row), properties }))
+}
+
+/// The properties of a version, as they were stored.
+pub async fn properties(reader: &Reader, row: &VersionRow) -> ApiResult<serde_json::Value> {
     let ContentRef { pack, blob } = row.version.properties;
     let json = reader.read(pack, blob).await.map_err(storage_error)?;
-    let properties = serde_json::from_slice(&json)
-        .map_err(|err| ApiError::internal(&anyhow::Error::new(err).context("stored properties are not JSON")))?;
-    Ok(Json(ItemDetail { item: ItemView::new(chain.feature.as_str(), row), properties }))
+    serde_json::from_slice(&json)
+        .map_err(|err| ApiError::internal(&anyhow::Error::new(err).context("stored properties are not JSON")))
 }
 
 /// The message itself, or what else the item's content is, exactly as it was stored. It breaks off where the storage
@@ -64,11 +71,12 @@ pub async fn content(app: Data<Shared>, path: ItemPath) -> ApiResult<HttpRespons
         .streaming(body))
 }
 
-async fn find(app: &Shared, path: &(ChainId, PointNumber, String)) -> ApiResult<(ChainKey, VersionRow)> {
+/// The version that a path means.
+pub async fn find(app: &Shared, path: &(ChainId, PointWanted, String)) -> ApiResult<(ChainKey, VersionRow)> {
     let (chain, point, key) = (path.0, path.1, parse_key(&path.2)?);
     let wanted = ChainWanted { chain: Some(chain), resource: None, feature: None };
     let chain = resolve::chain(app, wanted).await?;
-    let (id, point) = (chain.id, resolve::sealed_point(app, &chain, Some(point)).await?);
+    let (id, point) = (chain.id, point.resolve(app, &chain).await?);
     let found = app.db.run("read an item", move |conn| catalog::items::get(conn, id, point, key)).await?;
     let row = found.ok_or_else(|| ApiError::NotFound(format!("point {point} of chain {id} holds no item {key}")))?;
     Ok((chain.key, row))

@@ -21,10 +21,12 @@ mod health;
 pub mod issues;
 pub mod items;
 pub mod keys;
+mod moment;
 pub mod organizations;
 mod page;
 pub mod points;
 pub mod policies;
+pub mod preview;
 mod progress;
 mod readers;
 mod reference;
@@ -34,6 +36,7 @@ pub mod restores;
 mod routes;
 pub mod runs;
 pub mod schedules;
+pub mod search;
 mod server;
 pub mod status;
 pub mod storages;
@@ -41,6 +44,7 @@ pub mod tasks;
 pub mod tenants;
 mod tls;
 pub mod upkeep;
+pub mod versions;
 
 use std::sync::Arc;
 

@@ -8,7 +8,7 @@ use actix_web::{HttpRequest, Route, web};
 use super::error::ApiError;
 use super::{
     agents, auth, backups, browse, coverage, findings, health, issues, items, keys, organizations, points, policies,
-    resources, restores, runs, schedules, status, storages, tasks, tenants, upkeep,
+    preview, resources, restores, runs, schedules, search, status, storages, tasks, tenants, upkeep, versions,
 };
 use crate::access::Permission;
 
@@ -78,6 +78,9 @@ pub const ROUTES: &[RouteRow] = &[
     get("/browse", Browse, || web::to(browse::browse)),
     get("/items/{chain}/{point}/{key}", Browse, || web::to(items::show)),
     get("/items/{chain}/{point}/{key}/content", Browse, || web::to(items::content)),
+    get("/items/{chain}/{point}/{key}/preview", Browse, || web::to(preview::show)),
+    get("/versions/{chain}/{key}", Browse, || web::to(versions::list)),
+    get("/search", Browse, || web::to(search::search)),
     get("/issues", Browse, || web::to(issues::list)),
     post("/issues/retry", StartRuns, || web::to(issues::retry)),
     get("/restores", Read, || web::to(restores::list)),

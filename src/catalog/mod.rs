@@ -26,6 +26,7 @@ pub mod parts;
 pub mod points;
 pub mod rebuild;
 pub mod retention;
+pub mod search;
 pub mod tallies;
 
 pub use chains::{Chain, ChainKey};

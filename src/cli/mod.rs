@@ -28,6 +28,7 @@ mod resource;
 mod restore;
 mod run;
 mod schedule;
+mod search;
 mod sheet;
 mod status;
 mod storage;
@@ -128,6 +129,10 @@ enum Command {
     Ls(browse::Ls),
     /// Show one item of a restore point
     Show(browse::Show),
+    /// Find items of all resources of an organization
+    Search(search::Search),
+    /// Show what an item was over the restore points
+    Versions(search::Versions),
     /// Bring items back to Microsoft 365
     Restore(restore::Restore),
     /// Items that could not be backed up
@@ -201,6 +206,8 @@ async fn client_command(global: Global, out: Output, command: Command) -> Result
         Command::Point(command) => point::run(&session, command).await,
         Command::Ls(ls) => browse::ls(&session, ls).await,
         Command::Show(show) => browse::show(&session, show).await,
+        Command::Search(search) => search::search(&session, search).await,
+        Command::Versions(versions) => search::versions(&session, versions).await,
         Command::Restore(restore) => restore::run(&session, restore).await,
         Command::Issue(command) => issue::run(&session, command).await,
         Command::Coverage(coverage) => coverage::run(&session, coverage).await,

@@ -237,8 +237,9 @@ diesel::table! {
 }
 
 diesel::table! {
-    item_versions (chain_id, item_key, from_point) {
+    item_versions (chain_id, version_number) {
         chain_id -> Unsigned<Integer>,
+        version_number -> Unsigned<Integer>,
         item_key -> Binary,
         from_point -> Unsigned<Integer>,
         to_point -> Unsigned<Integer>,
@@ -257,6 +258,24 @@ diesel::table! {
         content_pack -> Nullable<Unsigned<Integer>>,
         content_blob -> Nullable<Binary>,
         refs -> Nullable<Binary>,
+    }
+}
+
+diesel::table! {
+    search_pages (chain_id, page) {
+        chain_id -> Unsigned<Integer>,
+        page -> Unsigned<Integer>,
+        days -> Binary,
+        texts -> Binary,
+    }
+}
+
+diesel::table! {
+    search_words (shelf, chain_id, page) {
+        shelf -> Unsigned<TinyInt>,
+        chain_id -> Unsigned<Integer>,
+        page -> Unsigned<Integer>,
+        postings -> Binary,
     }
 }
 

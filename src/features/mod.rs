@@ -18,6 +18,7 @@ pub mod onedrive;
 mod options;
 mod restoring;
 mod stream;
+mod words;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
@@ -236,6 +237,9 @@ pub struct Summary {
     pub time: chrono::DateTime<chrono::Utc>,
     /// The item that holds it, such as the folder of a file; `None`: it stands directly in its container.
     pub parent: Option<ItemKey>,
+    /// What else is searched, a text a line: recipients behind `>`, names of attachments behind `+`. Empty: what was
+    /// gathered of the version before still holds.
+    pub words: String,
 }
 
 /// Folds Graph's change key to 64 bits: equal keys, equal tags.

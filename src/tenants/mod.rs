@@ -22,8 +22,9 @@ use crate::secret::{Sealer, Secret};
 
 pub use found::{FoundResource, ensure_found};
 pub use resource::{
-    ResourceFilter, ResourceKind, ResourceState, ResourceView, SeenResource, SyncMark, begin_sync, find_resources,
-    finish_sync, get_resource, list_resources, living_among, living_of_tenant, store_seen,
+    ResourceFilter, ResourceKind, ResourceState, ResourceView, SeenResource, SyncMark, addresses, begin_sync,
+    find_resources, finish_sync, get_resource, list_resources, living_among, living_of_tenant,
+    resources_of_organization, store_seen,
 };
 
 /// Organizations or tenants that a list shows at most.

@@ -44,6 +44,7 @@ mod restores;
 mod retention;
 mod schedule;
 mod scheduled_backups;
+mod search;
 mod storage_trouble;
 mod tenants;
 mod tidy;

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use kodo::catalog::expiry::{Pace, Step, Sweep};
-use kodo::catalog::items::{After, Within};
+use kodo::catalog::items::{Held, Within};
 use kodo::catalog::points::GaveUp;
 use kodo::catalog::{
     ChainKey, ContainerState, ContentRef, Holding, ItemIssue, NewVersion, PointState, chains, containers, issues,
@@ -132,7 +132,7 @@ impl History {
     fn close_folder(&mut self, conn: &mut Conn, point: PointNumber, folder: u32) -> QueryResult<()> {
         let id = self.folder(conn, folder)?;
         let held = items::held(conn, self.chain, id, None, ITEMS)?;
-        let keys: Vec<ItemKey> = held.into_iter().map(|After { key, .. }| key).collect();
+        let keys: Vec<ItemKey> = held.into_iter().map(|Held { key, .. }| key).collect();
         items::remove(conn, self.chain, point, Some(id), &keys)?;
         containers::close(conn, point, id)?;
         self.now.folders.remove(&folder);

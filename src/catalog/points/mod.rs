@@ -134,6 +134,11 @@ pub fn untold(conn: &mut Conn, chain: ChainId, before: PointNumber) -> QueryResu
     Ok(untold)
 }
 
+/// The newest sealed point, or the newest that was sealed by a moment.
+pub fn newest(conn: &mut Conn, chain: ChainId, by: Option<DateTime<Utc>>) -> QueryResult<Option<PointNumber>> {
+    sql::newest(conn, chain, by)
+}
+
 pub fn get(conn: &mut Conn, chain: ChainId, number: PointNumber) -> QueryResult<Option<PointRow>> {
     sql::point(conn, chain, number)
 }

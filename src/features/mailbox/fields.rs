@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 pub(super) use crate::features::entries::{text, without_envelope};
 
 use super::{KIND_INVITATION, KIND_MESSAGE};
+use crate::features::words::Words;
 use crate::features::{Summary, change_tag, flag};
 
 /// Without these a message cannot be told from another state of it, nor restored. Delta may leave out what did not
@@ -41,7 +42,21 @@ pub(super) fn summary(message: &Value) -> Summary {
         party: party.to_owned(),
         time: times.iter().find_map(|name| time(&message[name])).unwrap_or_default(),
         parent: None,
+        words: String::new(),
     }
+}
+
+/// What is searched of a message besides its columns.
+pub(super) fn words(message: &Value, attached: &[String]) -> String {
+    let mut words = Words::default();
+    words.text(text(&message["from"]["emailAddress"]["name"]));
+    for recipients in ["toRecipients", "ccRecipients", "bccRecipients"] {
+        words.recipients(&message[recipients]);
+    }
+    for name in attached {
+        words.attachment(name);
+    }
+    words.take()
 }
 
 pub(super) fn flags(message: &Value) -> u16 {

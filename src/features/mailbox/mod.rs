@@ -10,6 +10,7 @@
 //! Does not do: calendars and contacts (their folders are not mail folders), the online archive (Graph does not reach
 //! it), Exchange's own streams of items (Microsoft says that they are not meant for backups).
 
+mod attached;
 mod attachments;
 mod capture;
 mod changes;

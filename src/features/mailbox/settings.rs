@@ -154,6 +154,7 @@ fn captured(area: Area, properties: &Value) -> Captured {
         party: String::new(),
         time: DateTime::<Utc>::UNIX_EPOCH,
         parent: None,
+        words: String::new(),
     };
     Captured { summary, properties: Bytes::from(properties.to_string()), content: None }
 }

@@ -137,6 +137,7 @@ pub(super) fn summary(properties: &Value) -> Summary {
         party: party.map(text).unwrap_or_default(),
         time: times.into_iter().find_map(time).unwrap_or_default(),
         parent: parent.map(ItemKey::of),
+        words: String::new(),
     }
 }
 

@@ -22,7 +22,7 @@ use super::{Hear, ITEMS_AT_ONCE, Unreadable};
 use crate::catalog::items::VersionRow;
 use crate::catalog::rebuild::{ContainerTold, ContainerVersion, ItemTold, Points};
 use crate::catalog::{PointRow, PointState};
-use crate::ids::{BlobId, ChainId, ContainerId, ItemKey, PackId, PackUid, PointNumber};
+use crate::ids::{BlobId, ChainId, ContainerId, ItemKey, PackId, PackUid, PointNumber, VersionNumber};
 use crate::repository::{Reader, Scanned, Store};
 
 /// Folders within folders; more are a circle.
@@ -279,7 +279,7 @@ impl Part {
         items.into_iter().filter_map(|(_, told)| {
             let mut spans = ItemTold::replay(told, &self.story.ends).spans();
             let (from, to, version) = spans.find(|(from, to, _)| *from <= self.point && self.point < *to)?;
-            Some(VersionRow { from, to, version })
+            Some(VersionRow { number: VersionNumber::NONE, from, to, version })
         })
     }
 

@@ -18,7 +18,7 @@ use super::records::Recorder;
 use super::walk::{Arrival, Event};
 use super::{Backup, Done, End, TaskError};
 use crate::catalog::containers::Cursors;
-use crate::catalog::items::After;
+use crate::catalog::items::Held;
 use crate::catalog::{self, Container, CursorUpdate, ItemIssue, PointCounts, VersionRow};
 use crate::db::TxError;
 use crate::features::{Captured, Content};
@@ -277,8 +277,8 @@ impl<'a> Ledger<'a> {
                 catalog::items::unmet(conn, chain, walk, container, after, CLOSE_AT_ONCE)
             });
             let gone = gone.await?;
-            let Some(last) = gone.last().copied() else { return Ok(()) };
-            after = Some(last);
+            let Some(last) = gone.last() else { return Ok(()) };
+            after = Some(last.at);
             self.end_items(container, gone).await?;
         }
     }
@@ -293,14 +293,14 @@ impl<'a> Ledger<'a> {
                 catalog::items::held(conn, chain, container, after, CLOSE_AT_ONCE)
             });
             let held = held.await?;
-            let Some(last) = held.last().copied() else { return Ok(()) };
-            after = Some(last);
+            let Some(last) = held.last() else { return Ok(()) };
+            after = Some(last.at);
             self.end_items(container, held).await?;
         }
     }
 
-    async fn end_items(&mut self, container: ContainerId, ended: Vec<After>) -> Result<(), TaskError> {
-        for After { key, .. } in ended {
+    async fn end_items(&mut self, container: ContainerId, ended: Vec<Held>) -> Result<(), TaskError> {
+        for Held { key, .. } in ended {
             self.recorder.item_left(container, key);
             self.gathered.remove_from(container, key);
         }

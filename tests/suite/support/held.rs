@@ -112,6 +112,7 @@ impl Held {
             party: version.party.clone(),
             time: version.time,
             parent: version.parent,
+            words: String::new(),
         };
         Ok(Item { container, summary, properties: serde_json::from_slice(&properties)?, content })
     }

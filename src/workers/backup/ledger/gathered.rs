@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use crate::catalog::{
-    ContentRef, CursorUpdate, ItemIssue, NewVersion, PointCounts, VersionRow, containers, issues, items, points,
+    ContentRef, CursorUpdate, ItemIssue, NewVersion, PointCounts, VersionRow, containers, issues, items, points, search,
 };
 use crate::db::{Conn, QueryResult};
 use crate::features::Summary;
@@ -40,6 +40,8 @@ pub struct Draft {
     pub properties: Place,
     pub content: Option<Place>,
     pub refs: Vec<BlobId>,
+    /// What is searched; `None`: what the version before has still holds.
+    pub text: Option<search::Text>,
 }
 
 impl Draft {
@@ -52,6 +54,10 @@ impl Draft {
         content: Option<StoredContent>,
         known: Option<&VersionRow>,
     ) -> Self {
+        let shown = (summary.name.as_str(), summary.party.as_str(), summary.time);
+        let text = search::Text::of(key, shown, &summary.words);
+        let holds = known.is_some_and(|known| text.means(&known.version)) && summary.words.is_empty();
+        let text = (!holds).then_some(text);
         let (content, refs, bytes) = match (content, known) {
             (Some(stored), _) => (Some(Place::New(stored.location)), stored.refs, stored.bytes),
             (None, Some(known)) => {
@@ -60,7 +66,7 @@ impl Draft {
             }
             (None, None) => (None, Vec::new(), 0),
         };
-        Self { key, container, full_walk, summary, bytes, properties: Place::New(properties), content, refs }
+        Self { key, container, full_walk, summary, bytes, properties: Place::New(properties), content, refs, text }
     }
 
     /// A known version, in another container.
@@ -77,11 +83,13 @@ impl Draft {
                 party: known.party.clone(),
                 time: known.time,
                 parent: known.parent,
+                words: String::new(),
             },
             bytes: known.bytes,
             properties: Place::Known(known.properties),
             content: known.content.map(Place::Known),
             refs: known.refs.clone(),
+            text: None,
         }
     }
 
@@ -129,12 +137,14 @@ pub struct Gathered {
     /// Items that were met unchanged, by the full walk that met them.
     met: HashMap<WalkNumber, Vec<ItemKey>>,
     n_met: usize,
+    texts: Vec<search::Text>,
     pub issues: Vec<ItemIssue>,
     pub counts: PointCounts,
 }
 
 impl Gathered {
-    pub fn put(&mut self, draft: Draft) {
+    pub fn put(&mut self, mut draft: Draft) {
+        self.texts.extend(draft.text.take());
         self.ops.insert(draft.key, Op::Put(Box::new(draft)));
     }
 
@@ -204,6 +214,7 @@ impl Gathered {
         let written = items::put(conn, chain, point, &versions)?;
         counts.added += written.added;
         counts.changed += written.changed;
+        search::put(conn, chain, &self.texts)?;
         for (container, keys) in &leaving {
             counts.removed += items::remove(conn, chain, point, *container, keys)?;
         }
@@ -252,6 +263,7 @@ mod tests {
             party: String::new(),
             time: chrono::DateTime::UNIX_EPOCH,
             parent: None,
+            words: String::new(),
         };
         let key = ItemKey::of("item");
         Draft {
@@ -263,6 +275,7 @@ mod tests {
             properties: place,
             content: None,
             refs: Vec::new(),
+            text: None,
         }
     }
 
