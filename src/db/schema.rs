@@ -40,6 +40,17 @@ diesel::table! {
 }
 
 diesel::table! {
+    scopes (tenant_id, name) {
+        tenant_id -> Unsigned<Integer>,
+        name -> Text,
+        fenced_until -> Nullable<Datetime>,
+        reason -> Text,
+        used -> Text,
+        forget_at -> Datetime,
+    }
+}
+
+diesel::table! {
     admins (id) {
         id -> Unsigned<Integer>,
         name -> Text,

@@ -115,6 +115,16 @@ pub enum Scope {
     Drives,
 }
 
+impl std::fmt::Display for Scope {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Directory => f.write_str("directory"),
+            Self::Drives => f.write_str("drives"),
+            Self::Mailbox(user) => write!(f, "mailbox:{user}"),
+        }
+    }
+}
+
 pub(super) const USER: &str = "KodoUser";
 pub(super) const ID: &str = "KodoId";
 /// Stands for the id of something inside of what [`ID`] stands for.

@@ -4,8 +4,8 @@
 //! uploads, and telling errors apart by what to do about them.
 //!
 //! Invariants: no token goes to another host than the configured one, and the URL of a download, which needs none, into
-//! no log; no request leaves before its scope's `Retry-After` has passed; a mailbox sees four requests at once at most,
-//! bodies included; a request that creates is never sent again when it is unclear whether it was carried out. Every
+//! no log; no request leaves before its scope's `Retry-After` has passed, whichever agent heard of it (`desk`); a mailbox
+//! sees four requests at once at most, bodies included; a request that creates is never sent again when it is unclear whether it was carried out. Every
 //! future is cancel-safe: dropping one frees its slot.
 //!
 //! Does not own: what mail, events or files mean; that is `features`.
@@ -13,6 +13,7 @@
 mod body;
 mod call;
 mod config;
+mod desk;
 mod directory;
 mod download;
 mod drive;
@@ -26,6 +27,7 @@ mod outlook;
 mod page;
 mod retry;
 mod settings_part;
+mod standing;
 mod throttle;
 mod token;
 mod upload;
@@ -43,6 +45,7 @@ use url::Url;
 pub use body::Body;
 pub use call::Call;
 pub use config::{Cloud, GraphConfig};
+pub use desk::{Desk, Matter, Question, Settled, Stored};
 pub use directory::{DirectoryUser, MailboxState, Problem, Severity, UserPage};
 pub use download::{Download, DownloadError};
 pub use drive::DriveEndpoint;
@@ -52,6 +55,7 @@ pub use error::{Answer, GraphError};
 pub use outlook::Outlook;
 pub use page::JsonPage;
 pub use settings_part::SettingsPart;
+pub use standing::{Fence, Moment};
 pub use throttle::Waiting;
 pub use token::{Credential, TenantCredentials};
 pub use upload::FileUpload;
@@ -77,8 +81,19 @@ struct Limits {
 }
 
 impl GraphClient {
-    /// Checks the configuration and the shape of the credentials; sends nothing yet.
+    /// Checks the configuration and the shape of the credentials; sends nothing yet. This client alone uses the limits
+    /// of its tenant.
     pub fn new(config: &GraphConfig, tenant: TenantCredentials) -> anyhow::Result<Self> {
+        Self::at(config, tenant, None)
+    }
+
+    /// A client that shares the limits of its tenant with other agents. It waits for whoever sits at the desk.
+    pub fn sharing(config: &GraphConfig, tenant: TenantCredentials) -> anyhow::Result<(Self, Desk)> {
+        let (counter, desk) = desk::open(config);
+        Ok((Self::at(config, tenant, Some(counter))?, desk))
+    }
+
+    fn at(config: &GraphConfig, tenant: TenantCredentials, desk: Option<desk::Counter>) -> anyhow::Result<Self> {
         config.validate()?;
         let base = config.base()?;
         let http = http_client(config)?;
@@ -92,7 +107,7 @@ impl GraphClient {
             tokens: token::Tokens::new(http.clone(), place, tenant)?,
             http,
             base,
-            throttle: throttle::Throttle::new(config),
+            throttle: throttle::Throttle::new(config, desk),
             limits: Limits {
                 attempts_max: config.attempts_max,
                 wait_max: config.wait_max(),
@@ -125,6 +140,22 @@ impl GraphClient {
     /// Up to this length a body is held in memory.
     pub fn memory_bytes_max(&self) -> u64 {
         self.0.limits.spool_above_bytes
+    }
+
+    /// Tells other agents what was used of a scope and heard of it, and goes on from what all of them know: to be called
+    /// before the first request of a task, which has the mailbox for itself.
+    pub async fn agree(&self, scope: &Scope) {
+        self.0.throttle.agree(scope).await;
+    }
+
+    /// Tells other agents what was used of a scope, without waiting for it: when a task is done with it.
+    pub fn tell(&self, scope: &Scope) {
+        self.0.throttle.tell(scope);
+    }
+
+    /// Returns when all that Microsoft asked for until now is known to the other agents: before a task ends.
+    pub async fn told(&self) {
+        self.0.throttle.told().await;
     }
 
     /// What requests of this scope wait for at this moment.

@@ -209,6 +209,11 @@ pub(super) fn set_progress(conn: &mut Conn, lease: &Lease, progress: &Progress) 
         .execute(conn)
 }
 
+pub(super) fn set_waits_for(conn: &mut Conn, lease: &Lease, waits_for: &str) -> QueryResult<usize> {
+    let waits_for = clip(waits_for, WAITS_FOR_CHARS_MAX);
+    diesel::update(tasks::table.filter(held(lease))).set(tasks::waits_for.eq(waits_for)).execute(conn)
+}
+
 /// Ends tasks. A failure counts as an attempt.
 pub(super) fn end(conn: &mut Conn, which: Condition, end: &End<'_>) -> QueryResult<usize> {
     diesel::update(tasks::table.filter(which))

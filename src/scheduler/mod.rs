@@ -87,6 +87,7 @@ impl Scheduler {
                 Err(err) => tracing::error!(schedule = id, error = %err, "a schedule that is due cannot be planned"),
             }
         }
+        self.db.run("forget scopes", tenants::scopes::forget).await?;
         tick.runs_settled = self.settle_runs().await?;
         let running = self.running().await?;
         tick.tasks_forgotten = self.queue.forget_ended(TASKS_KEPT, running).await?;

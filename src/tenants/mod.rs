@@ -5,9 +5,12 @@
 //!
 //! Invariants: a credential is stored sealed and bound to its tenant and app; a resource row is never deleted, because
 //! backups hang on it, and a resource is marked as deleted only by a sync that saw the whole directory.
+//!
+//! How a tenant's scopes stand with Microsoft's limits is in [`scopes`], with a table of its own.
 
 mod found;
 mod resource;
+pub mod scopes;
 mod sql;
 
 use std::convert::Infallible;

@@ -147,7 +147,7 @@ fn lock(slots: &Slots) -> std::sync::MutexGuard<'_, HashMap<TaskId, Slot>> {
 
 /// One task from lease to its end in the queue.
 async fn work(workshop: Arc<Workshop>, queue: Queue, task: LeasedTask, slots: Slots) {
-    let (id, lease, kind, attempts) = (task.id, task.lease, task.kind, task.attempts);
+    let (id, lease, kind, attempts, tenant) = (task.id, task.lease, task.kind, task.attempts, task.tenant);
     let stop = CancellationToken::new();
     lock(&slots).insert(id, Slot { lease, stop: stop.clone(), why: None });
     tracing::info!(task.id = %id, kind = %kind, attempts, "task started");
@@ -157,6 +157,7 @@ async fn work(workshop: Arc<Workshop>, queue: Queue, task: LeasedTask, slots: Sl
         ended = doing => Some(ended.unwrap_or_else(|panic| Err(defect(panic.as_ref())))),
         () = stop.cancelled() => None,
     };
+    workshop.limits_told(tenant).await;
     let why = lock(&slots).remove(&id).and_then(|slot| slot.why);
     let settled = match ended {
         Some(ended) => settle(&queue, lease, attempts, ended).await,

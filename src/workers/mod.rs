@@ -11,6 +11,7 @@ mod agent;
 mod backup;
 mod collect;
 mod connection;
+mod limits;
 mod name;
 mod prune;
 mod restore;

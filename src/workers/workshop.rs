@@ -66,6 +66,27 @@ pub struct Subject {
     pub graph_id: String,
     options: FeatureOptions,
     identity: ChainIdentity,
+    _use: MailboxUse,
+}
+
+/// The use of a mailbox by one task. When it ends, other agents are told how much it was.
+struct MailboxUse {
+    graph: GraphClient,
+    mailbox: Scope,
+}
+
+impl MailboxUse {
+    async fn begin(graph: &GraphClient, user: &str) -> Self {
+        let mailbox = Scope::Mailbox(user.to_owned());
+        graph.agree(&mailbox).await;
+        Self { graph: graph.clone(), mailbox }
+    }
+}
+
+impl Drop for MailboxUse {
+    fn drop(&mut self) {
+        self.graph.tell(&self.mailbox);
+    }
 }
 
 impl Subject {
@@ -186,9 +207,20 @@ impl Workshop {
         {
             return Ok(client.graph.clone());
         }
-        let graph = connection::client(&self.graph, held).map_err(|err| TaskError::permanent(format!("{err:#}")))?;
+        let graph = connection::client(&self.db, &self.graph, tenant, held);
+        let graph = graph.map_err(|err| TaskError::permanent(format!("{err:#}")))?;
         clients.insert(tenant, Client { fingerprint, graph: graph.clone() });
         Ok(graph)
+    }
+
+    /// Returns when the other agents can know all that Microsoft asked of this one in a tenant: whoever takes a task up
+    /// after this agent is to know it too.
+    pub async fn limits_told(&self, tenant: Option<TenantId>) {
+        let Some(tenant) = tenant else { return };
+        let graph = self.clients.lock().await.get(&tenant).map(|client| client.graph.clone());
+        if let Some(graph) = graph {
+            graph.told().await;
+        }
     }
 
     /// Notes that a resource does not have a feature.
@@ -217,7 +249,8 @@ impl Workshop {
         let graph = self.graph(resource.tenant).await?;
         let graph_id = resource.graph_id.clone();
         let identity = identity(&self.db, resource, "").await?;
-        Ok(Subject { graph, graph_id, options: FeatureOptions::default(), identity })
+        let _use = MailboxUse::begin(&graph, &graph_id).await;
+        Ok(Subject { graph, graph_id, options: FeatureOptions::default(), identity, _use })
     }
 
     /// A storage, opened for one task: a share may have been unmounted or mounted anew since the last one, and what

@@ -27,6 +27,7 @@ mod graph_client;
 mod https_tenant;
 mod keys;
 mod killed;
+mod limits;
 mod mailbox_coverage;
 mod mailbox_feature;
 mod main_job;

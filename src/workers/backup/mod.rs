@@ -10,6 +10,7 @@ mod ledger;
 mod records;
 mod walk;
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,6 +32,7 @@ use crate::queue::work::{BackupWork, Keeping, NOT_APPLICABLE};
 /// Captured items on their way to the ledger. Each may hold a message in memory, so this bounds memory.
 const EVENTS_AHEAD: usize = 4;
 const REPORT_EVERY: Duration = Duration::from_millis(500);
+const WAITS_EVERY: Duration = Duration::from_secs(1);
 /// Events that the ledger stores together: enough for one look-up of many blobs, few enough for memory.
 const STORED_TOGETHER: usize = 32;
 
@@ -59,8 +61,16 @@ pub async fn run(workshop: &Workshop, control: &Control) -> Result<Done, TaskErr
     let subject = Arc::new(workshop.subject(work.resource).await?.capturing(options));
     let backup = Backup { workshop, control, feature, subject, chain, point };
     let mut ledger = Ledger::open(&backup, &storage, work.feature.as_str()).await?;
-    match backup.drive(&mut ledger).await {
-        Ok(()) => ledger.seal().await,
+    let driven = tokio::select! {
+        driven = backup.drive(&mut ledger) => driven,
+        never = backup.say_waits() => match never {},
+    };
+    match driven {
+        Ok(()) => {
+            // Sealing ends the task: from then on another agent may send to the mailbox.
+            backup.subject.graph.told().await;
+            ledger.seal().await
+        }
         Err(End::NotApplicable(reason)) => {
             ledger.flush().await?;
             workshop.not_applicable(control.lease(), chain, reason.clone()).await?;
@@ -166,6 +176,19 @@ impl Backup<'_> {
             biased;
             ended = &mut consumer => ended,
             () = producer => consumer.await,
+        }
+    }
+
+    /// Tells what the task waits for while it waits, when there is no progress to tell of.
+    async fn say_waits(&self) -> Infallible {
+        let scope = self.feature.scope(&self.subject.graph_id);
+        loop {
+            tokio::time::sleep(WAITS_EVERY).await;
+            if let Some(waits_for) = self.subject.waits_for(&scope)
+                && let Err(err) = self.control.queue.waits(self.control.lease(), waits_for).await
+            {
+                tracing::debug!(error = %err, "what a task waits for could not be told");
+            }
         }
     }
 
