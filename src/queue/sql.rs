@@ -11,6 +11,7 @@ use diesel::prelude::*;
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use diesel::sql_types::{BigInt, Bool, Datetime, Nullable, Unsigned};
 
+pub(super) mod exporting;
 mod rows;
 
 use rows::NewRow;

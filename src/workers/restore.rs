@@ -14,7 +14,6 @@ use tokio::time::Instant;
 
 use super::task::{Control, Done, TaskError};
 use super::workshop::{Subject, Workshop};
-use crate::backends::BackendError;
 use crate::catalog::items::{After, Within};
 use crate::catalog::{self, Container, Outcome, OutcomeRow, VersionRow, containers, items, outcomes};
 use crate::db::Conn;
@@ -325,24 +324,7 @@ enum Place {
 
 /// Whether this item alone is affected; anything else ends the attempt.
 pub(super) fn is_damage(err: &StoreError) -> bool {
-    match err {
-        StoreError::Damaged(_)
-        | StoreError::Unreadable { .. }
-        | StoreError::BlobMissing(_)
-        | StoreError::PackMissing(_)
-        | StoreError::PackBad(_)
-        | StoreError::BlobLost { .. }
-        | StoreError::TooLarge { .. }
-        | StoreError::Item(_) => true,
-        StoreError::Backend(BackendError::NotFound(_)) => true,
-        StoreError::Backend(_)
-        | StoreError::Db(_)
-        | StoreError::Interrupted
-        | StoreError::Setup(_)
-        | StoreError::NoSuchStorage(_)
-        | StoreError::NoSuchKey(_)
-        | StoreError::SpaceShort { .. } => false,
-    }
+    err.is_damage()
 }
 
 /// The steps from the top of the target to where a container comes back.
