@@ -1,5 +1,7 @@
 //! `/exports/{export}/download`: an archive that is written while it is sent, and lies nowhere.
 
+use std::time::Duration;
+
 use actix_web::HttpResponse;
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, ContentEncoding};
 use actix_web::web::{Data, Path};
@@ -26,6 +28,8 @@ use crate::secret::Secret;
 const PIECES_WAITING_MAX: usize = 4;
 /// Downloads at once: each compresses on a thread that answers requests.
 pub const DOWNLOADS_MAX: usize = 4;
+/// The longest time in which a client takes nothing.
+const STALL_MAX: Duration = Duration::from_secs(600);
 
 type Sent = Result<Bytes, ArchiveError>;
 
@@ -81,7 +85,11 @@ struct Channel(mpsc::Sender<Sent>);
 
 impl Sink for Channel {
     async fn put(&mut self, bytes: Bytes) -> Result<(), SinkError> {
-        self.0.send(Ok(bytes)).await.map_err(|_| SinkError::Closed)
+        // Who takes nothing for so long holds up others.
+        match tokio::time::timeout(STALL_MAX, self.0.send(Ok(bytes))).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) | Err(_) => Err(SinkError::Closed),
+        }
     }
 
     async fn hear(&mut self, _: Written) -> Result<(), SinkError> {

@@ -29,6 +29,8 @@ pub struct Rendered {
     pub files: Vec<FileOf>,
     /// What the files lack, for people.
     pub remarks: Vec<String>,
+    /// Why a part of the item cannot be read, where others can.
+    pub unreadable: Option<String>,
 }
 
 #[derive(Debug)]
@@ -48,8 +50,8 @@ pub enum Source {
     Stored(ContentRef),
 }
 
-/// The files of an item that is no folder. An error is about this item alone, or about the storage:
-/// [`StoreError::is_damage`] tells.
+/// The files of an item that is no folder. An error is about the storage; what is about this item alone is told in the
+/// answer.
 pub async fn render(
     reader: &Reader,
     feature: &str,
@@ -66,8 +68,10 @@ pub async fn render(
     }
     // An item without any other form has this one.
     if properties == Properties::Beside || item.rendered.files.is_empty() {
-        let json = reader.read(row.version.properties.pack, row.version.properties.blob).await?;
-        item.made("json", "application/json", json);
+        match reader.read(row.version.properties.pack, row.version.properties.blob).await {
+            Ok(json) => item.made("json", "application/json", json),
+            Err(err) => item.lack(err)?,
+        }
     }
     Ok(item.rendered)
 }
@@ -104,8 +108,24 @@ impl Rendering<'_> {
         }
     }
 
+    /// Notes a part that cannot be read; what concerns more than the item is an error.
+    fn lack(&mut self, err: StoreError) -> Result<(), StoreError> {
+        if !err.is_damage() {
+            return Err(err);
+        }
+        self.rendered.unreadable = Some(err.to_string());
+        Ok(())
+    }
+
     async fn event(&mut self, reader: &Reader) -> Result<(), StoreError> {
-        let event = Event::read(reader, self.row).await?;
+        let event = match Event::read(reader, self.row).await {
+            Ok(event) => event,
+            // The attachments are worth having without it.
+            Err(err) => {
+                self.stored("attachments.eml", "message/rfc822");
+                return self.lack(err);
+            }
+        };
         let text = calendar::file(&event.properties, &event.attached);
         self.made("ics", "text/calendar; charset=utf-8", text.into());
         if let Some(why) = event.left_out {
@@ -116,7 +136,13 @@ impl Rendering<'_> {
     }
 
     async fn contact(&mut self, reader: &Reader) -> Result<(), StoreError> {
-        let card = Card::read(reader, self.row).await?;
+        let card = match Card::read(reader, self.row).await {
+            Ok(card) => card,
+            Err(err) => {
+                self.stored("jpg", UNKNOWN);
+                return self.lack(err);
+            }
+        };
         let text = contact::card(&card.properties, card.photo.as_ref());
         self.made("vcf", "text/vcard; charset=utf-8", text.into());
         if let Some(why) = card.left_out {
@@ -150,6 +176,9 @@ impl Event {
                 );
                 return Ok(Self { properties, attached: Vec::new(), left_out: Some(why) });
             }
+            Err(err) if err.is_damage() => {
+                return Ok(Self { properties, attached: Vec::new(), left_out: Some(err.to_string()) });
+            }
             Err(err) => return Err(err),
         };
         match features::read_bundle(&bundle) {
@@ -177,6 +206,7 @@ impl Card {
                 let why = format!("its photo, {bytes} bytes, stands beside it");
                 Ok(Self { properties, photo: None, left_out: Some(why) })
             }
+            Err(err) if err.is_damage() => Ok(Self { properties, photo: None, left_out: Some(err.to_string()) }),
             Err(err) => Err(err),
         }
     }

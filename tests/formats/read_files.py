@@ -31,9 +31,7 @@ def dates(component, name):
 def calendar(text):
     parsed = icalendar.Calendar.from_ical(text)
     strict = vobject.readOne(text.decode())
-    strict.validate()
-    for event in strict.contents.get("vevent", []):
-        event.validate()
+    assert strict.validate(raiseException=True)
     events = []
     for event, other in zip(parsed.walk("VEVENT"), strict.contents.get("vevent", [])):
         assert not event.errors, event.errors
@@ -58,7 +56,7 @@ def calendar(text):
             "occurrences": occurrences,
             "attendees": [[str(one), one.params.get("CN", ""), one.params.get("PARTSTAT", "")] for one in attendees],
             "categories": [str(one) for one in event["CATEGORIES"].cats] if "CATEGORIES" in event else [],
-            "attached": [[one.params.get("X-FILENAME", ""), str(one)] for one in attached],
+            "attached": [[one.params.get("X-FILENAME", ""), one.to_ical().decode()] for one in attached],
         })
     return events
 
@@ -66,7 +64,7 @@ def calendar(text):
 def cards(text):
     found = []
     for card in vobject.readComponents(text.decode()):
-        card.validate()
+        assert card.validate(raiseException=True)
         found.append({
             "name": card.fn.value,
             "family": card.n.value.family,

@@ -265,10 +265,10 @@ impl<'a, S: Sink> Archive<'a, S> {
     }
 
     async fn item(&mut self, part: &Part, folder: &str, row: &VersionRow) -> Result<(), ArchiveError> {
-        let rendered = match render(&part.reader, part.feature(), row, self.plan.properties).await {
-            Ok(rendered) => rendered,
-            Err(err) => return self.not_written(folder, row, err),
-        };
+        let rendered = render(&part.reader, part.feature(), row, self.plan.properties).await?;
+        if let Some(why) = rendered.unreadable {
+            self.not_written(folder, row, StoreError::Item(why))?;
+        }
         for remark in rendered.remarks {
             self.report.remark(folder, row, remark);
         }

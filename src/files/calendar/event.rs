@@ -178,7 +178,7 @@ fn mailto(person: &Value) -> Option<String> {
 fn links(event: &Value, out: &mut Lines) {
     let told = [&event["onlineMeeting"]["joinUrl"], &event["onlineMeetingUrl"]];
     if let Some(join) = told.map(text).into_iter().find(|url| !url.is_empty()) {
-        out.with("CONFERENCE", &[("VALUE", "URI"), ("FEATURE", "AUDIO,VIDEO")], join);
+        out.with("CONFERENCE", &[("VALUE", "URI"), ("FEATURE", "VIDEO")], join);
         out.raw("X-MICROSOFT-SKYPETEAMSMEETINGURL", join);
     }
     let link = text(&event["webLink"]);

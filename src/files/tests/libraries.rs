@@ -8,8 +8,8 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use serde_json::{Value, json};
 
-use super::{calendar, contact};
 use crate::features::{Form, Label, Piece};
+use crate::files::{calendar, contact};
 
 const MODULES: &str = "import icalendar, vobject";
 
