@@ -9,16 +9,21 @@
 
 pub mod agents;
 mod answer;
+pub mod audit;
 mod auth;
 pub mod backups;
 pub mod browse;
 mod config;
+mod content_rules;
 pub mod coverage;
 mod descent;
 mod error;
+mod export_download;
+pub mod exports;
 pub mod findings;
 mod health;
 pub mod issues;
+mod item_file;
 pub mod items;
 pub mod keys;
 mod moment;
@@ -47,6 +52,8 @@ pub mod upkeep;
 pub mod versions;
 
 use std::sync::Arc;
+
+use tokio::sync::Semaphore;
 
 use crate::db::Db;
 use crate::queue::Queue;
@@ -84,6 +91,8 @@ pub struct Shared {
     exclusive_key: ExclusiveKey,
     readers: readers::Readers,
     space: SpaceMeter,
+    /// The right to download an export.
+    downloads: Arc<Semaphore>,
     rows_max: u32,
 }
 
@@ -99,6 +108,7 @@ impl Shared {
             exclusive_key,
             readers: readers::Readers::default(),
             space: SpaceMeter::default(),
+            downloads: Arc::new(Semaphore::new(export_download::DOWNLOADS_MAX)),
             rows_max: config.page_rows_max,
         }
     }

@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 
 use super::Shared;
 use super::browse::ItemView;
+use super::content_rules;
 use super::error::ApiResult;
 use super::items::{self, ItemPath};
 use super::readers::storage_error;
@@ -95,8 +96,9 @@ const FACTS: [&str; 46] = [
 ];
 
 pub async fn show(app: Data<Shared>, path: ItemPath) -> ApiResult<Json<Preview>> {
-    let (chain, row) = items::find(&app, &path).await?;
-    let reader = app.readers.open(&app, chain.storage).await?;
+    let (chain, _, row) = items::find(&app, &path).await?;
+    content_rules::check(&app, &chain).await?;
+    let reader = app.readers.open(&app, chain.key.storage).await?;
     let properties = items::properties(&reader, &row).await?;
     let mut preview = Preview {
         facts: facts(&properties),
@@ -104,9 +106,9 @@ pub async fn show(app: Data<Shared>, path: ItemPath) -> ApiResult<Json<Preview>>
         text_is_cut: false,
         attachments: listed(&properties),
         remark: None,
-        item: ItemView::new(chain.feature.as_str(), row.clone()),
+        item: ItemView::new(chain.key.feature.as_str(), row.clone()),
     };
-    match chain.feature.as_str() {
+    match chain.key.feature.as_str() {
         "mailbox" => preview.read_message(&reader, &row).await?,
         _ => preview.take_body(&properties),
     }

@@ -7,12 +7,14 @@
 //! [`exit::Exit`].
 
 mod agent;
+mod audit;
 mod backup;
 mod browse;
 mod check_config;
 mod client;
 mod coverage;
 mod exit;
+mod export;
 mod findings;
 mod issue;
 mod organization;
@@ -23,6 +25,7 @@ mod process;
 mod progress;
 mod reach;
 mod rebuild;
+mod received;
 mod rescue;
 mod resource;
 mod restore;
@@ -135,11 +138,15 @@ enum Command {
     Versions(search::Versions),
     /// Bring items back to Microsoft 365
     Restore(restore::Restore),
+    /// Hand items out as files, in an archive
+    Export(export::Export),
     /// Items that could not be backed up
     #[command(subcommand)]
     Issue(issue::Command),
     /// What is protected, how much of it, and what is not
     Coverage(coverage::Coverage),
+    /// Who was given content, and who decided about that, newest first
+    Audit(Limit),
     /// Agents: the processes that do the work
     #[command(subcommand)]
     Agent(agent::Command),
@@ -209,6 +216,8 @@ async fn client_command(global: Global, out: Output, command: Command) -> Result
         Command::Search(search) => search::search(&session, search).await,
         Command::Versions(versions) => search::versions(&session, versions).await,
         Command::Restore(restore) => restore::run(&session, restore).await,
+        Command::Export(export) => export::run(&session, export).await,
+        Command::Audit(limit) => audit::run(&session, limit).await,
         Command::Issue(command) => issue::run(&session, command).await,
         Command::Coverage(coverage) => coverage::run(&session, coverage).await,
         Command::Agent(command) => agent::run(&session, command).await,

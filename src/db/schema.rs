@@ -416,6 +416,7 @@ diesel::table! {
         storage_id -> Unsigned<Integer>,
         created_at -> Datetime,
         options -> Text,
+        content_download -> Bool,
     }
 }
 
@@ -468,6 +469,31 @@ diesel::table! {
         request -> Text,
         requested_by -> Text,
         created_at -> Datetime,
+    }
+}
+
+diesel::table! {
+    exports (id) {
+        id -> Unsigned<BigInt>,
+        organization_id -> Unsigned<Integer>,
+        request -> Text,
+        passphrase_sealed -> Nullable<Binary>,
+        task_id -> Nullable<Unsigned<BigInt>>,
+        requested_by -> Text,
+        created_at -> Datetime,
+        expires_at -> Nullable<Datetime>,
+    }
+}
+
+diesel::table! {
+    audit (id) {
+        id -> Unsigned<BigInt>,
+        at -> Datetime,
+        admin_id -> Unsigned<Integer>,
+        admin_name -> Text,
+        address -> Text,
+        action -> Text,
+        details -> Text,
     }
 }
 

@@ -12,6 +12,7 @@ use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use diesel::sql_types::{BigInt, Bool, Datetime, Nullable, Unsigned};
 
 mod again;
+pub(super) mod exporting;
 mod rows;
 
 pub use again::{begin_again, ended_of_restore};

@@ -87,6 +87,10 @@ impl RestoreSelection {
     }
 }
 
+pub use super::export_work::{
+    EXPORT_PASSPHRASE, ExpireExportWork, ExportForm, ExportLayout, ExportPart, ExportSelection, ExportWork,
+};
+
 /// Reads the users of one tenant from its directory.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -150,7 +154,7 @@ pub fn to_json(work: &impl Serialize) -> String {
     serde_json::to_string(work).expect("work structs hold only numbers and text, which JSON can always say")
 }
 
-mod hex_keys {
+pub(super) mod hex_keys {
     use serde::{Deserialize, Deserializer, Serializer};
 
     use crate::ids::ItemKey;

@@ -28,7 +28,7 @@ use crate::tenants;
 pub use plan::{ManualBackup, Target};
 pub use pulse::SchedulerConfig;
 pub use runs::{RunFilter, RunReason, RunState, RunView};
-pub use schedule::{Enabled, NewPolicy, NewSchedule, PolicyView, ScheduleView, Unacceptable};
+pub use schedule::{ContentDownload, Enabled, NewPolicy, NewSchedule, PolicyView, ScheduleView, Unacceptable};
 pub use selection::{Selection, Who};
 pub use timing::{BadTiming, Timing};
 pub use upkeep::Upkeep;

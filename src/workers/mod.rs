@@ -11,6 +11,7 @@ mod agent;
 mod backup;
 mod collect;
 mod connection;
+mod export;
 mod limits;
 mod name;
 mod prune;
@@ -27,6 +28,7 @@ use serde::Deserialize;
 
 pub use agent::run_agent;
 pub use connection::{CheckError, TenantFindings};
+pub use export::ExportsConfig;
 pub use name::{AgentName, claim_name};
 pub use verify::{Finding, findings};
 pub use workshop::Workshop;

@@ -10,13 +10,13 @@ use tokio::sync::{Mutex, Semaphore, SemaphorePermit};
 
 use super::name::{AgentName, host_name};
 use super::task::TaskError;
-use super::{AgentConfig, connection};
+use super::{AgentConfig, ExportsConfig, connection};
 use crate::catalog;
 use crate::db::{Conn, Db};
 use crate::features::{FeatureOptions, Source};
 use crate::graph::{GraphClient, GraphConfig, Scope, Waiting};
 use crate::ids::{AgentId, ChainId, ResourceId, StorageId, TenantId, WriterId};
-use crate::queue::{self, Lease, agents};
+use crate::queue::{self, Lease, TaskKind, agents};
 use crate::repository::{
     self, ChainIdentity, CollectionConfig, IngestContent, Packing, RepositoryConfig, SpaceConfig, SpaceWatch, Store,
 };
@@ -31,6 +31,7 @@ pub struct Workshop {
     pub db: Db,
     pub agent: AgentConfig,
     pub collection: CollectionConfig,
+    pub exports: ExportsConfig,
     name: AgentName,
     host: String,
     pub(super) sealer: Sealer,
@@ -119,6 +120,7 @@ impl Workshop {
             db,
             agent,
             collection: CollectionConfig::default(),
+            exports: ExportsConfig::default(),
             sealer,
             graph,
             clients: Mutex::default(),
@@ -138,6 +140,18 @@ impl Workshop {
     /// Collecting as configured.
     pub fn collecting(self, collection: CollectionConfig) -> Self {
         Self { collection, ..self }
+    }
+
+    /// Writing exports only where it is configured.
+    pub fn exporting(self, exports: ExportsConfig) -> Self {
+        Self { exports, ..self }
+    }
+
+    /// The kinds of tasks that this agent does: exports only where it may write them.
+    pub fn kinds(&self) -> Vec<TaskKind> {
+        let writes_exports = !self.exports.directories.is_empty();
+        let does = |kind: &TaskKind| writes_exports || !matches!(kind, TaskKind::Export | TaskKind::ExpireExport);
+        TaskKind::ALL.into_iter().filter(does).collect()
     }
 
     /// With other limits of free space than the default ones.

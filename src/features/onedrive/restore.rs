@@ -137,15 +137,13 @@ async fn carry_out(
             Made::New => Ok(Restored::Created { remarks }),
             Made::Found => Ok(Restored::AlreadyThere),
         },
-        (false, Action::Update { id }) => {
-            match bringing.settle(id, bearing(&original, Some(&name), None)).await? {
-                Settled::NameTaken => Ok(Restored::LeftAlone { why: TAKEN }),
-                settled => {
-                    remarks.extend(settled.remark().map(str::to_owned));
-                    Ok(Restored::Updated { remarks })
-                }
+        (false, Action::Update { id }) => match bringing.settle(id, bearing(&original, Some(&name), None)).await? {
+            Settled::NameTaken => Ok(Restored::LeftAlone { why: TAKEN }),
+            settled => {
+                remarks.extend(settled.remark().map(str::to_owned));
+                Ok(Restored::Updated { remarks })
             }
-        }
+        },
         (true, Action::Create) => bringing.create(&name, remarks).await,
         (true, Action::CreateBeside) => bringing.beside(&name, remarks).await,
         (true, Action::Update { id }) => {

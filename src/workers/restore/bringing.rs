@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use futures_util::StreamExt;
 use futures_util::stream;
 
-use super::damage::is_damage;
 use super::place::{Opened, Place, item_error};
 use super::{REPORT_EVERY, Restoration, TaskError, large};
 use crate::catalog::{Outcome, OutcomeRow, VersionRow, items, outcomes};
@@ -279,5 +278,5 @@ fn foretold(plan: &Plan, bytes: u64, requests: u64) -> Told {
 }
 
 fn damaged(err: StoreError) -> Result<Result<Told, String>, TaskError> {
-    if is_damage(&err) { Ok(Err(err.to_string())) } else { Err(err.into()) }
+    if err.is_damage() { Ok(Err(err.to_string())) } else { Err(err.into()) }
 }

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 
-use super::damage::is_damage;
 use crate::catalog::ContentRef;
 use crate::features::{LargeContent, RestoreError, StoredContent};
 use crate::repository::{Ranged, Reader, StoreError};
@@ -24,7 +23,7 @@ impl LargeContent for Large {
 
     fn read(&self, from: u64, bytes: usize) -> BoxFuture<'_, Result<Bytes, RestoreError>> {
         Box::pin(async move {
-            self.0.read(from, bytes).await.map_err(|err| match is_damage(&err) {
+            self.0.read(from, bytes).await.map_err(|err| match err.is_damage() {
                 true => RestoreError::Item(err.to_string()),
                 false => RestoreError::Storage(err.to_string()),
             })

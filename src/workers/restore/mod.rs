@@ -7,7 +7,6 @@
 mod bringing;
 mod choice;
 mod counting;
-mod damage;
 mod large;
 mod pace;
 mod path;
@@ -22,7 +21,6 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use self::choice::Choice;
-pub(super) use self::damage::is_damage;
 use self::path::Tree;
 use self::place::{Opened, Place, item_error};
 use self::walk::{Shelf, Step, Walk};
@@ -250,7 +248,7 @@ impl Restoration<'_> {
                 Ok(remarks) => remarks,
                 Err(err) => vec![item_error(err)?],
             },
-            Err(err) if is_damage(&err) => vec![err.to_string()],
+            Err(err) if err.is_damage() => vec![err.to_string()],
             Err(err) => return Err(err.into()),
         };
         if remarks.is_empty() {
