@@ -51,7 +51,7 @@ pub async fn properties(reader: &Reader, row: &VersionRow) -> ApiResult<serde_js
 /// The message itself, or what else the item's content is, exactly as it was stored. It breaks off where the storage
 /// does.
 pub async fn content(app: Data<Shared>, asking: Asking, path: ItemPath) -> ApiResult<HttpResponse> {
-    let (chain, _, row) = find(&app, &path).await?;
+    let (chain, point, row) = find(&app, &path).await?;
     content_rules::check(&app, &chain).await?;
     let Some(ContentRef { pack, blob }) = row.version.content else {
         return Err(ApiError::NotFound(format!("item {} has no content, only properties", row.version.key)));

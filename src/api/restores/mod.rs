@@ -218,7 +218,9 @@ async fn view(app: &Shared, restore: restores::Restore, detail: Detail) -> ApiRe
     let told = if counts.failed > 0 { Some(TaskState::Failed) } else { None };
     let filter = TaskFilter { member: Some(Member::Restore(id)), state: told, ..TaskFilter::default() };
     let task = app.queue.list(filter, None, 1).await?.into_iter().next();
-    let from = task.as_ref().and_then(|task| task.started_at).unwrap_or(restore.created_at);
+    // Of several tasks the first began about when they were asked for.
+    let started = task.as_ref().filter(|_| sums.parts == 1).and_then(|task| task.started_at);
+    let from = started.unwrap_or(restore.created_at);
     let span = Span { from, to: task.as_ref().and_then(|task| task.finished_at).filter(|_| state.is_ended()) };
     let mut progress = match detail {
         Detail::Brief => progress::brief(&counts, span),
