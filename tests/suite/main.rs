@@ -34,6 +34,7 @@ mod managed_database;
 mod not_applicable;
 mod onedrive_feature;
 mod onedrive_putting;
+mod onedrive_restore;
 mod personal;
 mod policy_options;
 mod pruned;

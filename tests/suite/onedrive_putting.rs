@@ -163,9 +163,11 @@ async fn a_large_file_is_read_a_fragment_at_a_time_and_goes_on_where_it_broke_of
         assert_eq!(before[field], after[field]);
     }
     assert!(counted.most.load(Ordering::Relaxed) <= FRAGMENT_BYTES);
-    let sessions = tenant.simulator.stats()["routes"].as_object().unwrap().iter().find_map(|(route, stats)| {
-        route.ends_with("createUploadSession").then(|| stats["requests"].clone())
-    });
+    let sessions = tenant.simulator.stats()["routes"]
+        .as_object()
+        .unwrap()
+        .iter()
+        .find_map(|(route, stats)| route.ends_with("createUploadSession").then(|| stats["requests"].clone()));
     assert_eq!(sessions, Some(json!(1)), "what had arrived was not sent again");
     tenant.assert_no_violations();
 }
@@ -336,7 +338,10 @@ async fn what_was_moved_elsewhere_is_moved_back_or_left_there() {
     carry_out(restoring(&tenant), tenant.source(), &top, &item, &back).await.unwrap();
 
     let after = by_path(&tenant);
-    assert_eq!(after["a.txt"]["id"], json!(tenant.truth().into_values().find(|it| it["name"] == "a.txt").unwrap()["id"]));
+    assert_eq!(
+        after["a.txt"]["id"],
+        json!(tenant.truth().into_values().find(|it| it["name"] == "a.txt").unwrap()["id"])
+    );
     assert!(!after.contains_key("Elsewhere/a.txt"));
     tenant.assert_no_violations();
 }

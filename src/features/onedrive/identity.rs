@@ -135,9 +135,8 @@ mod tests {
 
     #[test]
     fn a_folder_is_the_same_whatever_is_in_it_and_no_file_of_its_name() {
-        let folder = |modified: &str| {
-            json!({"name": "F", "folder": {}, "fileSystemInfo": {"lastModifiedDateTime": modified}})
-        };
+        let folder =
+            |modified: &str| json!({"name": "F", "folder": {}, "fileSystemInfo": {"lastModifiedDateTime": modified}});
         let stored = of_stored(&folder(MONDAY), "F");
 
         assert_eq!(of_present(&folder("2020-01-01T00:00:00Z")).state, stored.state);

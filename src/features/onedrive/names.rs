@@ -103,7 +103,8 @@ mod tests {
 
     #[test]
     fn a_name_that_onedrive_takes_stays_as_it_is() {
-        for name in ["Bericht für Köln – Entwurf (2).txt", "# 100%.txt", ".settings", "two  dots..txt", "CON.txt", "COM12"]
+        for name in
+            ["Bericht für Köln – Entwurf (2).txt", "# 100%.txt", ".settings", "two  dots..txt", "CON.txt", "COM12"]
         {
             assert!(matches!(safe(name, Level::Top), Cow::Borrowed(_)), "{name}");
         }

@@ -53,7 +53,9 @@ impl Sending<'_> {
     /// Puts the content there and says the file's id. `None`: its name is taken.
     pub(super) async fn put(&self, target: Source<'_>, spot: Spot<'_>) -> Result<Option<String>, RestoreError> {
         if self.original["size"].as_u64().is_some_and(|bytes| bytes != self.bytes()) {
-            return Err(RestoreError::Item("the restore point does not hold the whole content of this file".to_owned()));
+            return Err(RestoreError::Item(
+                "the restore point does not hold the whole content of this file".to_owned(),
+            ));
         }
         let mut sendings = 0;
         let put = loop {

@@ -175,11 +175,7 @@ pub(super) fn id_of<'a>(found: &'a Value, endpoint: Endpoint<'_>) -> Result<&'a 
 }
 
 /// Lists a folder. What an interrupted restore left under a working name is deleted.
-pub(super) async fn existing(
-    target: Source<'_>,
-    container: &str,
-    opening: Opening,
-) -> Result<Existing, RestoreError> {
+pub(super) async fn existing(target: Source<'_>, container: &str, opening: Opening) -> Result<Existing, RestoreError> {
     let mut existing = Existing::with_unique_keys();
     if is_own(container) {
         return Ok(existing);

@@ -2,7 +2,9 @@
 //! hashes are kept.
 
 use super::view::site_name;
-use super::writes::{Dates, OnConflict, Spot, body, check_lock, check_room, name_taken, promote, put, shown, spot, stamp};
+use super::writes::{
+    Dates, OnConflict, Spot, body, check_lock, check_room, name_taken, promote, put, shown, spot, stamp,
+};
 use super::{Place, Route, bad_request, item_not_found, owner};
 use crate::app::{App, User};
 use crate::clock::iso;

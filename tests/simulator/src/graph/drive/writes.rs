@@ -107,7 +107,8 @@ pub fn shown(call: &Call, user: &User, drive: &Drive, number: u64) -> Result<Val
 pub fn create_folder(call: &Call) -> Answer {
     let user = owner(call)?;
     let body = body(call)?;
-    let (Some(name), true) = (body.get("name").and_then(Value::as_str), body.get("folder").is_some_and(Value::is_object))
+    let (Some(name), true) =
+        (body.get("name").and_then(Value::as_str), body.get("folder").is_some_and(Value::is_object))
     else {
         return Err(bad_request("A name and the folder facet are needed."));
     };
@@ -196,7 +197,8 @@ pub fn spot(call: &Call, drive: &Drive) -> Result<Spot, Refusal> {
     let folder = if id == "root" { drive.items().next() } else { drive.by_id(id) };
     let folder = folder.ok_or_else(item_not_found)?;
     let (above, name) = path.rsplit_once('/').unwrap_or(("", path));
-    let parent = drive.below(folder.number, above).filter(|item| item.is_container()).ok_or_else(item_not_found)?.number;
+    let parent =
+        drive.below(folder.number, above).filter(|item| item.is_container()).ok_or_else(item_not_found)?.number;
     names::check(call, drive, parent, name)?;
     Ok(Spot::Named { parent, name: name.to_owned() })
 }
