@@ -30,3 +30,6 @@ UPDATE restore_parts
     FROM outcomes GROUP BY restore_id, chain_id
   ) AS told USING (restore_id, chain_id)
   SET n_created = created, n_updated = updated, n_skipped = skipped, n_failed = failed, bytes = total;
+
+-- Ten thousand chosen items are more than the 64 KiB that it held.
+ALTER TABLE restores MODIFY request MEDIUMTEXT NOT NULL;

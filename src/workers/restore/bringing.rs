@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::StreamExt;
 use futures_util::stream;
+use tokio::sync::SemaphorePermit;
 
 use super::damage::is_damage;
 use super::place::{Opened, Place, item_error};
@@ -18,8 +19,9 @@ use crate::repository::StoreError;
 
 /// Exchange takes no message above 150 MiB.
 const CONTENT_BYTES_MAX: u64 = 160 << 20;
-/// Content above this is in memory once at a time, whatever the number of workers and items at once.
-const ALONE_ABOVE_BYTES: u64 = 8 << 20;
+/// Content above this needs the right to be in memory: how much of it is at once does not grow with the number of
+/// workers and items at once.
+const SMALL_BYTES_MAX: u64 = 1 << 20;
 
 /// What is known of a page before its items are looked at one by one.
 struct Ground<'a> {
@@ -157,15 +159,13 @@ impl Restoration<'_> {
             Ok(stored) => stored,
             Err(err) => return damaged(err),
         };
-        // A large content that is alone in memory keeps the right to be until the item is done.
-        let mut _alone = None;
         let early = !self.restoring.recognises_by_properties();
+        let mut _right = None;
         if early {
-            _alone = self.alone(row).await?;
-            stored.content = match self.content(row).await {
-                Ok(content) => content,
+            match self.content(row).await? {
+                Ok(held) => (stored.content, _right) = (held.content, held.right),
                 Err(err) => return damaged(err),
-            };
+            }
         }
         let wish = Wish { on_conflict: self.on_conflict, may_be_elsewhere: ground.alive.contains(&version.key) };
         let source = self.target.source();
@@ -186,11 +186,10 @@ impl Restoration<'_> {
             return Ok(Ok(foretold(&plan, version.bytes, requests)));
         }
         if !early && requests > 0 {
-            _alone = self.alone(row).await?;
-            stored.content = match self.content(row).await {
-                Ok(content) => content,
+            match self.content(row).await? {
+                Ok(held) => (stored.content, _right) = (held.content, held.right),
                 Err(err) => return damaged(err),
-            };
+            }
         }
         match features::carry_out(self.restoring, source, ground.container, &stored, &plan).await {
             Ok(restored) => Ok(Ok(told(restored, version.bytes, requests))),
@@ -205,7 +204,7 @@ impl Restoration<'_> {
         Ok(StoredItem { key: version.key, kind: version.kind, properties, content: StoredContent::None })
     }
 
-    async fn content(&self, row: &VersionRow) -> Result<StoredContent, StoreError> {
+    async fn read_content(&self, row: &VersionRow) -> Result<StoredContent, StoreError> {
         let Some(content) = row.version.content else { return Ok(StoredContent::None) };
         if self.is_large(row) {
             return large::open(&self.reader, content).await;
@@ -217,12 +216,14 @@ impl Restoration<'_> {
         self.restoring.large_above_bytes().is_some_and(|limit| row.version.bytes > limit)
     }
 
-    /// The right to hold content in memory that is not small.
-    async fn alone(&self, row: &VersionRow) -> Result<Option<tokio::sync::SemaphorePermit<'_>>, TaskError> {
-        if row.version.bytes <= ALONE_ABOVE_BYTES || self.is_large(row) {
-            return Ok(None);
-        }
-        Ok(Some(self.workshop.large().await?))
+    /// The item's content with the right to hold it, which is kept until the item is done.
+    async fn content(&self, row: &VersionRow) -> Result<Result<Held<'_>, StoreError>, TaskError> {
+        let bytes = row.version.bytes;
+        let right = match bytes > SMALL_BYTES_MAX && !self.is_large(row) {
+            true => Some(self.workshop.room_to_restore(bytes).await?),
+            false => None,
+        };
+        Ok(self.read_content(row).await.map(|content| Held { content, right }))
     }
 
     /// Which of the items on the target are themselves items of the backup, so that they stand for no other one.
@@ -250,6 +251,12 @@ impl Restoration<'_> {
         });
         Ok(committed.await?)
     }
+}
+
+/// Content and the right to hold it.
+struct Held<'a> {
+    content: StoredContent,
+    right: Option<SemaphorePermit<'a>>,
 }
 
 /// What the report says of an item: outcome, remark, bytes that were brought back, and requests that it takes.

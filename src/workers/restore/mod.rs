@@ -132,12 +132,11 @@ impl Restoration<'_> {
             }
         }
         for folder in &choice.folders {
-            if let Some(place) = self.place_of(&choice, folder.version.container, folder.version.parent) {
-                self.follow(Walk::below(folder.clone(), PAGE_ITEMS), place).await?;
-            }
+            let place = self.place_of(&choice, folder.version.container, folder.version.parent);
+            self.follow(Walk::below(folder.clone(), PAGE_ITEMS), place).await?;
         }
         for ((container, parent), keys) in &choice.items {
-            let Some(mut place) = self.place_of(&choice, *container, *parent) else { continue };
+            let mut place = self.place_of(&choice, *container, *parent);
             for keys in keys.chunks(PAGE_ITEMS as usize) {
                 let page = self.shelf.versions(keys).await?;
                 self.put(&mut place, page).await?;
@@ -178,11 +177,11 @@ impl Restoration<'_> {
     }
 
     /// Where the items of a container, or of a folder in it, come back.
-    fn place_of(&self, choice: &Choice, container: ContainerId, folder: Option<ItemKey>) -> Option<Place> {
-        let container = self.tree.get(container)?;
+    fn place_of(&self, choice: &Choice, container: ContainerId, folder: Option<ItemKey>) -> Place {
+        let Some(container) = self.tree.get(container) else { return Place::unknown() };
         let below = self.work.target_folder.as_deref();
         let top = Place::new(self.tree.path_to(container, below, self.holds_folders));
-        Some(choice.names_to(folder).iter().fold(top, |place, name| place.folder(Some(name))))
+        choice.names_to(folder).iter().fold(top, |place, name| place.folder(Some(name)))
     }
 
     /// Brings back what lies on the way. Returns the place where it began, and whether there was nothing.

@@ -26,12 +26,21 @@ impl Place {
         Self { path, state: Opened::NotYet }
     }
 
+    /// Nobody can say where it is.
+    pub fn unknown() -> Self {
+        let why = "the restore point does not say where it was".to_owned();
+        Self { path: Vec::new(), state: Opened::Refused(why) }
+    }
+
     /// A folder in it. What is in a folder that the target does not take is not taken either.
     pub fn folder(&self, name: Option<&str>) -> Self {
         let mut path = self.path.clone();
         path.extend(name.map(PathStep::folder));
         let state = match &self.state {
             Opened::Refused(why) => Opened::Refused(why.clone()),
+            Opened::Found { target: None, .. } if name.is_some() => {
+                Opened::Found { target: None, existing: Some(Existing::default()) }
+            }
             Opened::NotYet | Opened::Found { .. } => Opened::NotYet,
         };
         Self { path, state }
