@@ -37,6 +37,7 @@ mod managed_database;
 mod not_applicable;
 mod onedrive_feature;
 mod onedrive_putting;
+mod onedrive_restore;
 mod personal;
 mod policy_options;
 mod pruned;

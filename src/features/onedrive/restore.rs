@@ -90,6 +90,10 @@ impl Restoring for OneDrive {
         Box::pin(finish_folder(target, folder, item))
     }
 
+    fn recognises_by_properties(&self) -> bool {
+        true
+    }
+
     /// A session and its fragments; a folder is created, and finished later.
     fn requests_to_create(&self, _item: &StoredItem, bytes: u64) -> u64 {
         1 + bytes.div_ceil(FRAGMENT_BYTES as u64).max(1)
@@ -305,5 +309,7 @@ async fn finish_folder(target: Source<'_>, folder: &str, item: &StoredItem) -> R
     }
     let bringing = Bringing { target, folder, item, original: &original };
     let settled = bringing.settle(folder.item, bearing(&original, None, None)).await?;
-    Ok(settled.remark().map(str::to_owned).into_iter().collect())
+    let mut remarks = remarks(&original, &safe_name(&original, Level::Below));
+    remarks.extend(settled.remark().map(str::to_owned));
+    Ok(remarks)
 }
