@@ -12,7 +12,8 @@ use kodo::catalog::search::{self, Filter, Moment, Text};
 use kodo::catalog::{self, ChainKey, ContainerState, ContentRef, NewVersion, rebuild};
 use kodo::db::{Conn, Db, QueryResult};
 use kodo::ids::{
-    BlobId, ChainId, ContainerId, ItemKey, PackId, PointNumber, ResourceId, StorageId, TaskId, VersionNumber, WalkNumber,
+    BlobId, ChainId, ContainerId, ItemKey, PackId, PointNumber, ResourceId, StorageId, TaskId, VersionNumber,
+    WalkNumber,
 };
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -288,7 +289,15 @@ async fn browse(
 
 const KINDS: u32 = 10;
 const KIND_NAMES: [&str; KINDS as usize] = [
-    "one word", "two words", "three words", "sender", "recipient", "attachment", "word and dates", "deleted", "as of",
+    "one word",
+    "two words",
+    "three words",
+    "sender",
+    "recipient",
+    "attachment",
+    "word and dates",
+    "deleted",
+    "as of",
     "file",
 ];
 

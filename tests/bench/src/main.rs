@@ -138,7 +138,9 @@ async fn run(step: Step) -> anyhow::Result<Option<Value>> {
         Step::AddStorage { at, path } => ground::add_storage(&at.config, &at.storage, &path).await?,
         Step::Ingest { at, dir, workers } => ingest::run(open(&at).await?, &dir, workers).await?,
         Step::Fill { at, items } => ingest::fill(open(&at).await?, items).await?,
-        Step::FillCatalog { config, versions, seed } => catalog::fill(&ground::database(&config)?, seed, versions).await?,
+        Step::FillCatalog { config, versions, seed } => {
+            catalog::fill(&ground::database(&config)?, seed, versions).await?
+        }
         Step::AskCatalog { config, users, questions, seed } => {
             catalog::ask(&ground::database(&config)?, seed, users, questions).await?
         }
