@@ -12,7 +12,8 @@ use kodo::catalog::{
 };
 use kodo::db::{Conn, Db, QueryResult};
 use kodo::ids::{
-    BlobId, ChainId, ContainerId, ItemKey, PackId, PointNumber, ResourceId, StorageId, TaskId, WalkNumber,
+    BlobId, ChainId, ContainerId, ItemKey, PackId, PointNumber, ResourceId, StorageId, TaskId, VersionNumber,
+    WalkNumber,
 };
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -216,7 +217,7 @@ impl History {
         let listed: BTreeSet<PointNumber> =
             points::list(conn, self.chain, PointNumber::OPEN, 1_000)?.into_iter().map(|row| row.number).collect();
         assert_eq!(listed, self.sealed.keys().copied().collect());
-        for span in items::spans(conn, self.chain, None, 100_000)? {
+        for span in items::spans(conn, self.chain, VersionNumber::NONE, 100_000)? {
             let needed = self.sealed.keys().any(|point| span.from <= *point && *point < span.to);
             assert!(needed, "{span:?} is left, but only {listed:?} stay");
         }

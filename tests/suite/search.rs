@@ -193,10 +193,12 @@ async fn what_was_there_is_found_as_of_then_and_what_is_gone_among_the_deleted()
 
     let key = old[0]["key"].as_str().unwrap_or_default();
     let versions = stage.expect(&["versions", key, "--user", user, "--feature", "onedrive"])?;
-    let told = |name: &str| versions["items"].as_array().into_iter().flatten().map(|one| one[name].clone()).collect::<Vec<Value>>();
+    let told = |name: &str| -> Vec<Value> {
+        versions["items"].as_array().into_iter().flatten().map(|one| one[name].clone()).collect()
+    };
     assert_eq!(told("name"), [json!("after.txt"), json!("before.txt")], "{versions}");
-    assert_eq!((told("changes") as Vec<Value>)[1], json!(["created"]), "{versions}");
-    let changes = (told("changes") as Vec<Value>).swap_remove(0);
+    assert_eq!(told("changes")[1], json!(["created"]), "{versions}");
+    let changes = told("changes").swap_remove(0);
     let changes: Vec<&str> = changes.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
     assert!(changes.contains(&"name") && !changes.contains(&"content") && !changes.contains(&"size"), "{changes:?}");
 

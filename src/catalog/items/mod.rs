@@ -52,6 +52,7 @@ pub struct VersionRow {
 /// For how long a version is valid: over `[from, to)`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Span {
+    pub number: VersionNumber,
     pub key: ItemKey,
     pub from: PointNumber,
     pub to: PointNumber,
@@ -300,13 +301,8 @@ pub fn versions(conn: &mut Conn, chain: ChainId, keys: &[ItemKey]) -> QueryResul
     Ok(found)
 }
 
-/// The versions of a chain in the order of their keys and points, behind `after`.
-pub fn spans(
-    conn: &mut Conn,
-    chain: ChainId,
-    after: Option<(ItemKey, PointNumber)>,
-    limit: u32,
-) -> QueryResult<Vec<Span>> {
+/// The versions of a chain in the order in which they were written, behind `after`.
+pub fn spans(conn: &mut Conn, chain: ChainId, after: VersionNumber, limit: u32) -> QueryResult<Vec<Span>> {
     sql::spans(conn, chain, after, limit)
 }
 

@@ -1,4 +1,4 @@
-//! The versions of a chain in the order of their items' keys and points.
+//! The versions of a chain from the first to the last: in the order of their items' keys and points, or of their rows.
 
 use diesel::mysql::Mysql;
 use diesel::prelude::*;
@@ -9,7 +9,7 @@ use crate::catalog::BATCH_ROWS;
 use crate::catalog::items::{Span, VersionRow};
 use crate::db::schema::item_versions;
 use crate::db::{Conn, QueryResult};
-use crate::ids::{ChainId, ItemKey, PointNumber};
+use crate::ids::{ChainId, ItemKey, PointNumber, VersionNumber};
 
 /// The keys of versions behind `after`. The chain is given as a range of one, so that MariaDB begins at the page: see
 /// `listing`. Only columns of the index are asked for, so that it is this index that is walked; the rows lie elsewhere.
@@ -70,21 +70,28 @@ pub(in crate::catalog::items) fn scan_bytes(
     Ok(all.into_iter().map(|(_, _, bytes)| bytes).collect())
 }
 
+/// In the order of the rows themselves, so that each is read once. The chain is a range of one here too.
 pub(in crate::catalog::items) fn spans(
     conn: &mut Conn,
     chain: ChainId,
-    after: Option<(ItemKey, PointNumber)>,
+    after: VersionNumber,
     limit: u32,
 ) -> QueryResult<Vec<Span>> {
-    let mut spans = Vec::new();
-    for batch in page(conn, chain, after, limit)?.chunks(BATCH_ROWS) {
-        let rows: Vec<(Vec<u8>, u32, u32)> = numbered(chain, batch)
-            .select((item_versions::item_key, item_versions::from_point, item_versions::to_point))
-            .load(conn)?;
-        for (key, from, to) in rows {
-            spans.push(Span { key: item_key(&key)?, from: PointNumber::new(from), to: PointNumber::new(to) });
-        }
-    }
-    spans.sort_unstable_by_key(|span| (span.key, span.from));
-    Ok(spans)
+    let rows: Vec<(u32, Vec<u8>, u32, u32)> = item_versions::table
+        .filter(item_versions::chain_id.ge(chain.get()).and(item_versions::chain_id.le(chain.get())))
+        .filter(item_versions::version_number.gt(after.get()))
+        .order((item_versions::chain_id, item_versions::version_number))
+        .limit(limit.into())
+        .select((
+            item_versions::version_number,
+            item_versions::item_key,
+            item_versions::from_point,
+            item_versions::to_point,
+        ))
+        .load(conn)?;
+    let span = |(number, key, from, to): (u32, Vec<u8>, u32, u32)| {
+        let number = VersionNumber::new(number);
+        Ok(Span { number, key: item_key(&key)?, from: PointNumber::new(from), to: PointNumber::new(to) })
+    };
+    rows.into_iter().map(span).collect()
 }
