@@ -10,7 +10,6 @@
 //! Does not do: calendars and contacts (their folders are not mail folders), the online archive (Graph does not reach
 //! it), Exchange's own streams of items (Microsoft says that they are not meant for backups).
 
-mod attachments;
 mod capture;
 mod changes;
 mod compose;

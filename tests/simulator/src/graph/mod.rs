@@ -242,7 +242,7 @@ pub fn answer(app: &App, grant: &Grant, target: &Target, request: &Request) -> A
         (Route::MailboxSettings, "GET") => settings::mailbox_settings(&call),
         (Route::MasterCategories, "GET") => settings::categories(&call),
         (Route::MessageRules, "GET") => settings::rules(&call),
-        (Route::Calendar(route), "GET") => calendar::answer(&call, route),
+        (Route::Calendar(route), _) => calendar::answer(&call, route),
         (Route::Contacts(route), "GET") => contacts::answer(&call, route),
         (Route::Folders | Route::ChildFolders, "GET") => folders::list(&call),
         (Route::Folders | Route::ChildFolders, "POST") => folders::create(&call),
