@@ -30,8 +30,8 @@ use crate::ids::ItemKey;
 pub use bundle::{Bundle, BundleError, Form, Label, Piece, read_bundle};
 pub use options::{CalendarOptions, ContactsOptions, FeatureOptions, MailboxOptions, OneDriveOptions};
 pub use restoring::{
-    Action, Existing, Identity, LargeContent, OnConflict, Opening, PathStep, Present, Recognised, RestoreError,
-    Restored, Restoring, StoredContent, StoredItem, Verdict, bring_back,
+    Action, Existing, Identity, LargeContent, OnConflict, Opening, PathStep, Plan, Present, Recognised, RestoreError,
+    Restored, Restoring, StoredContent, StoredItem, Verdict, Wish, bring_back, carry_out, plan,
 };
 pub use stream::ContentStream;
 

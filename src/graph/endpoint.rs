@@ -49,6 +49,11 @@ pub enum Endpoint<'a> {
         user: &'a str,
         message: &'a str,
     },
+    /// Takes a message to another folder.
+    MessageMove {
+        user: &'a str,
+        message: &'a str,
+    },
     /// The message as RFC 5322 text. The longer path through the folder is answered with 405.
     MessageMime {
         user: &'a str,
@@ -108,7 +113,7 @@ pub(super) const ID: &str = "KodoId";
 pub(super) const ID_WITHIN: &str = "KodoIdWithin";
 
 /// The paths as the SDK writes them, in the order of [`Endpoint::path`].
-static PATHS: LazyLock<[Vec<String>; 17]> = LazyLock::new(|| {
+static PATHS: LazyLock<[Vec<String>; 18]> = LazyLock::new(|| {
     let sdk = Sdk::new("unused: nothing is sent by this client");
     [
         sdk.organizations().list_organization().url(),
@@ -128,6 +133,7 @@ static PATHS: LazyLock<[Vec<String>; 17]> = LazyLock::new(|| {
         sdk.user(USER).mail_folder("inbox").list_message_rules().url(),
         sdk.user(USER).message(ID).attachment(ID_WITHIN).get_attachments().url(),
         sdk.user(USER).message(ID).attachment(ID_WITHIN).get_attachments_content().url(),
+        sdk.user(USER).message(ID).move_message(&serde_json::Value::Null).url(),
     ]
     .map(|url| segments(&url))
 });
@@ -204,6 +210,7 @@ impl<'a> Endpoint<'a> {
             Self::InboxRules { user } => (14, (user, "")),
             Self::Attachment { user, message, .. } => (15, (user, message)),
             Self::AttachmentContent { user, message, .. } => (16, (user, message)),
+            Self::MessageMove { user, message } => (17, (user, message)),
         };
         (&PATHS[row], [ids.0, ids.1, self.part()])
     }
@@ -233,6 +240,7 @@ impl std::fmt::Display for Endpoint<'_> {
                 write!(f, "the changes in mail folder {folder} of user {user}")
             }
             Self::Message { user, message } => write!(f, "message {message} of user {user}"),
+            Self::MessageMove { user, message } => write!(f, "the move of message {message} of user {user}"),
             Self::MessageMime { user, message } => write!(f, "the MIME text of message {message} of user {user}"),
             Self::Attachments { user, message } => write!(f, "the attachments of message {message} of user {user}"),
             Self::AttachmentUpload { user, message } => {
@@ -299,6 +307,7 @@ mod tests {
             (Endpoint::FolderMessagesDelta { user, folder }, "/users/u/mailFolders/f/messages/delta()"),
             (Endpoint::Message { user, message }, "/users/u/messages/m"),
             (Endpoint::MessageMime { user, message }, "/users/u/messages/m/$value"),
+            (Endpoint::MessageMove { user, message }, "/users/u/messages/m/move"),
             (Endpoint::Attachments { user, message }, "/users/u/messages/m/attachments"),
             (Endpoint::AttachmentUpload { user, message }, "/users/u/messages/m/attachments/createUploadSession"),
             (Endpoint::MailboxSettings { user }, "/users/u/mailboxSettings"),

@@ -1,6 +1,7 @@
 //! Reads blobs and content back. Needs no lock: packs never change, and one that is gone has left word where to look.
 
 mod at_once;
+mod ranged;
 
 use std::collections::HashMap;
 use std::io::Write;
@@ -19,6 +20,8 @@ use super::{Store, StoreError, blobs, packs, verify};
 use crate::backends::BackendError;
 use crate::db::{Conn, Db};
 use crate::ids::{BlobId, PackId, PackUid};
+
+pub use ranged::Ranged;
 
 /// Memory of one reader: indexes of packs, and opened groups of small blobs.
 const INDEXES_BYTES_MAX: usize = 32 << 20;

@@ -13,6 +13,7 @@
 mod capture;
 mod changes;
 mod compose;
+mod elsewhere;
 mod fields;
 mod folder_requests;
 mod folders;
@@ -34,7 +35,7 @@ use futures_util::future::BoxFuture;
 
 use super::{
     Action, CaptureError, Captured, ContainerChanges, Cursor, Existing, Feature, KnownVersion, Need, Opening, Page,
-    PathStep, Recognised, RemoteItem, RestoreError, Restored, Restoring, Source, StoredItem, Walk, WalkError,
+    PathStep, Present, Recognised, RemoteItem, RestoreError, Restored, Restoring, Source, StoredItem, Walk, WalkError,
 };
 use crate::graph::IMMUTABLE_IDS;
 use crate::ids::ResourceId;
@@ -141,5 +142,30 @@ impl Restoring for Mailbox {
         action: &'a Action,
     ) -> BoxFuture<'a, Result<Restored, RestoreError>> {
         Box::pin(restore::carry_out(target, container, item, action))
+    }
+
+    fn locate<'a>(
+        &'a self,
+        target: Source<'a>,
+        item: &'a StoredItem,
+    ) -> BoxFuture<'a, Result<Option<Present>, RestoreError>> {
+        Box::pin(elsewhere::locate(target, item))
+    }
+
+    fn move_back<'a>(
+        &'a self,
+        target: Source<'a>,
+        container: &'a str,
+        id: &'a str,
+    ) -> BoxFuture<'a, Result<Option<String>, RestoreError>> {
+        Box::pin(elsewhere::move_back(target, container, id))
+    }
+
+    fn recognises_by_properties(&self) -> bool {
+        true
+    }
+
+    fn requests_to_create(&self, item: &StoredItem, bytes: u64) -> u64 {
+        restore::requests_to_create(item, bytes)
     }
 }

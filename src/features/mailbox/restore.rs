@@ -15,6 +15,8 @@ use crate::graph::{Endpoint, GraphError};
 
 /// How often a creation with an unclear end is begun again after the message was not found.
 const CREATIONS_MAX: u32 = 3;
+/// What one request of an upload carries, for an estimate.
+const UPLOAD_PIECE_BYTES: u64 = 3 << 20;
 const SETTINGS_LEFT_OUT: &str = "this version of kodo does not bring back mailbox settings, categories and rules; \
     what they were can be read in the restore point";
 
@@ -41,6 +43,12 @@ pub(super) async fn carry_out(
         Action::Create | Action::CreateBeside => create_whole(target, folder, item, &original).await,
         Action::Update { id } => update(target, id, item, &original).await,
     }
+}
+
+/// One for the message, one for its attachments, and one for each piece of a large one.
+pub(super) fn requests_to_create(item: &StoredItem, bytes: u64) -> u64 {
+    let has_attachments = properties(item).is_ok_and(|message| message["hasAttachments"] == true);
+    if has_attachments { 2 + bytes / UPLOAD_PIECE_BYTES } else { 1 }
 }
 
 async fn create_whole(

@@ -16,7 +16,7 @@ const CHILDREN_MAX: usize = 50_000;
 /// About 100 MB of keys; a folder beyond it is restored to a new one instead.
 const EXISTING_MAX: usize = 1_000_000;
 const CHECKS_AT_ONCE: usize = 4;
-const PRESENT_PROPERTIES: &str = "id,changeKey,internetMessageId,hasAttachments,isRead,importance,categories,flag,\
+pub(super) const PRESENT_PROPERTIES: &str = "id,changeKey,internetMessageId,hasAttachments,isRead,importance,categories,flag,\
     lastModifiedDateTime";
 
 /// The folder at `path`. A default folder is found by its name in every language; others by what they are called.

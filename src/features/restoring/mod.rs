@@ -5,6 +5,7 @@
 
 mod content;
 mod deciding;
+mod planning;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
@@ -12,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 pub use content::{LargeContent, StoredContent};
 pub use deciding::{Action, Existing, Identity, OnConflict, Present, Verdict};
+pub use planning::{Plan, Wish, bring_back, carry_out, plan};
 
 use super::Source;
 use crate::graph::GraphError;
@@ -20,7 +22,8 @@ use crate::ids::ItemKey;
 /// Bringing the items of a feature back to the service.
 pub trait Restoring: Send + Sync {
     /// Finds the container at `path` below the target and returns its Graph id. What is missing is created, unless
-    /// the target is only looked at: then it is `None`.
+    /// the target is only looked at: then it is `None`. Of a feature with folders among its items, such as a drive, the
+    /// path is the container's own step and then the folders in it, the one that receives everything first.
     fn open_container<'a>(
         &'a self,
         target: Source<'a>,
@@ -54,6 +57,47 @@ pub trait Restoring: Send + Sync {
     fn large_above_bytes(&self) -> Option<u64> {
         None
     }
+
+    /// The item itself, by its immutable id, when the target holds it in another container than the one that it comes
+    /// back to. What lies in a bin is as good as gone. `None`: it is gone, or the feature cannot tell.
+    fn locate<'a>(
+        &'a self,
+        _target: Source<'a>,
+        _item: &'a StoredItem,
+    ) -> BoxFuture<'a, Result<Option<Present>, RestoreError>> {
+        Box::pin(async { Ok(None) })
+    }
+
+    /// Moves an item of the target into a container and says the id that it has there. `None`: the feature cannot.
+    fn move_back<'a>(
+        &'a self,
+        _target: Source<'a>,
+        _container: &'a str,
+        _id: &'a str,
+    ) -> BoxFuture<'a, Result<Option<String>, RestoreError>> {
+        Box::pin(async { Ok(None) })
+    }
+
+    /// A folder among items was created, and all that it held was brought back: what is left to do to the folder
+    /// itself, such as giving it its times. Returns remarks. Repeats safely.
+    fn finish_folder<'a>(
+        &'a self,
+        _target: Source<'a>,
+        _folder: &'a str,
+        _item: &'a StoredItem,
+    ) -> BoxFuture<'a, Result<Vec<String>, RestoreError>> {
+        Box::pin(async { Ok(Vec::new()) })
+    }
+
+    /// Whether [`Self::recognise`] needs the properties alone: content is then read only for what is brought back.
+    fn recognises_by_properties(&self) -> bool {
+        false
+    }
+
+    /// How many requests it takes to create this item, whose content has that many bytes: an estimate.
+    fn requests_to_create(&self, _item: &StoredItem, _bytes: u64) -> u64 {
+        1
+    }
 }
 
 /// Whether a restore may change the target.
@@ -70,6 +114,13 @@ pub struct PathStep {
     pub name: String,
     pub well_known: Option<String>,
     pub hidden: bool,
+}
+
+impl PathStep {
+    /// An ordinary folder.
+    pub fn folder(name: &str) -> Self {
+        Self { name: name.to_owned(), well_known: None, hidden: false }
+    }
 }
 
 /// An item of a restore point, read back from the storage.
@@ -113,24 +164,7 @@ pub enum RestoreError {
     /// Nothing else will work either: stop and retry the task.
     #[error(transparent)]
     Graph(#[from] GraphError),
-}
-
-/// Brings one item back to a target container that holds `existing`.
-pub async fn bring_back(
-    feature: &dyn Restoring,
-    target: Source<'_>,
-    container: &str,
-    item: &StoredItem,
-    existing: &Existing,
-    on_conflict: OnConflict,
-) -> Result<Restored, RestoreError> {
-    let identity = match feature.recognise(container, item)? {
-        Recognised::Item(identity) => identity,
-        Recognised::LeftOut { why } => return Ok(Restored::LeftAlone { why }),
-    };
-    match existing.decide(item.key, &identity, on_conflict) {
-        Verdict::Do(action) => feature.carry_out(target, container, item, &action).await,
-        Verdict::AlreadyThere => Ok(Restored::AlreadyThere),
-        Verdict::Kept { why } => Ok(Restored::LeftAlone { why }),
-    }
+    /// The storage cannot be read just now: as above.
+    #[error("{0}")]
+    Storage(String),
 }
