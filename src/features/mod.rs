@@ -6,6 +6,7 @@
 //! Invariants: nothing here touches the database or a storage; every future is cancel-safe on the capture side
 //! (dropping it loses only the answer); a restore looks for its own marker before it creates.
 
+mod attaching;
 mod bundle;
 pub mod calendar;
 pub mod contacts;

@@ -11,7 +11,7 @@ use super::upload_session::{Part, SESSIONS_MAX, Session};
 /// Microsoft takes less than 4 MB at a time, in multiples of 320 KiB.
 const CHUNK_BYTES: usize = 12 * 327_680;
 
-/// A file to be attached to a message.
+/// A file to be attached to a message or an event.
 #[derive(Clone, Debug)]
 pub struct FileUpload<'a> {
     pub name: &'a str,
@@ -29,10 +29,9 @@ enum Ended {
 }
 
 impl GraphClient {
-    /// Attaches a file by an upload session; `message` is an immutable id. [`GraphError::Ambiguous`]: the last part may have arrived; count the
-    /// attachments before it is tried again.
-    pub async fn upload_attachment(&self, user: &str, message: &str, file: &FileUpload<'_>) -> Result<(), GraphError> {
-        let endpoint = Endpoint::AttachmentUpload { user, message };
+    /// Attaches a file by an upload session of a message or an event, named by its immutable id.
+    /// [`GraphError::Ambiguous`]: the last part may have arrived; count the attachments before it is tried again.
+    pub async fn upload_attachment(&self, endpoint: Endpoint<'_>, file: &FileUpload<'_>) -> Result<(), GraphError> {
         let mut item = json!({
             "attachmentType": "file",
             "name": file.name,

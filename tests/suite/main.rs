@@ -12,6 +12,8 @@ mod support;
 mod api_authorization;
 mod api_requests;
 mod calendar_feature;
+mod calendar_restore;
+mod calendar_restore_conflicts;
 mod cancelled;
 mod catalog;
 mod chosen;

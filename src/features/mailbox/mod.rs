@@ -11,7 +11,6 @@
 //! it), Exchange's own streams of items (Microsoft says that they are not meant for backups).
 
 mod attached;
-mod attachments;
 mod capture;
 mod changes;
 mod compose;

@@ -1,29 +1,24 @@
 //! Bringing one message back: create and attach, or bring what is there up to date.
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
 
-use super::attachments::attach;
 use super::fields::is_draft;
-use super::marker::{self, Marker};
+use super::marker::Marker;
 use super::message::{Detail, creation, draft_update, state_update};
 use super::mime::{self, Letter};
 use super::target::identity;
-use super::{IMMUTABLE_IDS, PAGE_SIZE, settings};
+use super::{IMMUTABLE_IDS, settings};
+use crate::features::attaching::{Holder, attach, is_refusal};
+use crate::features::marking::find_marked;
 use crate::features::{Action, Recognised, RestoreError, Restored, Source, StoredContent, StoredItem};
 use crate::graph::{Endpoint, GraphError};
 
 /// How often a creation with an unclear end is begun again after the message was not found.
 const CREATIONS_MAX: u32 = 3;
-/// A message can be looked for a moment before it can be found.
-const LOOKS: [Duration; 2] = [Duration::from_millis(500), Duration::from_secs(4)];
 /// What one request of an upload carries, for an estimate.
 const UPLOAD_PIECE_BYTES: u64 = 3 << 20;
 const SETTINGS_LEFT_OUT: &str = "this version of kodo does not bring back mailbox settings, categories and rules; \
     what they were can be read in the restore point";
-/// A filter that a server ignores makes it list the whole folder.
-const LOOK_PAGES_MAX: usize = 2_000;
 
 pub(super) fn recognise(folder: &str, item: &StoredItem) -> Result<Recognised, RestoreError> {
     if settings::is_own(folder) {
@@ -65,7 +60,8 @@ async fn create_whole(
     let letter = letter(item)?;
     let marker = Marker { key: item.key, n_attachments: letter.attachments.len() };
     let (id, mut remarks) = create(target, folder, original, &letter, &marker).await?;
-    let attached = attach(target, &id, &letter.attachments).await.map_err(restore_error)?;
+    let attachments: Vec<_> = letter.attachments.iter().collect();
+    let attached = attach(target, Holder::Message(&id), 0, &attachments).await.map_err(restore_error)?;
     if attached.count < letter.attachments.len() {
         // What can never be added must not make the next restore begin again.
         let marker = Marker { n_attachments: attached.count, ..marker };
@@ -126,8 +122,10 @@ async fn create(
                 None => return Err(GraphError::protocol(endpoint, "the created message has no id").into()),
             },
             Err(error @ GraphError::Ambiguous { .. }) => {
-                if let Some(id) = look_for(target, endpoint, marker).await? {
-                    return Ok((id, remarks));
+                let mark = marker.to_string();
+                let found = find_marked(target, endpoint, &mark, "id").await?;
+                if let Some(id) = found.as_ref().and_then(|message| message["id"].as_str()) {
+                    return Ok((id.to_owned(), remarks));
                 }
                 if creations >= CREATIONS_MAX {
                     return Err(error.into());
@@ -141,48 +139,7 @@ async fn create(
     }
 }
 
-/// The message with this mark, in case its creation was carried out.
-async fn look_for(target: Source<'_>, endpoint: Endpoint<'_>, marker: &Marker) -> Result<Option<String>, RestoreError> {
-    for pause in LOOKS {
-        tokio::time::sleep(pause).await;
-        let mut call = target
-            .graph
-            .get(endpoint)
-            .query("$select", "id")
-            .query("$filter", &marker::filter(marker))
-            .query("$expand", &marker::expand());
-        for _ in 0..LOOK_PAGES_MAX {
-            let page = call.prefer(IMMUTABLE_IDS).prefer(PAGE_SIZE).page().await?;
-            // A filter that is not understood may be ignored in silence: the mark itself decides.
-            if let Some(found) = page.value.iter().find(|message| Marker::of(message).as_ref() == Some(marker)) {
-                return Ok(found["id"].as_str().map(str::to_owned));
-            }
-            match page.next {
-                Some(next) => call = target.graph.follow(endpoint, &next)?,
-                None => break,
-            }
-        }
-    }
-    Ok(None)
-}
-
 /// What concerns this message alone must not end the restore of the others.
 fn restore_error(error: GraphError) -> RestoreError {
-    match error {
-        GraphError::BadItem { .. }
-        | GraphError::Refused { .. }
-        | GraphError::TooLarge { .. }
-        | GraphError::Conflict { .. }
-        | GraphError::Protocol { .. } => RestoreError::Item(error.to_string()),
-        GraphError::Throttled { .. }
-        | GraphError::Transient { .. }
-        | GraphError::Ambiguous { .. }
-        | GraphError::Login { .. }
-        | GraphError::Forbidden { .. }
-        | GraphError::NoService { .. }
-        | GraphError::NotFound { .. }
-        | GraphError::Resync { .. }
-        | GraphError::Quota { .. }
-        | GraphError::Locked { .. } => RestoreError::Graph(error),
-    }
+    if is_refusal(&error) { RestoreError::Item(error.to_string()) } else { RestoreError::Graph(error) }
 }

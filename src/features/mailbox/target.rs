@@ -3,11 +3,11 @@
 use futures_util::{StreamExt, TryStreamExt, stream};
 use serde_json::{Value, json};
 
-use super::attachments::count_attachments;
 use super::fields::{state, text, time};
 use super::folders::RECOVERABLE;
 use super::marker::{self, Marker};
 use super::{IMMUTABLE_IDS, PAGE_SIZE, settings};
+use crate::features::attaching::{Holder, count_attachments};
 use crate::features::{Existing, Identity, Opening, PathStep, Present, RestoreError, Source, change_tag};
 use crate::graph::{Endpoint, GraphError};
 use crate::ids::ItemKey;
@@ -169,7 +169,7 @@ async fn complete_or_deleted(
     if expected == 0 || (expected == 1 && found.has_attachments) {
         return Ok(Some(found));
     }
-    match count_attachments(target, &found.present.id).await {
+    match count_attachments(target, Holder::Message(&found.present.id)).await {
         Ok(count) if count >= expected => return Ok(Some(found)),
         Ok(_) if opening == Opening::Look => return Ok(None),
         Ok(_) => {}

@@ -183,6 +183,14 @@ impl Atom {
     }
 }
 
+/// The id and the wanted value, if this asks for a property with exactly that value.
+pub fn exact_property(text: &str) -> Option<(String, String)> {
+    match Atom::parse(text) {
+        Ok(Atom::Property { id, value: Wanted::Exactly(value) }) => Some((id, value)),
+        Ok(_) | Err(_) => None,
+    }
+}
+
 fn unsupported(text: &str) -> Refusal {
     Refusal::new(
         400,

@@ -250,7 +250,7 @@ pub fn answer(app: &App, grant: &Grant, target: &Target, request: &Request) -> A
         (Route::UsersDelta, "GET") => users::delta(&call),
         (Route::User, "GET") => users::one(&call),
         (Route::Settings(route), _) => settings::answer(&call, route),
-        (Route::Calendar(route), "GET") => calendar::answer(&call, route),
+        (Route::Calendar(route), _) => calendar::answer(&call, route),
         (Route::Contacts(route), _) => contacts::answer(&call, route),
         (Route::Folders | Route::ChildFolders, "GET") => folders::list(&call),
         (Route::Folders | Route::ChildFolders, "POST") => folders::create(&call),

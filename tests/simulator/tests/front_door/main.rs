@@ -2,6 +2,7 @@
 
 mod attachments;
 mod calendar;
+mod calendar_writes;
 mod contact_writes;
 mod contacts;
 mod contract;
