@@ -26,12 +26,11 @@ const VERSIONS_MAX: usize = 50_000;
 /// Between the id of a file and the number of a version; no id of a drive's item has a colon.
 const WITHIN: &str = ":versions:";
 const LIST: &str = ":versions";
-/// Beside what Graph says of a version, and instead of its id: of which file it is, and what that is called.
+/// Beside what Graph says of a version, and instead of its id: of which file it is.
 const FILE: &str = "kodo.file";
 const DRIVE: &str = "kodo.drive";
 /// The number that Graph has for an id, which is one among the versions of a file only.
 const NUMBER: &str = "kodo.version";
-const FILE_NAME: &str = "kodo.file_name";
 
 /// How many older versions of a file a policy wants.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -171,7 +170,7 @@ async fn list(source: Source<'_>, file: &RemoteItem) -> Result<Vec<RemoteItem>, 
         version[NUMBER] = json!(number);
         version[FILE] = json!(file.id);
         version[DRIVE] = json!(drive);
-        version[FILE_NAME] = entry["name"].clone();
+        version["name"] = json!(name(entry["name"].as_str().unwrap_or_default(), &number));
         Some(RemoteItem { id, properties: Some(version) })
     });
     let unnamed = || CaptureError::Item { reason: "unreadable", message: format!("{endpoint}: one has no id") };
@@ -192,9 +191,7 @@ fn tag(properties: &Value) -> u64 {
 fn summary(properties: &Value) -> Summary {
     let file = properties[FILE].as_str().unwrap_or_default();
     let own = super::facets::summary(properties);
-    let name =
-        name(properties[FILE_NAME].as_str().unwrap_or_default(), properties[NUMBER].as_str().unwrap_or_default());
-    Summary { kind: KIND_VERSION, change_tag: tag(properties), name, parent: Some(ItemKey::of(file)), ..own }
+    Summary { kind: KIND_VERSION, change_tag: tag(properties), parent: Some(ItemKey::of(file)), ..own }
 }
 
 /// `Plan (version 3.0).docx`: programs open it by its ending.
@@ -242,12 +239,12 @@ impl Parts for OlderVersions {
 mod tests {
     use super::*;
 
-    fn version(number: &str, name: &str) -> RemoteItem {
+    fn version(number: &str, file: &str) -> RemoteItem {
         let id = format!("F{WITHIN}{number}");
         let properties = json!({
             "id": id, NUMBER: number, "size": 3, "lastModifiedDateTime": "2024-02-03T04:05:06Z",
             "lastModifiedBy": {"user": {"email": "ann@contoso.com"}},
-            FILE: "F", DRIVE: "D", FILE_NAME: name,
+            FILE: "F", DRIVE: "D", "name": name(file, number),
         });
         RemoteItem { id, properties: Some(properties) }
     }

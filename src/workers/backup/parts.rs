@@ -74,12 +74,8 @@ impl<'a> Walker<'a> {
             Ok(parts) => parts,
             Err(CaptureError::Gone) => Vec::new(),
             Err(error) => {
-                let name = item.properties.as_ref().and_then(|properties| properties["name"].as_str());
-                let list = RemoteItem { id: list_id, properties: None };
-                let mut event = told(place.container, list, Err(error), (Need::Everything, None))?;
-                if let Event::Failed { name: noted, .. } = &mut event {
-                    *noted = name.unwrap_or_default().to_owned();
-                }
+                let list = RemoteItem { id: list_id, ..item };
+                let event = told(place.container, list, Err(error), (Need::Everything, None))?;
                 return Ok(vec![Step::Say(event)]);
             }
         };

@@ -344,9 +344,11 @@ pub fn told(
     captured: Result<Captured, CaptureError>,
     (need, known): (Need, Option<Box<VersionRow>>),
 ) -> Result<Event, End> {
+    let reported = item.properties.as_ref().and_then(|properties| properties["name"].as_str());
+    let reported = reported.unwrap_or_default().to_owned();
     let id = item.id;
     let failed = |reason, skipped, message| {
-        let name = known.as_ref().map_or_else(String::new, |known| known.version.name.clone());
+        let name = known.as_ref().map_or_else(|| reported.clone(), |known| known.version.name.clone());
         Ok(Event::Failed { container, id: id.clone(), name, reason, skipped, message })
     };
     let arrived = |captured, lack| {
