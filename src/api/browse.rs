@@ -142,11 +142,17 @@ pub async fn browse(app: Data<Shared>, query: Query<BrowseQuery>) -> ApiResult<J
     let path = path_to(&all, here)?;
     // Below a folder among items there are no containers.
     let at_container = place.folders.is_empty();
+    let parts =
+        all.iter().find(|one| features::holds_parts(chain.key.feature.as_str(), &one.graph_id)).map(|one| one.id);
     let children: Vec<Container> = all.into_iter().filter(|one| at_container && one.parent == here).collect();
     let listed = [children.as_slice(), path.as_slice()].concat();
     let id = chain.id;
     let after = after.map(|(time, number)| After { parent: place.parent, time, number });
-    let wanted = here.map(|here| (here, Within::Parent(place.parent)));
+    // What lies below an item that is no folder are its parts.
+    let feature = chain.key.feature.as_str();
+    let in_parts = place.folders.last().is_some_and(|last| !features::is_folder(feature, last.version.kind));
+    let within = parts.filter(|_| in_parts).or(here);
+    let wanted = within.map(|container| (container, Within::Parent(place.parent)));
     let read = move |conn: &mut Conn| read_level(conn, id, point, wanted, after, rows + 1, &listed);
     let (items, mut counts) = app.db.run("browse a container", read).await?;
     let mut view = |one: Container| {

@@ -14,6 +14,7 @@
 //! Functions take the connection of the caller's transaction, because a commit spans this module, `repository` and
 //! `queue`.
 
+pub mod begun;
 pub mod chains;
 pub mod containers;
 pub mod coverage;

@@ -71,9 +71,9 @@ pub async fn ls(session: &Session, ls: Ls) -> Result<(), CliError> {
     }
     // Folders first, as a file system shows them.
     view.items.sort_by_key(|item| !item.is_folder);
-    // A path may name a file: then that is what is shown.
-    let file = view.folders.last().filter(|last| !last.is_folder && view.items.is_empty());
-    for item in view.items.iter().chain(file) {
+    // A path may name a file: then that is what is shown, and below it what belongs to it.
+    let file = view.folders.last().filter(|last| !last.is_folder);
+    for item in file.into_iter().chain(&view.items) {
         table.add_row([time(item.time), bytes(item.bytes), one_line(&view.feature, item), item.key.clone()]);
     }
     if table.is_empty() {

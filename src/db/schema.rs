@@ -291,6 +291,17 @@ diesel::table! {
 }
 
 diesel::table! {
+    begun_contents (chain_id, item_key, part) {
+        chain_id -> Unsigned<Integer>,
+        item_key -> Binary,
+        part -> Unsigned<Integer>,
+        content_tag -> Unsigned<Bigint>,
+        point -> Unsigned<Integer>,
+        blobs -> Binary,
+    }
+}
+
+diesel::table! {
     issues (chain_id, item_key) {
         chain_id -> Unsigned<Integer>,
         item_key -> Binary,

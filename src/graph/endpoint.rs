@@ -216,10 +216,7 @@ impl<'a> Endpoint<'a> {
     /// The segments of its path, and the ids that stand for the placeholders in them.
     fn path(&self) -> (&'static [String], [&'a str; 3]) {
         let (row, ids) = match *self {
-            Self::Drive(drive) => {
-                let (path, (drive, id)) = drive.path();
-                return (path, [drive, id, ""]);
-            }
+            Self::Drive(drive) => return drive.path(),
             Self::DriveTarget(target) => return target.path(),
             Self::Organization => (0, ("", "")),
             Self::Users => (1, ("", "")),

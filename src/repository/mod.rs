@@ -52,7 +52,7 @@ pub use commit::{CommitRefused, Flushed, PackIds, commit};
 pub use error::StoreError;
 pub use format::{Damage, Layout};
 pub use keys::{KeyKind, KeyState, MasterKey, NewRecoveryKey, RecoveryKey, StoredKey, Unlock};
-pub use packer::{Ingest, IngestContent, Packer, Stored, StoredContent};
+pub use packer::{Ingest, IngestContent, Packer, Stored, StoredContent, Streaming};
 pub use packs::sql::StoreTotals;
 pub use packs::{PackContents, PackFile};
 pub use reader::{Pieces, Ranged, Reader};

@@ -147,6 +147,11 @@ impl Reader {
         Ok(Pieces { reader, pack, blob, recipe, assembly: Some(assembly), at: (0, 0), places })
     }
 
+    /// Reads one blob that items share, wherever it lies, and proves its hash.
+    pub async fn shared(&self, blob: BlobId) -> Result<Bytes, StoreError> {
+        self.read_shared(blob, None).await
+    }
+
     async fn read_shared(&self, blob: BlobId, place: Option<PackId>) -> Result<Bytes, StoreError> {
         let mut place = place;
         let mut tries = 1;

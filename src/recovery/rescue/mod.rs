@@ -230,7 +230,15 @@ impl Place {
                 // A folder has no content, and neither has a shortcut: what it is tells its properties.
                 if row.version.content.is_none() && self.says_folder(&row).await {
                     tree.add(&row.version);
+                } else {
+                    tree.await_holder(row.version.parent);
                 }
+            }
+        }
+        if tree.awaits_files() {
+            for unit in self.parts(chain) {
+                let mut part = self.part(unit, chain, point).await?;
+                part.take_versions().for_each(|row| tree.add_file(&row.version));
             }
         }
         Ok(tree)

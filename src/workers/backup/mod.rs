@@ -7,6 +7,7 @@
 
 mod containers;
 mod ledger;
+mod parts;
 mod records;
 mod walk;
 

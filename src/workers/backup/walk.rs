@@ -10,6 +10,7 @@ use futures_util::stream::{self, Stream, StreamExt};
 use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument;
 
+use super::parts::{OfItem, PartsPlace};
 use super::{Backup, End};
 use crate::catalog::{self, Container, CursorUpdate, ItemIssue, VersionRow};
 use crate::db::Conn;
@@ -17,7 +18,7 @@ use crate::features::{
     CaptureError, Captured, Change, Cursor, KnownVersion, Lack, Need, Next, Page, RemoteItem, Walk, WalkError,
 };
 use crate::graph::GraphError;
-use crate::ids::{ContainerId, ItemKey};
+use crate::ids::{ContainerId, ItemKey, PointNumber};
 
 /// Issues of earlier runs that one page of retries takes up.
 const ISSUES_PAGE: u32 = 200;
@@ -42,6 +43,11 @@ pub enum Event {
     /// Gone between the report and the read: removed from wherever it was.
     Gone {
         key: ItemKey,
+    },
+    /// An item has these parts and no other.
+    Parts {
+        of: ItemKey,
+        keep: Vec<ItemKey>,
     },
     Failed {
         container: ContainerId,
@@ -83,14 +89,24 @@ impl Arrival {
 }
 
 /// Work that keeps its place in the order while captures overlap.
-enum Step {
+pub(super) enum Step {
     Say(Event),
     Capture { container: ContainerId, item: RemoteItem, need: Need, known: Option<Box<VersionRow>> },
+    Parts(OfItem),
+}
+
+/// Whether the changes of a page are all that there is to plan.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Plan {
+    Made,
+    /// They show that more changed than they tell.
+    WalkEverything,
 }
 
 pub struct Walker<'a> {
-    backup: &'a Backup<'a>,
+    pub(super) backup: &'a Backup<'a>,
     containers: Vec<Container>,
+    pub(super) parts: Option<PartsPlace<'a>>,
 }
 
 /// Where the walk stands between two pages.
@@ -106,8 +122,11 @@ enum IssueRetries {
 }
 
 impl<'a> Walker<'a> {
-    pub fn new(backup: &'a Backup<'a>, containers: Vec<Container>) -> Self {
-        Self { backup, containers }
+    pub fn new(backup: &'a Backup<'a>, mut containers: Vec<Container>) -> Self {
+        let parts = PartsPlace::among(backup.feature, &containers);
+        // Parts are found through the items that they belong to.
+        containers.retain(|container| parts.is_none_or(|parts| parts.container != container.id));
+        Self { backup, containers, parts }
     }
 
     /// The events of a whole backup; ends after the first error.
@@ -127,6 +146,9 @@ impl<'a> Walker<'a> {
             }
         })
         .flatten()
+        .map(move |step| self.expand(step))
+        .buffered(at_once)
+        .flat_map(stream::iter)
         .map(move |step| self.begin(step))
         .buffered(at_once)
     }
@@ -154,7 +176,11 @@ impl<'a> Walker<'a> {
                 if walk == Walk::Start || page.begins_full_walk {
                     steps.push(Step::Say(Event::FullWalk { container: container.id }));
                 }
-                self.plan(&container, page.changes, &mut steps).await?;
+                if self.plan(&container, page.changes, &mut steps).await? == Plan::WalkEverything {
+                    tracing::info!(container = %container.id, "more changed than is reported; the container is walked whole");
+                    position.current = Some((container, Walk::Start));
+                    return Ok(Some(Vec::new()));
+                }
                 let cursor = match page.next {
                     Next::Page(cursor) => {
                         position.current = Some((container.clone(), Walk::Resume(cursor.clone())));
@@ -177,34 +203,42 @@ impl<'a> Walker<'a> {
     }
 
     /// Decides what must be read of each change, against what the catalog holds.
-    async fn plan(&self, container: &Container, changes: Vec<Change>, steps: &mut Vec<Step>) -> Result<(), End> {
+    async fn plan(&self, container: &Container, changes: Vec<Change>, steps: &mut Vec<Step>) -> Result<Plan, End> {
         let keys: Vec<ItemKey> = changes
             .iter()
             .filter_map(|change| match change {
-                Change::Present(item) => Some(ItemKey::of(&item.id)),
+                Change::Present(RemoteItem { id, .. }) | Change::LeftOut { id } => Some(ItemKey::of(id)),
                 Change::Removed { .. } => None,
             })
             .collect();
         let mut known = self.known(keys).await?;
         for change in changes {
-            steps.push(match change {
-                Change::Removed { id } => Step::Say(Event::Removed { container: container.id, key: ItemKey::of(&id) }),
+            match change {
+                Change::Removed { id } => {
+                    steps.push(Step::Say(Event::Removed { container: container.id, key: ItemKey::of(&id) }));
+                }
+                Change::LeftOut { id } => match known.get(&ItemKey::of(&id)) {
+                    Some(held) if held.to == PointNumber::OPEN => return Ok(Plan::WalkEverything),
+                    Some(_) | None => {}
+                },
                 Change::Present(item) => {
                     let known = known.remove(&ItemKey::of(&item.id));
-                    self.decide(container.id, item, known)
+                    if self.backup.feature.tells_of_more(&item, known.as_ref().map(before).as_ref()) {
+                        return Ok(Plan::WalkEverything);
+                    }
+                    let whole = self.parts.filter(|place| place.may_have(&item)).map(|_| OfItem::reported(&item));
+                    let step = self.decide(container.id, item, known);
+                    let whole = whole.filter(|_| matches!(step, Step::Capture { .. }));
+                    steps.push(step);
+                    steps.extend(whole.map(Step::Parts));
                 }
-            });
+            }
         }
-        Ok(())
+        Ok(Plan::Made)
     }
 
-    fn decide(&self, container: ContainerId, item: RemoteItem, known: Option<VersionRow>) -> Step {
-        let before = known.as_ref().map(|row| KnownVersion {
-            change_tag: row.version.change_tag,
-            flags: row.version.flags,
-            has_content: row.version.content.is_some(),
-        });
-        match (self.backup.feature.need(&item, before.as_ref()), known) {
+    pub(super) fn decide(&self, container: ContainerId, item: RemoteItem, known: Option<VersionRow>) -> Step {
+        match (self.backup.feature.need(&item, known.as_ref().map(before).as_ref()), known) {
             (Need::Nothing, Some(known)) => {
                 Step::Say(Event::Unchanged { container, id: item.id, known: Box::new(known) })
             }
@@ -215,7 +249,7 @@ impl<'a> Walker<'a> {
         }
     }
 
-    async fn known(&self, keys: Vec<ItemKey>) -> Result<HashMap<ItemKey, VersionRow>, End> {
+    pub(super) async fn known(&self, keys: Vec<ItemKey>) -> Result<HashMap<ItemKey, VersionRow>, End> {
         let (chain, point) = (self.backup.chain, self.backup.point);
         if keys.is_empty() {
             return Ok(HashMap::new());
@@ -238,11 +272,14 @@ impl<'a> Walker<'a> {
         let last = (open.len() == ISSUES_PAGE as usize).then(|| open.last().map(|issue| issue.key)).flatten();
         // One without a Graph id is met by the full walk of its container.
         let nameable = open.into_iter().filter(|open| !open.issue.graph_id.is_empty());
-        let steps = nameable.map(|open| Step::Capture {
-            container: open.issue.container,
-            item: RemoteItem { id: open.issue.graph_id, properties: None },
-            need: Need::Everything,
-            known: None,
+        let steps = nameable.map(|open| match self.parts.and_then(|place| place.listed_by(&open.issue)) {
+            Some(whole) => Step::Parts(whole),
+            None => Step::Capture {
+                container: open.issue.container,
+                item: RemoteItem { id: open.issue.graph_id, properties: None },
+                need: Need::Everything,
+                known: None,
+            },
         });
         Ok((steps.collect(), last))
     }
@@ -262,7 +299,7 @@ impl<'a> Walker<'a> {
             Err(end) => return Box::pin(ready(Err(end))),
             Ok(capture) => capture,
         }) else {
-            unreachable!("a step is said or captured")
+            unreachable!("a step is said or captured: parts are steps of their own by now")
         };
         let (feature, subject) = (self.backup.feature, Arc::clone(&self.backup.subject));
         let captured = apart(async move {
@@ -276,8 +313,19 @@ impl<'a> Walker<'a> {
     }
 }
 
+/// What decides what must be read again.
+fn before(row: &VersionRow) -> KnownVersion {
+    KnownVersion {
+        change_tag: row.version.change_tag,
+        flags: row.version.flags,
+        has_content: row.version.content.is_some(),
+    }
+}
+
 /// Runs on its own until its end, or until nobody waits for it any more.
-fn apart<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> impl Future<Output = T> + Send {
+pub(super) fn apart<T: Send + 'static>(
+    work: impl Future<Output = T> + Send + 'static,
+) -> impl Future<Output = T> + Send {
     let task = AbortOnDropHandle::new(tokio::spawn(work.in_current_span()));
     async move {
         match task.await {
@@ -296,9 +344,11 @@ pub fn told(
     captured: Result<Captured, CaptureError>,
     (need, known): (Need, Option<Box<VersionRow>>),
 ) -> Result<Event, End> {
+    let reported = item.properties.as_ref().and_then(|properties| properties["name"].as_str());
+    let reported = reported.unwrap_or_default().to_owned();
     let id = item.id;
     let failed = |reason, skipped, message| {
-        let name = known.as_ref().map_or_else(String::new, |known| known.version.name.clone());
+        let name = known.as_ref().map_or_else(|| reported.clone(), |known| known.version.name.clone());
         Ok(Event::Failed { container, id: id.clone(), name, reason, skipped, message })
     };
     let arrived = |captured, lack| {

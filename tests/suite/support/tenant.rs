@@ -141,6 +141,7 @@ impl Tenant {
                     }
                     None
                 }
+                Change::LeftOut { .. } => None,
             });
             let captures: Vec<RemoteItem> = captures.collect();
             if let Some(seen) = &mut seen {

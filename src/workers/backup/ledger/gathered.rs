@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 
 use crate::catalog::{
-    ContentRef, CursorUpdate, ItemIssue, NewVersion, PointCounts, VersionRow, containers, issues, items, points, search,
+    ContentRef, CursorUpdate, ItemIssue, NewVersion, PointCounts, VersionRow, begun, containers, issues, items, points,
+    search,
 };
 use crate::db::{Conn, QueryResult};
 use crate::features::Summary;
@@ -139,6 +140,8 @@ pub struct Gathered {
     n_met: usize,
     texts: Vec<search::Text>,
     pub issues: Vec<ItemIssue>,
+    /// Items of long content that is stored whole now.
+    pub whole: Vec<ItemKey>,
     pub counts: PointCounts,
 }
 
@@ -161,6 +164,15 @@ impl Gathered {
     /// The item is nowhere any more.
     pub fn remove(&mut self, key: ItemKey) {
         self.ops.insert(key, Op::Remove);
+    }
+
+    /// Items that wait here and lie in this container, below this parent.
+    pub fn parts_of(&self, container: ContainerId, parent: ItemKey) -> Vec<ItemKey> {
+        let is_part = |op: &Op| match op {
+            Op::Put(draft) => draft.container == container && draft.summary.parent == Some(parent),
+            Op::RemoveFrom(_) | Op::Remove => false,
+        };
+        self.ops.iter().filter(|(_, op)| is_part(op)).map(|(key, _)| *key).collect()
     }
 
     pub fn met(&mut self, walk: WalkNumber, key: ItemKey) {
@@ -226,6 +238,7 @@ impl Gathered {
             issues::resolve(conn, chain, &settled)?;
         }
         issues::put(conn, chain, point, &self.issues)?;
+        begun::forget(conn, chain, &self.whole)?;
         points::add_counts(conn, chain, point, &counts)?;
         for (container, update) in &self.cursors {
             containers::move_cursor(conn, *container, update)?;
