@@ -15,8 +15,11 @@ const DEPTH_MAX: usize = 300;
 
 /// The message itself, if the mailbox still has it outside of its bins.
 pub(super) async fn locate(target: Source<'_>, item: &StoredItem) -> Result<Option<Present>, RestoreError> {
+    if settings::is_small(item.kind) {
+        return Ok(None);
+    }
     let stored: Value = serde_json::from_slice(&item.properties).unwrap_or_default();
-    let Some(id) = stored["id"].as_str().filter(|id| !settings::is_own(id)) else { return Ok(None) };
+    let Some(id) = stored["id"].as_str() else { return Ok(None) };
     let endpoint = Endpoint::Message { user: target.user, message: id };
     let select = format!("{PRESENT_PROPERTIES},parentFolderId");
     let found = match target.graph.get(endpoint).prefer(IMMUTABLE_IDS).query("$select", &select).json().await {

@@ -17,12 +17,10 @@ use crate::graph::{Endpoint, GraphError};
 const CREATIONS_MAX: u32 = 3;
 /// What one request of an upload carries, for an estimate.
 const UPLOAD_PIECE_BYTES: u64 = 3 << 20;
-const SETTINGS_LEFT_OUT: &str = "this version of kodo does not bring back mailbox settings, categories and rules; \
-    what they were can be read in the restore point";
 
 pub(super) fn recognise(folder: &str, item: &StoredItem) -> Result<Recognised, RestoreError> {
     if settings::is_own(folder) {
-        return Ok(Recognised::LeftOut { why: SETTINGS_LEFT_OUT });
+        return settings::recognise(folder, item);
     }
     Ok(Recognised::Item(identity(&properties(item)?)))
 }
@@ -38,6 +36,9 @@ pub(super) async fn carry_out(
     item: &StoredItem,
     action: &Action,
 ) -> Result<Restored, RestoreError> {
+    if settings::is_own(folder) {
+        return settings::carry_out(target, item, action).await;
+    }
     let original = properties(item)?;
     match action {
         Action::Create | Action::CreateBeside => create_whole(target, folder, item, &original).await,

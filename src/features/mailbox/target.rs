@@ -25,8 +25,8 @@ pub(super) async fn open_folder(
     path: &[PathStep],
     opening: Opening,
 ) -> Result<Option<String>, RestoreError> {
-    if let Some(own) = path.last().and_then(|step| step.well_known.as_ref()).filter(|name| settings::is_own(name)) {
-        return Ok(Some(own.clone()));
+    if path.last().and_then(|step| step.well_known.as_ref()).is_some_and(|name| settings::is_own(name)) {
+        return Ok(Some(settings::open(path)));
     }
     let mut folder = "msgfolderroot".to_owned();
     for step in path {
@@ -111,7 +111,7 @@ struct Found {
 /// Lists a folder. A message that an interrupted restore left without some of its attachments is deleted here.
 pub(super) async fn existing(target: Source<'_>, folder: &str, opening: Opening) -> Result<Existing, RestoreError> {
     if settings::is_own(folder) {
-        return Ok(Existing::default());
+        return settings::existing(target, folder).await;
     }
     let endpoint = Endpoint::FolderMessages { user: target.user, folder };
     let mut call = target.graph.get(endpoint).query("$select", PRESENT_PROPERTIES).query("$expand", &marker::expand());

@@ -139,6 +139,8 @@ pub enum ContactEdit {
     RemoveFolder {
         folder: String,
     },
+    /// Only the default folder is left, empty.
+    Wipe,
 }
 
 pub fn single(app: &App, user: &User, wanted: ContactEdit) -> Controlled {
@@ -198,6 +200,10 @@ fn on_folder(contacts: &mut Contacts, wanted: ContactEdit) -> Controlled {
             let id = at(contacts, &folder)?;
             contacts.change_container(id, |folder| folder.name = name);
             id
+        }
+        ContactEdit::Wipe => {
+            contacts.wipe(&[DEFAULT_FOLDER]);
+            DEFAULT_FOLDER
         }
         ContactEdit::RemoveFolder { folder } => {
             let id = at(contacts, &folder)?;

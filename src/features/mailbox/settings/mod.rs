@@ -1,15 +1,25 @@
 //! The small things of a mailbox, as items of a container that kodo made up: the settings, the categories and the inbox
 //! rules. They offer no changes, so each run lists them and compares.
 //!
-//! An area that cannot be read costs itself: what was captured of it stays, and one issue says why.
+//! An area that cannot be read costs itself: what was captured of it stays, and one issue says why. What is restored of
+//! them writes to nobody: automatic replies and rules that send or delete mail come back turned off.
+
+mod categories;
+mod preferences;
+mod restore;
+mod rule;
+mod rule_folders;
+mod rules;
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+pub(super) use restore::{carry_out, existing, open, recognise};
+
 use super::fields::{text, without_envelope};
-use super::{KIND_CATEGORY, KIND_RULE, KIND_SETTINGS, PAGE_SIZE};
+use super::{KIND_CATEGORY, KIND_RULE, KIND_SETTINGS, NOTES, PAGE_SIZE};
 use crate::features::{
     CaptureError, Captured, Change, Cursor, KnownVersion, Need, Next, OWN_CONTAINER, Page, RemoteContainer, RemoteItem,
     SkipReason, Source, Summary, Walk, WalkError, change_tag,
@@ -121,16 +131,30 @@ pub(super) async fn capture(source: Source<'_>, item: &RemoteItem) -> Result<Cap
     if let Some(properties) = &item.properties {
         return match properties.get(UNREADABLE) {
             Some(why) => Err(issue(serde_json::from_value(why.clone()).unwrap_or_default())),
-            None => Ok(captured(area, properties)),
+            None => whole(source, area, properties.clone()).await,
         };
     }
     match read(source, area).await.map_err(CaptureError::Graph)? {
         Reading::Unreadable(why) => Err(issue(why)),
         Reading::Read(items) => {
             let found = items.into_iter().find(|found| found.id == item.id).and_then(|found| found.properties);
-            found.map(|properties| captured(area, &properties)).ok_or(CaptureError::Gone)
+            whole(source, area, found.ok_or(CaptureError::Gone)?).await
         }
     }
+}
+
+/// A rule is kept with a note of where its folders are.
+async fn whole(source: Source<'_>, area: Area, properties: Value) -> Result<Captured, CaptureError> {
+    let properties = match area {
+        Area::Rules => rule_folders::noted(source, properties).await.map_err(CaptureError::Graph)?,
+        Area::Mailbox | Area::Categories => properties,
+    };
+    Ok(captured(area, &properties))
+}
+
+/// Whether this is a kind of item that the container holds.
+pub(super) fn is_small(kind: u8) -> bool {
+    [KIND_SETTINGS, KIND_CATEGORY, KIND_RULE].contains(&kind)
 }
 
 fn issue(why: Unreadable) -> CaptureError {
@@ -162,6 +186,9 @@ fn captured(area: Area, properties: &Value) -> Captured {
 /// None of them has a change key: what they say is compared.
 fn tag(properties: &Value) -> u64 {
     let mut compared = properties.clone();
+    if let Some(all) = compared.as_object_mut() {
+        all.remove(NOTES);
+    }
     if let Some(replies) = compared.get_mut("automaticRepliesSetting").and_then(Value::as_object_mut)
         && !replies.get("status").is_some_and(|status| text(status).eq_ignore_ascii_case("scheduled"))
     {
@@ -172,16 +199,20 @@ fn tag(properties: &Value) -> u64 {
 }
 
 async fn read(source: Source<'_>, area: Area) -> Result<Reading, GraphError> {
+    match ask(source, area).await {
+        Ok(all) => Ok(Reading::Read(all.into_iter().filter_map(|one| area.item(one)).collect())),
+        Err(error) => unreadable(error).map(Reading::Unreadable),
+    }
+}
+
+/// What an area holds, in Graph's own words.
+async fn ask(source: Source<'_>, area: Area) -> Result<Vec<Value>, GraphError> {
     let user = source.user;
     let list = |endpoint| source.graph.list(endpoint, LISTED_MAX, &[], &[PAGE_SIZE]);
-    let answer = match area {
+    match area {
         Area::Mailbox => source.graph.get(Endpoint::MailboxSettings { user }).json().await.map(|all| vec![all]),
         Area::Categories => list(Endpoint::MasterCategories { user }).await,
         Area::Rules => list(Endpoint::InboxRules { user }).await,
-    };
-    match answer {
-        Ok(all) => Ok(Reading::Read(all.into_iter().filter_map(|one| area.item(one)).collect())),
-        Err(error) => unreadable(error).map(Reading::Unreadable),
     }
 }
 
