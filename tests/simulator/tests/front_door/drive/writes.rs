@@ -64,9 +64,10 @@ async fn a_fragment_that_breaks_the_rules_is_refused_and_noted() {
 
     let odd = put(&tenant, url(&opened), 0, &bytes[..UNIT + 1], total).await;
     let early = put(&tenant, url(&opened), UNIT, &bytes[..UNIT], total).await;
-    let authorized =
-        send(tenant.client.put(url(&opened)).bearer_auth(&tenant.token).header("Content-Range", "bytes 0-0/1").body("x"))
-            .await;
+    let authorized = send(
+        tenant.client.put(url(&opened)).bearer_auth(&tenant.token).header("Content-Range", "bytes 0-0/1").body("x"),
+    )
+    .await;
     let right = put(&tenant, url(&opened), 0, &bytes[..UNIT], total).await;
     let longer = put(&tenant, url(&opened), UNIT, &bytes[..UNIT], total + 1).await;
     let cancelled = send(tenant.client.delete(url(&opened))).await;
