@@ -125,16 +125,18 @@ async fn a_drive_in_place_is_left_alone_and_what_changed_is_treated_as_chosen() 
     edit(json!({"path": "Old name", "rename": "New name"}))?;
     let skipped = restore_with(&stage, user, "skip").await?;
     let after_skip = restorable(&stage, user)?;
-    restore_with(&stage, user, "keep_both").await?;
-    let after_both = restorable(&stage, user)?;
     let replaced = restore_with(&stage, user, "replace").await?;
     let after_replace = restorable(&stage, user)?;
+    edit(json!({"path": "Changed.txt", "text": "encrypted again"}))?;
+    restore_with(&stage, user, "keep_both").await?;
+    let after_both = restorable(&stage, user)?;
 
     assert_eq!((&untouched["outcomes"]["created"], &untouched["outcomes"]["updated"]), (&json!(0), &json!(0)));
     assert_eq!(skipped["outcomes"]["failed"], json!(0), "{skipped}");
     assert_eq!(after_skip["Deleted.txt"], before["Deleted.txt"]);
     assert_eq!(after_skip["Changed.txt"]["size"], json!(9), "what is there stays");
     assert!(!after_skip.contains_key("Old name/inside.txt"), "it is in the renamed folder");
+    assert_eq!(after_both.len(), after_replace.len() + 1);
     let copy = &after_both["Changed (restored 2024-01-01 00.00).txt"];
     assert_eq!(
         (&copy["blake3"], &copy["modified"]),
