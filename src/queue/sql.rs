@@ -15,7 +15,7 @@ mod again;
 pub(super) mod exporting;
 mod rows;
 
-pub use again::{begin_again, ended_of_restore};
+pub use again::{EndedTask, begin_again, ended_of_restore};
 use rows::NewRow;
 pub(super) use rows::Row;
 
