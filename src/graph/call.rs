@@ -109,13 +109,6 @@ impl<'c> Call<'c> {
         self
     }
 
-    /// A picture, whose kind the service is told.
-    pub fn picture(mut self, media_type: &'static str, bytes: Bytes) -> Self {
-        self.headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
-        self.body = Some(bytes);
-        self
-    }
-
     /// Sends, and reads the answer as JSON.
     pub async fn json(self) -> Result<Value, GraphError> {
         match self.send(Want::Json).await? {
@@ -144,6 +137,13 @@ impl<'c> Call<'c> {
     /// Sends; the answer's body does not matter.
     pub async fn done(self) -> Result<(), GraphError> {
         self.send(Want::Nothing).await.map(drop)
+    }
+
+    /// A picture, whose kind the service is told.
+    pub fn picture(mut self, media_type: &'static str, bytes: Bytes) -> Self {
+        self.headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
+        self.body = Some(bytes);
+        self
     }
 
     /// This POST leaves nothing behind when it is carried out twice.
