@@ -83,6 +83,9 @@ pub const ROUTES: &[RouteRow] = &[
     get("/restores", Read, || web::to(restores::list)),
     post("/restores", Restore, || web::to(restores::start)),
     get("/restores/{restore}", Read, || web::to(restores::show)),
+    get("/restores/{restore}/report", Browse, || web::to(restores::report::show)),
+    post("/restores/{restore}/cancel", Restore, || web::to(restores::cancel)),
+    post("/restores/{restore}/retry", Restore, || web::to(restores::retry)),
     get("/status", Read, || web::to(status::show)),
 ];
 

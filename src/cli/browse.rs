@@ -134,7 +134,8 @@ pub async fn show(session: &Session, show: Show) -> Result<(), CliError> {
     )
 }
 
-async fn write_content(session: &Session, path: &str, to: Option<PathBuf>) -> Result<(), CliError> {
+/// Writes what the server sends, however long it is.
+pub async fn write_content(session: &Session, path: &str, to: Option<PathBuf>) -> Result<(), CliError> {
     let response = session.client.download(path).await?;
     let mut stream = response.bytes_stream();
     let broken = |err: reqwest::Error| CliError::Failed(format!("the content broke off: {err}"));

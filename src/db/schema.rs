@@ -303,6 +303,25 @@ diesel::table! {
 }
 
 diesel::table! {
+    restore_parts (restore_id, chain_id) {
+        restore_id -> Unsigned<BigInt>,
+        chain_id -> Unsigned<Integer>,
+        point -> Unsigned<Integer>,
+        target_resource -> Unsigned<Integer>,
+        asked -> Nullable<Unsigned<BigInt>>,
+        asked_bytes -> Nullable<Unsigned<BigInt>>,
+        requests -> Unsigned<BigInt>,
+        upload_bytes -> Unsigned<BigInt>,
+        seconds -> Unsigned<BigInt>,
+        n_created -> Unsigned<BigInt>,
+        n_updated -> Unsigned<BigInt>,
+        n_skipped -> Unsigned<BigInt>,
+        n_failed -> Unsigned<BigInt>,
+        bytes -> Unsigned<BigInt>,
+    }
+}
+
+diesel::table! {
     agents (id) {
         id -> Unsigned<Integer>,
         name -> Text,

@@ -11,8 +11,10 @@ use diesel::prelude::*;
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use diesel::sql_types::{BigInt, Bool, Datetime, Nullable, Unsigned};
 
+mod again;
 mod rows;
 
+pub use again::{begin_again, ended_of_restore};
 use rows::NewRow;
 pub(super) use rows::Row;
 

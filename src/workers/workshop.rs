@@ -26,6 +26,9 @@ use crate::tenants::{self, ResourceView};
 /// Messages up to this size are split into their parts; larger ones are stored as a stream of chunks.
 const SPLIT_BYTES_MAX: u64 = 48 << 20;
 
+/// Contents on their way back that are in memory at once, over all workers; a longer one is so alone.
+const RESTORE_MIB_MAX: u32 = 64;
+
 /// Shared by the workers of an agent.
 pub struct Workshop {
     pub db: Db,
@@ -45,6 +48,8 @@ pub struct Workshop {
     space: Arc<SpaceWatch>,
     /// One large message at a time is in memory whole, whatever the number of workers.
     large: Semaphore,
+    /// MiB of contents that are on their way back.
+    restoring: Semaphore,
 }
 
 /// A tenant's client, and the credentials it was made from: when those change, so does the client.
@@ -106,6 +111,7 @@ impl Workshop {
             writers: Mutex::default(),
             space: SpaceWatch::new(SpaceConfig::default()),
             large: Semaphore::new(1),
+            restoring: Semaphore::new(RESTORE_MIB_MAX as usize),
         }
     }
 
@@ -249,6 +255,12 @@ impl Workshop {
         let store = open.store.guarded(self.space.guard(id, name));
         store.check_space().await?;
         Ok(OpenStorage { store, ..open })
+    }
+
+    /// The right to hold content of that length in memory while it is brought back.
+    pub async fn room_to_restore(&self, bytes: u64) -> Result<SemaphorePermit<'_>, TaskError> {
+        let mib = u32::try_from(bytes.div_ceil(1 << 20)).unwrap_or(u32::MAX).min(RESTORE_MIB_MAX);
+        Ok(self.restoring.acquire_many(mib).await.context("the workshop is closed")?)
     }
 
     /// Reads a spooled message back when it is small enough to be split, one at a time over all workers.

@@ -162,6 +162,11 @@ pub fn sealed(
     sql::sealed(conn, chain, before, limit)
 }
 
+/// The newest sealed point that was sealed by then: how everything was at that moment, as far as backups know.
+pub fn at_moment(conn: &mut Conn, chain: ChainId, at: DateTime<Utc>) -> QueryResult<Option<PointNumber>> {
+    sql::sealed_by(conn, chain, at)
+}
+
 /// Points in a state, the oldest first.
 pub fn in_state(conn: &mut Conn, chain: ChainId, state: PointState, limit: u32) -> QueryResult<Vec<PointNumber>> {
     sql::in_state(conn, chain, state, limit)

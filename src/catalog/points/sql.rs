@@ -233,6 +233,18 @@ pub(super) fn sealed(
     rows.into_iter().map(point).collect()
 }
 
+pub(super) fn sealed_by(conn: &mut Conn, chain: ChainId, at: DateTime<Utc>) -> QueryResult<Option<PointNumber>> {
+    let number: Option<u32> = restore_points::table
+        .filter(restore_points::chain_id.eq(chain.get()))
+        .filter(restore_points::state.eq(PointState::Sealed.as_str()))
+        .filter(restore_points::sealed_at.le(at.naive_utc()))
+        .order(restore_points::number.desc())
+        .select(restore_points::number)
+        .first(conn)
+        .optional()?;
+    Ok(number.map(PointNumber::new))
+}
+
 pub(super) fn in_state(
     conn: &mut Conn,
     chain: ChainId,

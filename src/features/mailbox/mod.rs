@@ -162,6 +162,10 @@ impl Restoring for Mailbox {
         Box::pin(elsewhere::move_back(target, container, id))
     }
 
+    fn recognises_by_properties(&self) -> bool {
+        true
+    }
+
     fn requests_to_create(&self, item: &StoredItem, bytes: u64) -> u64 {
         restore::requests_to_create(item, bytes)
     }

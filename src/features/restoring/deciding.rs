@@ -26,6 +26,24 @@ pub enum OnConflict {
     ReplaceIfOlder,
 }
 
+impl OnConflict {
+    pub const ALL: [Self; 4] = [Self::Skip, Self::KeepBoth, Self::Replace, Self::ReplaceIfOlder];
+
+    /// As in the API and in tasks.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Skip => "skip",
+            Self::KeepBoth => "keep_both",
+            Self::Replace => "replace",
+            Self::ReplaceIfOlder => "replace_if_older",
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|mode| mode.as_str() == text)
+    }
+}
+
 /// What tells an item apart from others, and one state of it from another.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Identity {
@@ -185,14 +203,11 @@ mod tests {
         Verdict::Do(Action::Update { id: id.to_owned() })
     }
 
-    const MODES: [OnConflict; 4] =
-        [OnConflict::Skip, OnConflict::KeepBoth, OnConflict::Replace, OnConflict::ReplaceIfOlder];
-
     #[test]
     fn what_is_missing_is_created_and_what_is_unchanged_left_alone() {
         let mut existing = Existing::default();
         existing.add(present("a", identity("mail", 7, 100)), None);
-        for mode in MODES {
+        for mode in OnConflict::ALL {
             let there = existing.decide(ItemKey::of("a"), &identity("mail", 7, 100), mode);
             let missing = existing.decide(ItemKey::of("b"), &identity("other", 7, 100), mode);
 

@@ -22,7 +22,8 @@ use crate::ids::ItemKey;
 /// Bringing the items of a feature back to the service.
 pub trait Restoring: Send + Sync {
     /// Finds the container at `path` below the target and returns its Graph id. What is missing is created, unless
-    /// the target is only looked at: then it is `None`.
+    /// the target is only looked at: then it is `None`. Of a feature with folders among its items, such as a drive, the
+    /// path is the container's own step and then the folders in it, the one that receives everything first.
     fn open_container<'a>(
         &'a self,
         target: Source<'a>,
@@ -88,6 +89,11 @@ pub trait Restoring: Send + Sync {
         Box::pin(async { Ok(Vec::new()) })
     }
 
+    /// Whether [`Self::recognise`] needs the properties alone: content is then read only for what is brought back.
+    fn recognises_by_properties(&self) -> bool {
+        false
+    }
+
     /// How many requests it takes to create this item, whose content has that many bytes: an estimate.
     fn requests_to_create(&self, _item: &StoredItem, _bytes: u64) -> u64 {
         1
@@ -108,6 +114,13 @@ pub struct PathStep {
     pub name: String,
     pub well_known: Option<String>,
     pub hidden: bool,
+}
+
+impl PathStep {
+    /// An ordinary folder.
+    pub fn folder(name: &str) -> Self {
+        Self { name: name.to_owned(), well_known: None, hidden: false }
+    }
 }
 
 /// An item of a restore point, read back from the storage.

@@ -1,311 +1,261 @@
 //! Brings items of a restore point back to Microsoft 365.
 //!
-//! Folder by folder: the target's folder is found or created, what it holds already is listed once, and the items that
-//! are missing are created. Outcomes are committed as they happen; an attempt that was interrupted finds its own
-//! markers on the target, so a second one creates nothing twice.
+//! Place by place: the target's folder is found or created, what it holds already is listed once, and what is to be
+//! done with each item is decided and carried out, or in a dry run only told. Outcomes are committed as they happen; an
+//! attempt that was interrupted finds its own markers on the target, so a second one creates nothing twice.
 
+mod bringing;
+mod choice;
+mod counting;
+mod damage;
+mod large;
+mod pace;
 mod path;
+mod place;
+mod walk;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::StreamExt;
-use futures_util::stream;
 use serde_json::json;
 use tokio::time::Instant;
 
-use self::path::path_of;
+use self::choice::Choice;
+pub(super) use self::damage::is_damage;
+use self::path::Tree;
+use self::place::{Opened, Place, item_error};
+use self::walk::{Shelf, Step, Walk};
 use super::task::{Control, Done, TaskError};
 use super::workshop::{Subject, Workshop};
-use crate::backends::BackendError;
-use crate::catalog::items::{After, Within};
-use crate::catalog::{self, Container, Outcome, OutcomeRow, VersionRow, containers, items, outcomes};
+use crate::catalog::{self, Container, Outcome, VersionRow, containers};
 use crate::db::Conn;
-use crate::features::{
-    self, Existing, OnConflict, Opening, RestoreError, Restored, Restoring, StoredContent, StoredItem,
-};
+use crate::features::{self, OnConflict, Restoring};
 use crate::graph::Scope;
-use crate::ids::{ContainerId, ItemKey};
+use crate::ids::{ContainerId, ItemKey, PointNumber};
+use crate::queue::Progress;
 use crate::queue::work::RestoreWork;
-use crate::queue::{self, Progress};
-use crate::repository::{Reader, StoreError};
+use crate::repository::Reader;
 
 const CONTAINERS_MAX: u32 = 50_000;
 /// Items read from the catalog at once, and outcomes in one commit.
 const PAGE_ITEMS: u32 = 100;
-/// Exchange takes no message above 150 MiB.
-const CONTENT_BYTES_MAX: u64 = 160 << 20;
 const REPORT_EVERY: Duration = Duration::from_millis(500);
 
 struct Restoration<'a> {
     workshop: &'a Workshop,
     control: &'a Control,
     work: RestoreWork,
-    feature: &'static dyn Restoring,
+    shelf: Shelf,
+    restoring: &'static dyn Restoring,
+    on_conflict: OnConflict,
     target: Subject,
+    scope: Scope,
+    /// Items go back to where they came from: what is not there may have been moved.
+    in_place: bool,
+    holds_folders: bool,
+    tree: Arc<Tree>,
+    /// The containers that are still there, when only what is gone comes back.
+    later: Option<HashSet<ContainerId>>,
     reader: Reader,
     items_total: u64,
     items_done: u64,
     bytes_done: u64,
+    /// Requests that the items met so far take.
+    requests: u64,
     reported: Instant,
 }
 
 pub async fn run(workshop: &Workshop, control: &Control) -> Result<Done, TaskError> {
     let work: RestoreWork = control.work()?;
-    let (chain_id, point) = (work.chain, work.point);
+    let chain_id = work.chain;
     let chain = workshop.db.run("read a chain", move |conn| catalog::chains::get(conn, chain_id)).await?;
     let chain = chain.ok_or_else(|| TaskError::permanent(format!("chain {chain_id} does not exist any more")))?;
     let feature = features::find(chain.key.feature.as_str()).ok_or_else(|| {
         TaskError::permanent(format!("this version of kodo has no feature \"{}\"", chain.key.feature))
     })?;
-    let feature = feature.restoring().ok_or_else(|| {
+    let restoring = feature.restoring().ok_or_else(|| {
         TaskError::permanent(format!("this version of kodo does not restore the feature \"{}\" yet", chain.key.feature))
     })?;
     let storage = workshop.storage(chain.key.storage).await?;
     let target = workshop.subject(work.target_resource).await?;
-    let tree = workshop
-        .db
-        .run("read containers", move |conn| containers::as_of(conn, chain_id, point, CONTAINERS_MAX))
-        .await?;
+    let shelf = Shelf { db: workshop.db.clone(), chain, point: work.point, feature };
+    let tree = containers_at(&shelf, work.point).await?;
+    let later = match work.selection.as_ref().and_then(|selection| selection.gone_at) {
+        Some(later) => Some(containers_at(&shelf, later).await?.into_iter().map(|container| container.id).collect()),
+        None => None,
+    };
     let restoration = Restoration {
         workshop,
         control,
-        work,
-        feature,
-        target,
+        on_conflict: on_conflict(&work)?,
+        scope: feature.scope(&target.graph_id),
+        in_place: work.target_resource == shelf.chain.key.resource && work.target_folder.is_none(),
+        holds_folders: shelf.holds_folders(),
         reader: storage.store.reader(workshop.db.clone()),
+        tree: Arc::new(Tree::new(tree)),
+        work,
+        shelf,
+        restoring,
+        target,
+        later,
         items_total: 0,
         items_done: 0,
         bytes_done: 0,
+        requests: 0,
         reported: Instant::now(),
     };
-    restoration.drive(&tree).await
+    restoration.drive().await
+}
+
+async fn containers_at(shelf: &Shelf, point: PointNumber) -> Result<Vec<Container>, TaskError> {
+    let chain = shelf.chain.id;
+    let read = move |conn: &mut Conn| containers::as_of(conn, chain, point, CONTAINERS_MAX);
+    Ok(shelf.db.run("read containers", read).await?)
+}
+
+fn on_conflict(work: &RestoreWork) -> Result<OnConflict, TaskError> {
+    let Some(name) = work.on_conflict.as_deref() else { return Ok(OnConflict::default()) };
+    OnConflict::parse(name)
+        .ok_or_else(|| TaskError::permanent(format!("this version of kodo does not know \"{name}\" for a conflict")))
 }
 
 impl Restoration<'_> {
-    async fn drive(mut self, tree: &[Container]) -> Result<Done, TaskError> {
-        let by_id: HashMap<ContainerId, &Container> = tree.iter().map(|container| (container.id, container)).collect();
-        let picked = self.picked().await?;
-        self.items_total = self.count(tree).await? + picked.values().map(|keys| keys.len() as u64).sum::<u64>();
-        for container in tree {
-            if self.takes_all_of(container.id) {
-                self.whole(container, &by_id).await?;
-            } else if let Some(keys) = picked.get(&container.id) {
-                self.some(container, &by_id, keys).await?;
+    async fn drive(mut self) -> Result<Done, TaskError> {
+        let choice = Choice::of(self.work.selection.as_ref(), &self.shelf).await?;
+        self.count(&choice).await?;
+        self.report(if self.work.dry_run { "looking" } else { "restoring" }).await?;
+        let tree = Arc::clone(&self.tree);
+        for container in &tree.all {
+            if choice.takes_all_of(container.id) {
+                self.whole(container).await?;
             }
         }
+        for folder in &choice.folders {
+            let place = self.place_of(&choice, folder.version.container, folder.version.parent);
+            self.follow(Walk::below(folder.clone(), PAGE_ITEMS), place).await?;
+        }
+        for ((container, parent), keys) in &choice.items {
+            let mut place = self.place_of(&choice, *container, *parent);
+            for keys in keys.chunks(PAGE_ITEMS as usize) {
+                let page = self.shelf.versions(keys).await?;
+                self.put(&mut place, page).await?;
+            }
+        }
+        self.refuse("the restore point does not hold it", choice.missing).await?;
+        self.finish().await
+    }
+
+    async fn finish(mut self) -> Result<Done, TaskError> {
         self.report("done").await?;
-        let restore = self.work.restore;
-        let counts = self.workshop.db.run("count outcomes", move |conn| outcomes::counts(conn, restore)).await?;
+        let (restore, chain) = (self.work.restore, self.work.chain);
+        let read = move |conn: &mut Conn| catalog::parts::get(conn, restore, chain);
+        let counts = self.workshop.db.run("count outcomes", read).await?.map(|part| part.told).unwrap_or_default();
+        let effort = self.found_effort(counts.bytes).await?;
         let result = json!({
             "created": counts.created,
             "updated": counts.updated,
             "skipped": counts.skipped,
             "failed": counts.failed,
             "bytes": counts.bytes,
+            "requests": effort.requests,
+            "dry_run": self.work.dry_run,
         });
         Ok(Done::new(result, counts.failed))
     }
 
-    /// Items that were asked for one by one, by the container that held them: no other item of it is looked at.
-    async fn picked(&self) -> Result<HashMap<ContainerId, Vec<ItemKey>>, TaskError> {
-        let mut picked: HashMap<ContainerId, Vec<ItemKey>> = HashMap::new();
-        let wanted: &[ItemKey] = self.work.selection.as_ref().map_or(&[], |selection| &selection.items);
-        for keys in wanted.chunks(PAGE_ITEMS as usize) {
-            for row in self.versions(keys).await? {
-                if !self.takes_all_of(row.version.container) {
-                    picked.entry(row.version.container).or_default().push(row.version.key);
-                }
-            }
-        }
-        Ok(picked)
-    }
-
-    async fn count(&self, tree: &[Container]) -> Result<u64, TaskError> {
-        let point = self.work.point;
-        let wanted: Vec<ContainerId> =
-            tree.iter().map(|container| container.id).filter(|id| self.takes_all_of(*id)).collect();
-        let db = &self.workshop.db;
-        let held = db.run("count items", move |conn| catalog::tallies::as_of(conn, point, &wanted)).await?;
-        Ok(held.values().map(|holding| holding.items).sum())
-    }
-
-    fn takes_all_of(&self, container: ContainerId) -> bool {
-        self.work.selection.as_ref().is_none_or(|selection| selection.containers.contains(&container))
-    }
-
     /// Everything that a container held. An empty one comes back too.
-    async fn whole(
-        &mut self,
-        container: &Container,
-        by_id: &HashMap<ContainerId, &Container>,
-    ) -> Result<(), TaskError> {
-        let place = self.open(container, by_id).await?;
-        let mut after = None;
-        loop {
-            let page = self.page(container.id, after).await?;
-            let full = page.len() == PAGE_ITEMS as usize;
-            after = page.last().map(After::of);
-            self.put(&place, page).await?;
-            if !full {
-                return Ok(());
-            }
-        }
-    }
-
-    async fn some(
-        &mut self,
-        container: &Container,
-        by_id: &HashMap<ContainerId, &Container>,
-        keys: &[ItemKey],
-    ) -> Result<(), TaskError> {
-        let place = self.open(container, by_id).await?;
-        for keys in keys.chunks(PAGE_ITEMS as usize) {
-            let page = self.versions(keys).await?;
-            self.put(&place, page).await?;
+    async fn whole(&mut self, container: &Container) -> Result<(), TaskError> {
+        let below = self.work.target_folder.as_deref();
+        let place = Place::new(self.tree.path_to(container, below, self.holds_folders));
+        let (mut place, was_empty) = self.follow(Walk::of(&self.shelf, container.id, PAGE_ITEMS), place).await?;
+        let is_gone = self.later.as_ref().is_none_or(|later| !later.contains(&container.id));
+        if was_empty && is_gone {
+            self.open(&mut place).await?;
         }
         Ok(())
     }
 
-    async fn put(&mut self, place: &Place, page: Vec<VersionRow>) -> Result<(), TaskError> {
-        match place {
-            Place::Open { target, existing } => self.restore_page(target, existing, page).await,
-            Place::Closed(why) => self.refuse_page(why, page).await,
+    /// Where the items of a container, or of a folder in it, come back.
+    fn place_of(&self, choice: &Choice, container: ContainerId, folder: Option<ItemKey>) -> Place {
+        let Some(container) = self.tree.get(container) else { return Place::unknown() };
+        let below = self.work.target_folder.as_deref();
+        let top = Place::new(self.tree.path_to(container, below, self.holds_folders));
+        choice.names_to(folder).iter().fold(top, |place, name| place.folder(Some(name)))
+    }
+
+    /// Brings back what lies on the way. Returns the place where it began, and whether there was nothing.
+    async fn follow(&mut self, mut walk: Walk, top: Place) -> Result<(Place, bool), TaskError> {
+        let mut was_empty = true;
+        let mut here = top;
+        let mut above: Vec<(Place, Option<VersionRow>)> = Vec::new();
+        while let Some(step) = walk.next(&self.shelf).await? {
+            was_empty = false;
+            match step {
+                Step::Items(page) => self.put(&mut here, page).await?,
+                Step::Enter(row) => {
+                    // The root of a drive stands for the drive itself, and has no name to go by.
+                    let name = row.version.parent.is_some().then_some(row.version.name.as_str());
+                    let mut place = here.folder(name);
+                    let created = self.enter(&mut place, &row).await?;
+                    above.push((std::mem::replace(&mut here, place), created.then_some(*row)));
+                }
+                Step::Leave => {
+                    let Some((outer, created)) = above.pop() else { continue };
+                    let mut place = std::mem::replace(&mut here, outer);
+                    if let Some(row) = created {
+                        self.leave(&mut place, &row).await?;
+                    }
+                }
+            }
         }
+        Ok((here, was_empty))
     }
 
-    async fn page(&self, container: ContainerId, after: Option<After>) -> Result<Vec<VersionRow>, TaskError> {
-        let (chain, point) = (self.work.chain, self.work.point);
-        let all = (container, Within::Anywhere);
-        let read = move |conn: &mut Conn| items::browse(conn, chain, point, all, after, PAGE_ITEMS);
-        Ok(self.workshop.db.run("read items to restore", read).await?)
-    }
-
-    async fn versions(&self, keys: &[ItemKey]) -> Result<Vec<VersionRow>, TaskError> {
-        let (chain, point, keys) = (self.work.chain, self.work.point, keys.to_vec());
-        let db = &self.workshop.db;
-        Ok(db.run("read chosen items", move |conn| items::at(conn, chain, point, &keys)).await?)
-    }
-
-    async fn open(&self, container: &Container, by_id: &HashMap<ContainerId, &Container>) -> Result<Place, TaskError> {
-        let path = path_of(container, by_id, self.work.target_folder.as_deref());
-        let opened = async {
-            let source = self.target.source();
-            let target = self.feature.open_container(source, &path, Opening::Create).await?.unwrap_or_default();
-            let existing = self.feature.existing(source, &target, Opening::Create).await?;
-            Ok((target, existing))
+    /// Opens a folder among items, which has an outcome of its own. Returns whether this restore created it.
+    async fn enter(&mut self, place: &mut Place, row: &VersionRow) -> Result<bool, TaskError> {
+        let key = row.version.key;
+        if self.wanted(vec![row.clone()]).await?.is_empty() {
+            return Ok(false);
+        }
+        if let Some(outcome) = self.settled(vec![key]).await?.get(&key) {
+            self.items_done += 1;
+            return Ok(*outcome == Outcome::Created && !self.work.dry_run);
+        }
+        let mut was_there = false;
+        if !self.work.dry_run && matches!(place.state, Opened::NotYet) {
+            match self.is_there(place).await {
+                Ok(there) => was_there = there,
+                Err(err) => place.state = Opened::Refused(item_error(err)?),
+            }
+        }
+        self.open(place).await?;
+        let (outcome, remark) = match &place.state {
+            Opened::Refused(why) => (Outcome::Failed, Some(why.clone())),
+            Opened::Found { target: Some(_), .. } if was_there || self.work.dry_run => (Outcome::Skipped, None),
+            Opened::Found { .. } | Opened::NotYet => (Outcome::Created, None),
         };
-        match opened.await {
-            Ok((target, mut existing)) => {
-                existing.recognise(&self.originals(&existing).await?);
-                Ok(Place::Open { target, existing })
-            }
-            Err(RestoreError::Item(why)) => Ok(Place::Closed(why)),
-            Err(RestoreError::Graph(err)) => Err(err.into()),
-            Err(RestoreError::Storage(why)) => Err(TaskError::Retry(why)),
-        }
+        self.requests += 1;
+        self.commit(vec![self.outcome(key, outcome, remark, 0)]).await?;
+        Ok(outcome == Outcome::Created && !self.work.dry_run)
     }
 
-    /// A folder that cannot be opened costs its own items and no others.
-    async fn refuse_page(&mut self, why: &str, page: Vec<VersionRow>) -> Result<(), TaskError> {
-        let refused = page.into_iter().map(|row| OutcomeRow {
-            chain: self.work.chain,
-            key: row.version.key,
-            outcome: Outcome::Failed,
-            remark: Some(why.to_owned()),
-            bytes: 0,
-        });
-        self.commit(refused.collect()).await
-    }
-
-    /// Which of the items on the target are themselves items of the backup, so that they stand for no other one.
-    async fn originals(&self, existing: &Existing) -> Result<HashSet<ItemKey>, TaskError> {
-        let chain = self.work.chain;
-        let keys: Vec<ItemKey> = existing.own_keys().collect();
-        Ok(self.workshop.db.run("look up originals", move |conn| items::known(conn, chain, &keys)).await?)
-    }
-
-    async fn restore_page(
-        &mut self,
-        target: &str,
-        existing: &Existing,
-        page: Vec<VersionRow>,
-    ) -> Result<(), TaskError> {
-        let (restore, chain) = (self.work.restore, self.work.chain);
-        let keys: Vec<ItemKey> = page.iter().map(|row| row.version.key).collect();
-        let n_page = page.len() as u64;
-        let db = &self.workshop.db;
-        let settled = db.run("read outcomes", move |conn| outcomes::settled(conn, restore, chain, &keys)).await?;
-        let todo: Vec<VersionRow> = page.into_iter().filter(|row| !settled.contains(&row.version.key)).collect();
-        self.items_done += n_page - todo.len() as u64;
-        let this = &*self;
-        let mut ended = stream::iter(todo)
-            .map(|row| async move { this.item(target, existing, &row).await })
-            .buffer_unordered(this.workshop.agent.items_at_once);
-        let mut rows = Vec::new();
-        let mut stopped = None;
-        while let Some(outcome) = ended.next().await {
-            match outcome {
-                Ok(row) => rows.push(row),
-                // Items in flight beside the failed one may have been created: their outcomes are kept.
-                Err(err) => stopped = stopped.or(Some(err)),
-            }
-        }
-        drop(ended);
-        self.commit(rows).await?;
-        match stopped {
-            Some(err) => Err(err),
-            None if self.reported.elapsed() >= REPORT_EVERY => self.report("restoring").await,
-            None => Ok(()),
-        }
-    }
-
-    async fn item(&self, target: &str, existing: &Existing, row: &VersionRow) -> Result<OutcomeRow, TaskError> {
-        let version = &row.version;
-        let outcome =
-            |outcome, remark, bytes| OutcomeRow { chain: self.work.chain, key: version.key, outcome, remark, bytes };
-        let stored = match self.read(row).await {
-            Ok(stored) => stored,
-            Err(err) if is_damage(&err) => return Ok(outcome(Outcome::Failed, Some(err.to_string()), 0)),
+    /// All that a folder held was brought back: the folder itself gets what is left.
+    async fn leave(&mut self, place: &mut Place, row: &VersionRow) -> Result<(), TaskError> {
+        self.open(place).await?;
+        let Opened::Found { target: Some(folder), .. } = &place.state else { return Ok(()) };
+        let remarks = match self.properties(row).await {
+            Ok(item) => match self.restoring.finish_folder(self.target.source(), folder, &item).await {
+                Ok(remarks) => remarks,
+                Err(err) => vec![item_error(err)?],
+            },
+            Err(err) if is_damage(&err) => vec![err.to_string()],
             Err(err) => return Err(err.into()),
         };
-        let source = self.target.source();
-        match features::bring_back(self.feature, source, target, &stored, existing, OnConflict::Skip).await {
-            Ok(restored) => {
-                let (ended, remark, bytes) = told(restored, version.bytes);
-                Ok(outcome(ended, remark, bytes))
-            }
-            Err(RestoreError::Item(why)) => Ok(outcome(Outcome::Failed, Some(why), 0)),
-            Err(RestoreError::Graph(err)) => Err(err.into()),
-            Err(RestoreError::Storage(why)) => Err(TaskError::Retry(why)),
-        }
-    }
-
-    async fn read(&self, row: &VersionRow) -> Result<StoredItem, StoreError> {
-        let version = &row.version;
-        let properties = self.reader.read(version.properties.pack, version.properties.blob).await?;
-        let content = match version.content {
-            None => StoredContent::None,
-            Some(content) => {
-                StoredContent::Whole(self.reader.content(content.pack, content.blob, CONTENT_BYTES_MAX).await?)
-            }
-        };
-        Ok(StoredItem { key: version.key, kind: version.kind, properties, content })
-    }
-
-    async fn commit(&mut self, rows: Vec<OutcomeRow>) -> Result<(), TaskError> {
-        self.items_done += rows.len() as u64;
-        self.bytes_done += rows.iter().map(|row| row.bytes).sum::<u64>();
-        if rows.is_empty() {
+        if remarks.is_empty() {
             return Ok(());
         }
-        let (lease, restore) = (self.control.lease(), self.work.restore);
-        let committed = self.workshop.db.transaction("commit outcomes", move |conn| {
-            queue::assert_held(conn, &lease)?;
-            queue::made_progress_in(conn, &lease)?;
-            Ok(outcomes::put(conn, restore, &rows)?)
-        });
-        Ok(committed.await?)
+        self.record(vec![self.outcome(row.version.key, Outcome::Created, Some(remarks.join("; ")), 0)]).await
     }
 
     async fn report(&mut self, phase: &str) -> Result<(), TaskError> {
@@ -315,51 +265,8 @@ impl Restoration<'_> {
             items_done: self.items_done,
             items_total: Some(self.items_total),
             bytes_done: self.bytes_done,
-            waits_for: self.target.waits_for(&Scope::Mailbox(self.target.graph_id.clone())),
+            waits_for: self.target.waits_for(&self.scope),
         };
         self.control.report(progress).await
-    }
-}
-
-/// Where the items of one container go.
-enum Place {
-    Open {
-        target: String,
-        existing: Existing,
-    },
-    /// The target does not take the folder; the text says why.
-    Closed(String),
-}
-
-/// What the report says of an item of `bytes` bytes: outcome, remark, and bytes that were brought back.
-fn told(restored: Restored, bytes: u64) -> (Outcome, Option<String>, u64) {
-    let joined = |remarks: Vec<String>| (!remarks.is_empty()).then(|| remarks.join("; "));
-    match restored {
-        Restored::Created { remarks } => (Outcome::Created, joined(remarks), bytes),
-        Restored::Updated { remarks } => (Outcome::Updated, joined(remarks), bytes),
-        Restored::AlreadyThere => (Outcome::Skipped, None, 0),
-        Restored::LeftAlone { why } => (Outcome::Skipped, Some(why.to_owned()), 0),
-    }
-}
-
-/// Whether this item alone is affected; anything else ends the attempt.
-pub(super) fn is_damage(err: &StoreError) -> bool {
-    match err {
-        StoreError::Damaged(_)
-        | StoreError::Unreadable { .. }
-        | StoreError::BlobMissing(_)
-        | StoreError::PackMissing(_)
-        | StoreError::PackBad(_)
-        | StoreError::BlobLost { .. }
-        | StoreError::TooLarge { .. }
-        | StoreError::Item(_) => true,
-        StoreError::Backend(BackendError::NotFound(_)) => true,
-        StoreError::Backend(_)
-        | StoreError::Db(_)
-        | StoreError::Interrupted
-        | StoreError::Setup(_)
-        | StoreError::NoSuchStorage(_)
-        | StoreError::NoSuchKey(_)
-        | StoreError::SpaceShort { .. } => false,
     }
 }
