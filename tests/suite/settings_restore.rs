@@ -280,6 +280,7 @@ async fn a_whole_installation_brings_them_back_in_place_and_leaves_the_mailbox_o
     let users = stage.users();
     let (user, other) = (users[0].clone(), users[1].clone());
     add_rules(&stage.tenant, &user);
+    stage.tenant.settings_edit(&user, json!({"time_zone": "Tokyo Standard Time"}))?;
     let before = truth(&stage.tenant, &user);
     stage.back_up(&user)?;
     stage.tenant.settings_edit(&user, json!({"wipe": true}))?;
@@ -297,6 +298,11 @@ async fn a_whole_installation_brings_them_back_in_place_and_leaves_the_mailbox_o
     assert!(ended["remarks"].to_string().contains("comes back turned off"), "{ended}");
     let again = stage.expect(&["restore", "--user", &user, "--wait"])?;
     assert_eq!(again["outcomes"]["created"], json!(0), "{again}");
+    let replacing = ["restore", "--user", &user, "--on-conflict", "replace", "--wait"];
+    assert_eq!(stage.expect(&replacing)?["outcomes"]["updated"], json!(1));
+    assert_eq!(truth(&stage.tenant, &user)["mailboxSettings"]["timeZone"], json!("Tokyo Standard Time"));
+    let again = stage.expect(&replacing)?;
+    assert_eq!((&again["outcomes"]["created"], &again["outcomes"]["updated"]), (&json!(0), &json!(0)), "{again}");
     let theirs = truth(&stage.tenant, &other);
     let into = ["restore", "--user", &user, "--to-user", &other, "--to-folder", "From a leaver", "--wait"];
     let moved = stage.expect(&into)?;

@@ -50,8 +50,8 @@ async fn create(target: Source<'_>, stored: &Value) -> Result<Restored, RestoreE
     let mut creations = 0;
     loop {
         creations += 1;
-        let error = match target.graph.post(endpoint).body(&body).done().await {
-            Ok(()) => return Ok(Restored::Created { remarks: Vec::new() }),
+        let error = match target.graph.post(endpoint).body(&body).json().await {
+            Ok(_) => return Ok(Restored::Created { remarks: Vec::new() }),
             Err(error) => error,
         };
         let is_unclear = matches!(error, GraphError::Ambiguous { .. });

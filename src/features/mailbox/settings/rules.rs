@@ -79,8 +79,8 @@ async fn create(target: Source<'_>, rule: &Value) -> Result<(), RestoreError> {
     let mut creations = 0;
     loop {
         creations += 1;
-        match target.graph.post(endpoint).body(rule).done().await {
-            Ok(()) => return Ok(()),
+        match target.graph.post(endpoint).body(rule).json().await {
+            Ok(_) => return Ok(()),
             Err(error @ GraphError::Ambiguous { .. }) => {
                 let all = ask(target, Area::Rules).await.map_err(restore_error)?;
                 if same_rule(&all, rule).is_some() {
