@@ -15,9 +15,12 @@ fn company() -> Options {
     Options { users: 2, messages: 40, special_users: false, ..Options::default() }
 }
 
+/// All features of a user. A drive has files that nobody can back up: then the run says so, and is incomplete.
 fn back_up(stage: &Stage, user: &str) -> anyhow::Result<()> {
-    let ran = stage.expect(&["backup", "--user", user, "--feature", FEATURES, "--wait"])?;
-    assert_eq!(ran["state"], json!("succeeded"), "{ran}");
+    let ran = stage.run(&["backup", "--user", user, "--feature", FEATURES, "--wait", "--json"]);
+    assert!(matches!(ran.code, 0 | 3), "{ran:?}");
+    let told: Value = serde_json::from_str(&ran.stdout)?;
+    assert_eq!(told["progress"]["tasks"]["succeeded"], json!(4), "{told}");
     Ok(())
 }
 
