@@ -79,7 +79,7 @@ pub(super) fn compose(original: &Value, now: DateTime<Utc>) -> Result<Composed, 
     }
     let zone = text(&original["start"]["timeZone"]);
     for (name, at) in [("start", start), ("end", end)] {
-        let written = at.format("%Y-%m-%dT%H:%M:%S%.7f").to_string();
+        let written = at.format("%Y-%m-%dT%H:%M:%S.0000000").to_string();
         fields.insert(name.to_owned(), json!({ "dateTime": written, "timeZone": zone }));
     }
     let mut composed = Composed { fields, shift, reminder_waits: false, remarks };
