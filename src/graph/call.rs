@@ -146,13 +146,6 @@ impl<'c> Call<'c> {
         self.send(Want::Nothing).await.map(drop)
     }
 
-    /// A picture, whose kind the service is told.
-    pub fn picture(mut self, media_type: &'static str, bytes: Bytes) -> Self {
-        self.headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
-        self.body = Some(bytes);
-        self
-    }
-
     /// This POST leaves nothing behind when it is carried out twice.
     pub(super) fn repeatable(mut self) -> Self {
         self.repeat = Repeat::Harmless;

@@ -52,7 +52,8 @@ pub struct AgentConfig {
     pub commit_items: usize,
     /// The longest time between two commits of a task, in seconds.
     pub commit_s: u64,
-    /// Items of one task that are read from or written to Microsoft 365 at once.
+    /// Items of one task that are read from or written to Microsoft 365 at once. A mailbox takes four requests at once; with
+    /// more items than that, one that needs several requests holds up none of the others.
     pub items_at_once: usize,
 }
 
@@ -66,7 +67,7 @@ impl Default for AgentConfig {
             drain_s: 20,
             commit_items: 1000,
             commit_s: 5,
-            items_at_once: 4,
+            items_at_once: 8,
         }
     }
 }

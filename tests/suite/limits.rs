@@ -10,7 +10,7 @@ use crate::support::stage::Stage;
 use crate::support::wait::{until_answer, until_ended};
 
 /// Of the answers that ask for patience when a process is killed: longer than it takes another to begin, lease included.
-const LONG_S: u64 = 15;
+const LONG_S: u64 = 25;
 
 /// Routes of mailboxes and drives: what a token is asked for is none of them.
 const EVERYTHING: [&str; 3] = ["/users/", "/drives/", "downloadUrl"];

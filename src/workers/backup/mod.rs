@@ -5,6 +5,7 @@
 //! and commits it with the cursor that stands behind it. Interrupted at any point, the next attempt continues from the
 //! last committed page.
 
+mod ahead;
 mod containers;
 mod ledger;
 mod parts;
@@ -17,8 +18,8 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use serde_json::json;
-use tokio::sync::mpsc;
 
+use self::ahead::Waiting;
 use self::ledger::Ledger;
 use self::walk::{Event, Walker};
 use super::task::{Control, Done, TaskError};
@@ -30,8 +31,6 @@ use crate::ids::{ChainId, PointNumber};
 use crate::queue::Progress;
 use crate::queue::work::{BackupWork, Keeping, NOT_APPLICABLE};
 
-/// Captured items on their way to the ledger. Each may hold a message in memory, so this bounds memory.
-const EVENTS_AHEAD: usize = 4;
 const REPORT_EVERY: Duration = Duration::from_millis(500);
 const WAITS_EVERY: Duration = Duration::from_secs(1);
 /// Events that the ledger stores together: enough for one look-up of many blobs, few enough for memory.
@@ -146,22 +145,25 @@ impl Backup<'_> {
         let containers = containers::refresh(self, ledger).await?;
         let expected = containers::expected_items(&containers);
         let walker = Walker::new(self, containers.iter().map(|(container, _)| container.clone()).collect());
-        let (events, mut arriving) = mpsc::channel(EVENTS_AHEAD);
+        let (ahead, mut arriving) = ahead::channel();
         let producer = async {
             let mut stream = std::pin::pin!(walker.events());
             while let Some(event) = stream.next().await {
                 let failed = event.is_err();
-                if events.send(event).await.is_err() || failed {
+                if !ahead.put(event).await || failed {
                     break;
                 }
             }
-            drop(events);
+            drop(ahead);
         };
         let consumer = async {
             let mut reported = tokio::time::Instant::now();
             let mut batch = Vec::with_capacity(STORED_TOGETHER);
             while arriving.recv_many(&mut batch, STORED_TOGETHER).await > 0 {
-                ledger.take(batch.drain(..).collect::<Result<Vec<Event>, End>>()?).await?;
+                let (events, shares): (Vec<_>, Vec<_>) =
+                    batch.drain(..).map(|Waiting { event, share }| (event, share)).unzip();
+                ledger.take(events.into_iter().collect::<Result<Vec<Event>, End>>()?).await?;
+                drop(shares);
                 if reported.elapsed() >= REPORT_EVERY {
                     reported = tokio::time::Instant::now();
                     self.say_progress(ledger, expected).await?;

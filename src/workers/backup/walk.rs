@@ -1,7 +1,6 @@
 //! From containers to a stream of captured items, in the order in which the service reported them.
 
 use std::collections::HashMap;
-use std::collections::VecDeque;
 use std::future::ready;
 use std::sync::Arc;
 
@@ -20,6 +19,9 @@ use crate::features::{
 use crate::graph::GraphError;
 use crate::ids::{ContainerId, ItemKey, PointNumber};
 
+/// Containers whose first page is asked for ahead of their turn: as many as a mailbox takes requests at once. Of the one
+/// whose turn it is, one page is.
+const CONTAINERS_AHEAD: usize = 4;
 /// Issues of earlier runs that one page of retries takes up.
 const ISSUES_PAGE: u32 = 200;
 
@@ -109,17 +111,15 @@ pub struct Walker<'a> {
     pub(super) parts: Option<PartsPlace<'a>>,
 }
 
-/// Where the walk stands between two pages.
-struct Position {
-    containers: VecDeque<Container>,
-    current: Option<(Container, Walk)>,
-    issues: IssueRetries,
+/// A container on its way through the walk, and its page that was asked for.
+struct Turn {
+    container: Container,
+    walk: Walk,
+    page: Asked,
 }
 
-enum IssueRetries {
-    After(Option<ItemKey>),
-    Over,
-}
+type Asked = BoxFuture<'static, Result<Page, WalkError>>;
+type Steps = Result<Vec<Step>, End>;
 
 impl<'a> Walker<'a> {
     pub fn new(backup: &'a Backup<'a>, mut containers: Vec<Container>) -> Self {
@@ -129,77 +129,82 @@ impl<'a> Walker<'a> {
         Self { backup, containers, parts }
     }
 
-    /// The events of a whole backup; ends after the first error.
+    /// The events of a whole backup; nothing that comes after an error is worth anything. While items are read, the next
+    /// pages are asked for: a mailbox is never left with fewer requests than it takes because of an answer to come.
     pub fn events(&self) -> impl Stream<Item = Result<Event, End>> + '_ {
         let at_once = self.backup.workshop.agent.items_at_once;
-        let position = Position {
-            containers: self.containers.iter().cloned().collect(),
-            current: None,
-            issues: IssueRetries::After(None),
-        };
-        stream::unfold(Some(position), move |position| async move {
-            let mut position = position?;
-            match self.next_steps(&mut position).await {
-                Ok(Some(steps)) => Some((stream::iter(steps.into_iter().map(Ok).collect::<Vec<_>>()), Some(position))),
-                Ok(None) => None,
-                Err(err) => Some((stream::iter(vec![Err(err)]), None)),
-            }
-        })
-        .flatten()
-        .map(move |step| self.expand(step))
-        .buffered(at_once)
-        .flat_map(stream::iter)
-        .map(move |step| self.begin(step))
-        .buffered(at_once)
+        let pages = stream::iter(self.containers.iter().cloned())
+            .map(|container| self.turn(container))
+            .buffered(CONTAINERS_AHEAD)
+            .flat_map(|turn| self.pages(turn));
+        self.issue_retries()
+            .chain(pages)
+            .flat_map(|steps| match steps {
+                Ok(steps) => stream::iter(steps.into_iter().map(Ok).collect::<Vec<_>>()),
+                Err(end) => stream::iter(vec![Err(end)]),
+            })
+            .map(move |step| self.expand(step))
+            .buffered(at_once)
+            .flat_map(stream::iter)
+            .map(move |step| self.begin(step))
+            .buffered(at_once)
     }
 
-    /// The next page of the walk; `None` at its end.
-    async fn next_steps(&self, position: &mut Position) -> Result<Option<Vec<Step>>, End> {
-        if let IssueRetries::After(after) = position.issues {
-            let (steps, last) = self.issue_retries(after).await?;
-            position.issues = last.map_or(IssueRetries::Over, |last| IssueRetries::After(Some(last)));
-            return Ok(Some(steps));
-        }
-        let (container, walk) = match position.current.take() {
-            Some(current) => current,
-            None => match position.containers.pop_front() {
-                None => return Ok(None),
-                Some(container) => {
-                    let walk = first_walk(&container);
-                    (container, walk)
-                }
-            },
-        };
-        match self.page(&container, &walk).await {
-            Ok(page) => {
-                let mut steps = Vec::with_capacity(page.changes.len() + 2);
-                if walk == Walk::Start || page.begins_full_walk {
-                    steps.push(Step::Say(Event::FullWalk { container: container.id }));
-                }
-                if self.plan(&container, page.changes, &mut steps).await? == Plan::WalkEverything {
-                    tracing::info!(container = %container.id, "more changed than is reported; the container is walked whole");
-                    position.current = Some((container, Walk::Start));
-                    return Ok(Some(Vec::new()));
-                }
-                let cursor = match page.next {
-                    Next::Page(cursor) => {
-                        position.current = Some((container.clone(), Walk::Resume(cursor.clone())));
-                        CursorUpdate::Resume(cursor.0)
+    /// Asks for the first page of a container; returns when it is there.
+    async fn turn(&self, container: Container) -> Turn {
+        let walk = first_walk(&container);
+        let page = self.ask(&container, &walk).await;
+        Turn { container, walk, page: Box::pin(ready(page)) }
+    }
+
+    /// What is to be done for each page of a container.
+    fn pages(&self, turn: Turn) -> impl Stream<Item = Steps> + '_ {
+        stream::unfold(Some(turn), move |turn| async move {
+            let Turn { container, walk, page } = turn?;
+            let next = |walk: Walk| Turn { page: self.ask(&container, &walk), container: container.clone(), walk };
+            match page.await {
+                Ok(page) => {
+                    let next_page = match &page.next {
+                        Next::Page(cursor) => Some(next(Walk::Resume(cursor.clone()))),
+                        Next::Done(_) => None,
+                    };
+                    match self.steps(&container, &walk, page).await {
+                        Ok(Some(steps)) => Some((Ok(steps), next_page)),
+                        Ok(None) => {
+                            tracing::info!(container = %container.id, "more changed than is reported; the container is walked whole");
+                            Some((Ok(Vec::new()), Some(next(Walk::Start))))
+                        }
+                        Err(end) => Some((Err(end), None)),
                     }
-                    Next::Done(cursor) => CursorUpdate::Done(cursor.0),
-                };
-                let name = container.name.as_str().into();
-                steps.push(Step::Say(Event::PageEnd { container: container.id, name, cursor }));
-                Ok(Some(steps))
+                }
+                Err(WalkError::Expired) if walk != Walk::Start => {
+                    tracing::info!(container = %container.id, "the delta token has expired; the container is walked whole");
+                    Some((Ok(Vec::new()), Some(next(Walk::Start))))
+                }
+                Err(WalkError::Graph(GraphError::NotFound { .. })) => {
+                    Some((Ok(vec![Step::Say(Event::Abandoned)]), None))
+                }
+                Err(err) => Some((Err(End::of(err)), None)),
             }
-            Err(WalkError::Expired) if walk != Walk::Start => {
-                tracing::info!(container = %container.id, "the delta token has expired; the container is walked whole");
-                position.current = Some((container, Walk::Start));
-                Ok(Some(Vec::new()))
-            }
-            Err(WalkError::Graph(GraphError::NotFound { .. })) => Ok(Some(vec![Step::Say(Event::Abandoned)])),
-            Err(err) => Err(End::of(err)),
+        })
+    }
+
+    /// `None`: the page shows that more changed than it tells.
+    async fn steps(&self, container: &Container, walk: &Walk, page: Page) -> Result<Option<Vec<Step>>, End> {
+        let mut steps = Vec::with_capacity(page.changes.len() + 2);
+        if *walk == Walk::Start || page.begins_full_walk {
+            steps.push(Step::Say(Event::FullWalk { container: container.id }));
         }
+        if self.plan(container, page.changes, &mut steps).await? == Plan::WalkEverything {
+            return Ok(None);
+        }
+        let cursor = match page.next {
+            Next::Page(cursor) => CursorUpdate::Resume(cursor.0),
+            Next::Done(cursor) => CursorUpdate::Done(cursor.0),
+        };
+        let name = container.name.as_str().into();
+        steps.push(Step::Say(Event::PageEnd { container: container.id, name, cursor }));
+        Ok(Some(steps))
     }
 
     /// Decides what must be read of each change, against what the catalog holds.
@@ -264,7 +269,16 @@ impl<'a> Walker<'a> {
     }
 
     /// Items that failed in an earlier run and are due: no delta token will report them again.
-    async fn issue_retries(&self, after: Option<ItemKey>) -> Result<(Vec<Step>, Option<ItemKey>), End> {
+    fn issue_retries(&self) -> impl Stream<Item = Steps> + '_ {
+        stream::unfold(Some(None), move |after| async move {
+            match self.issues_after(after?).await {
+                Ok((steps, last)) => Some((Ok(steps), last.map(Some))),
+                Err(end) => Some((Err(end), None)),
+            }
+        })
+    }
+
+    async fn issues_after(&self, after: Option<ItemKey>) -> Result<(Vec<Step>, Option<ItemKey>), End> {
         let (chain, point) = (self.backup.chain, self.backup.point);
         let db = &self.backup.workshop.db;
         let read = move |conn: &mut Conn| catalog::issues::to_retry(conn, chain, point, after, ISSUES_PAGE);
@@ -284,15 +298,15 @@ impl<'a> Walker<'a> {
         Ok((steps.collect(), last))
     }
 
-    /// Asks for a page in a task of its own: while the ledger is busy an answer must not lie unread, since it may be one
-    /// that asks for patience.
-    async fn page(&self, container: &Container, walk: &Walk) -> Result<Page, WalkError> {
+    /// Asks for a page at once, in a task of its own: while the ledger is busy an answer must not lie unread, since it may
+    /// be one that asks for patience.
+    fn ask(&self, container: &Container, walk: &Walk) -> Asked {
         let (feature, subject) = (self.backup.feature, Arc::clone(&self.backup.subject));
         let (container, walk) = (container.graph_id.clone(), walk.clone());
-        apart(async move { feature.page(subject.source(), &container, &walk).await }).await
+        Box::pin(apart(async move { feature.page(subject.source(), &container, &walk).await }))
     }
 
-    /// Begins a step at once, whoever waits for its end: a capture is a task of its own, as [`Walker::page`] tells.
+    /// Begins a step at once, whoever waits for its end: a capture is a task of its own, as [`Walker::ask`] tells.
     fn begin(&self, step: Result<Step, End>) -> BoxFuture<'static, Result<Event, End>> {
         let Step::Capture { container, item, need, known } = (match step {
             Ok(Step::Say(event)) => return Box::pin(ready(Ok(event))),

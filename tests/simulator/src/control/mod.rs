@@ -232,5 +232,8 @@ pub fn stats(app: &App) -> Value {
         .map(|user| (user.profile().principal_name, json!(user.gates.running_max())))
         .collect();
     out["concurrency_max"] = Value::Object(running);
+    let busy: std::time::Duration = read(&app.directory).users.iter().map(|user| user.gates.busy()).sum();
+    out["mailbox_busy_s"] = json!(busy.as_secs_f64());
+    out["sharepoint_units"] = json!(app.sharepoint.used());
     out
 }
