@@ -46,7 +46,6 @@ pub(super) struct Scene {
     pub db: TestDb,
     pub place: tempfile::TempDir,
     pub chain: Chain,
-    pub container: ContainerId,
     store: Store,
 }
 
@@ -99,9 +98,9 @@ impl Scene {
         };
         let storage = repository::add_storage(&db.db, &sealer, "test", config).await.unwrap().id;
         let store = repository::open_storage(&db.db, &sealer, storage, "test").await.unwrap();
-        let (chain, container) = fill(&db, &store, storage, feature, container, things).await;
+        let chain = fill(&db, &store, storage, feature, container, things).await;
         let chain = db.db.run("read", move |conn| catalog::chains::get(conn, chain)).await.unwrap().unwrap();
-        Self { db, place, chain, container, store }
+        Self { db, place, chain, store }
     }
 
     fn plan(&self, layout: Layout, chosen: Option<Chosen>, passphrase: Option<&str>) -> Plan {
@@ -152,7 +151,7 @@ async fn fill(
     feature: &str,
     container: &str,
     things: Vec<Thing>,
-) -> (ChainId, ContainerId) {
+) -> ChainId {
     let register = move |conn: &mut Conn| repository::register_writer(conn, storage, "test");
     let writer = db.db.run("register", register).await.unwrap();
     let mut packer = store.packer(db.db.clone(), writer);
@@ -204,7 +203,7 @@ async fn fill(
             versions.iter().map(|version| NewVersion { container, ..version.clone() }).collect();
         catalog::items::put(conn, chain, point, &versions)?;
         catalog::points::seal(conn, chain, point, 0)?;
-        Ok((chain, container))
+        Ok(chain)
     };
     db.db.run("write a point", write).await.unwrap()
 }

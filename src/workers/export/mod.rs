@@ -48,6 +48,7 @@ pub async fn run(workshop: &Workshop, control: &Control) -> Result<Done, TaskErr
         Err(err) => return Err(sink.failed.take().unwrap_or_else(|| task_error(err))),
     };
     sink.part.settle(&target).await?;
+    control.report(progress("done", written)).await?;
     tracing::info!(
         export.id = %work.export,
         n_items = written.items,
@@ -166,9 +167,10 @@ async fn finish(
         work: work::to_json(&expiry),
         exclusive_key: None,
     };
+    let lacks = format!("{} items could not be written; the report in the archive names them", written.not_written);
     let result = json!({
         "path": target, "items": written.items, "not_written": written.not_written, "bytes": written.bytes,
-        "kept_until": at, "summary": format!("{} items could not be written", written.not_written),
+        "kept_until": at, "summary": (written.not_written > 0).then_some(lacks),
     });
     let outcome = Outcome::Succeeded { result: result.to_string(), n_issues: written.not_written };
     let lease = control.lease();
@@ -179,6 +181,16 @@ async fn finish(
     });
     ended.await?;
     Ok(Done::Recorded)
+}
+
+fn progress(phase: &str, written: Written) -> Progress {
+    Progress {
+        phase: phase.to_owned(),
+        items_done: written.items,
+        items_total: Some(written.items_total),
+        bytes_done: written.bytes,
+        waits_for: None,
+    }
 }
 
 /// Bytes go to the hidden file, progress to the queue.
@@ -201,14 +213,7 @@ impl Sink for FileSink<'_> {
             return Ok(());
         }
         self.reported = Instant::now();
-        let progress = Progress {
-            phase: "writing".to_owned(),
-            items_done: written.items,
-            items_total: Some(written.items_total),
-            bytes_done: written.bytes,
-            waits_for: None,
-        };
-        self.control.report(progress).await.map_err(|err| {
+        self.control.report(progress("writing", written)).await.map_err(|err| {
             let told = SinkError::Failed(err.to_string());
             self.failed = Some(err);
             told
