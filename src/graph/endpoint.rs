@@ -9,6 +9,7 @@ use graph_rs_sdk::GraphClient as Sdk;
 use url::Url;
 
 use super::drive::DriveEndpoint;
+use super::exchange::Exchange;
 use super::outlook::Outlook;
 
 /// The preference for ids that survive a move between folders. It belongs to a request, not to a link: it must be
@@ -67,6 +68,11 @@ pub enum Endpoint<'a> {
     Outlook {
         user: &'a str,
         what: Outlook<'a>,
+    },
+    /// Import and export of a mailbox.
+    Exchange {
+        user: &'a str,
+        what: Exchange<'a>,
     },
     MailboxSettings {
         user: &'a str,
@@ -158,6 +164,7 @@ impl<'a> Endpoint<'a> {
     pub(super) fn permission(&self) -> &'static str {
         match self {
             Self::Outlook { what, .. } => what.permission(),
+            Self::Exchange { .. } => "MailboxItem",
             Self::MailboxSettings { .. } | Self::MasterCategories { .. } | Self::InboxRules { .. } => "MailboxSettings",
             _ => "Mail",
         }
@@ -198,6 +205,10 @@ impl<'a> Endpoint<'a> {
             Self::Outlook { user, what } => {
                 let (path, (id, within)) = what.path();
                 return (path, [user, id, within]);
+            }
+            Self::Exchange { user, what } => {
+                let (path, id) = what.path();
+                return (path, [user, id, ""]);
             }
             Self::MailboxSettings { user } => (12, (user, "")),
             Self::MasterCategories { user } => (13, (user, "")),
@@ -240,6 +251,7 @@ impl std::fmt::Display for Endpoint<'_> {
             }
             Self::Drive(drive) => drive.fmt(f),
             Self::Outlook { user, what } => write!(f, "{what} of user {user}"),
+            Self::Exchange { user, what } => write!(f, "{what} of user {user}"),
             Self::MailboxSettings { user } => write!(f, "the mailbox settings of user {user}"),
             Self::MasterCategories { user } => write!(f, "the categories of user {user}"),
             Self::InboxRules { user } => write!(f, "the inbox rules of user {user}"),

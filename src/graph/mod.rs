@@ -18,6 +18,7 @@ mod download;
 mod drive;
 mod endpoint;
 mod error;
+mod exchange;
 mod json;
 mod login;
 mod outcome;
@@ -44,6 +45,7 @@ pub use download::{Download, DownloadError};
 pub use drive::DriveEndpoint;
 pub use endpoint::{Endpoint, IMMUTABLE_IDS, Scope};
 pub use error::{Answer, GraphError};
+pub use exchange::Exchange;
 pub use outlook::Outlook;
 pub use page::JsonPage;
 pub use throttle::Waiting;
@@ -101,6 +103,11 @@ impl GraphClient {
     /// A call that creates: after an unclear end it answers [`GraphError::Ambiguous`] instead of being repeated.
     pub fn post(&self, endpoint: Endpoint<'_>) -> Call<'_> {
         Call::new(self, Method::POST, endpoint)
+    }
+
+    /// A call that asks with a body and changes nothing.
+    pub fn ask(&self, endpoint: Endpoint<'_>) -> Call<'_> {
+        Call::new(self, Method::POST, endpoint).repeatable()
     }
 
     pub fn patch(&self, endpoint: Endpoint<'_>) -> Call<'_> {

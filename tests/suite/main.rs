@@ -22,6 +22,7 @@ mod configuration;
 mod contacts_feature;
 mod coverage;
 mod exceptions;
+mod exchange_streams;
 mod faithful;
 mod graph_client;
 mod https_tenant;

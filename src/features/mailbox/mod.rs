@@ -29,6 +29,7 @@ mod repair;
 mod restore;
 mod settings;
 mod smime;
+mod streams;
 mod target;
 
 use futures_util::future::BoxFuture;
@@ -67,6 +68,9 @@ pub const KIND_CATEGORY: u8 = 11;
 /// [`super::Summary::kind`] of an inbox rule.
 pub const KIND_RULE: u8 = 12;
 
+/// [`super::Summary::kind`] of Exchange's own stream of a message, which is its parent.
+pub const KIND_STREAM: u8 = 20;
+
 impl Feature for Mailbox {
     fn name(&self) -> &'static str {
         "mailbox"
@@ -74,6 +78,10 @@ impl Feature for Mailbox {
 
     fn exclusive_key(&self, resource: ResourceId) -> String {
         format!("mailbox:{resource}")
+    }
+
+    fn parts(&self) -> Option<&dyn Parts> {
+        Some(self)
     }
 
     fn containers<'a>(
@@ -94,7 +102,7 @@ impl Feature for Mailbox {
     }
 
     fn need(&self, item: &RemoteItem, known: Option<&KnownVersion>) -> Need {
-        changes::need(item, known)
+        if streams::is_stream(&item.id) { streams::need(item, known) } else { changes::need(item, known) }
     }
 
     fn capture<'a>(
@@ -103,6 +111,9 @@ impl Feature for Mailbox {
         item: &'a RemoteItem,
         need: Need,
     ) -> BoxFuture<'a, Result<Captured, CaptureError>> {
+        if streams::is_stream(&item.id) {
+            return Box::pin(streams::capture(source, item));
+        }
         Box::pin(capture::capture(source, item, need))
     }
 

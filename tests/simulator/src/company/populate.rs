@@ -23,12 +23,13 @@ const NEWEST: i64 = 1_780_000_000;
 const SPAN: i64 = 3 * 365 * 86_400;
 
 /// Every role a backup with restore may have; registrations may hold fewer.
-pub const ALL_ROLES: [&str; 12] = [
+pub const ALL_ROLES: [&str; 13] = [
     "User.Read.All",
     "Organization.Read.All",
     "MailboxSettings.Read",
     "Mail.Read",
     "Mail.ReadWrite",
+    "MailboxItem.ImportExport.All",
     "Calendars.Read",
     "Calendars.ReadWrite",
     "Contacts.Read",
