@@ -269,7 +269,8 @@ async fn serve_on(
         workshop
             .storing(config.repository.clone())
             .with_space(config.space.clone())
-            .collecting(config.collection.clone()),
+            .collecting(config.collection.clone())
+            .exporting(config.exports.clone()),
     );
     let app = api::App {
         db: db.clone(),
@@ -307,6 +308,7 @@ pub async fn worker(config: Config) -> Result<(), Failure> {
     tracing::info!(agent.name, "worker started");
     let workshop = Workshop::new(database.db.clone(), sealer, config.graph, config.agent, agent);
     let workshop = workshop.storing(config.repository).with_space(config.space).collecting(config.collection);
+    let workshop = workshop.exporting(config.exports);
     run_agent(Arc::new(workshop), queue, stop).await.map_err(Failure::Work)?;
     tracing::info!("stopped");
     Ok(())

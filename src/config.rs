@@ -17,7 +17,7 @@ use crate::repository::{CollectionConfig, RepositoryConfig, SpaceConfig};
 use crate::scheduler::SchedulerConfig;
 use crate::secret::Secret;
 use crate::telemetry::LogConfig;
-use crate::workers::AgentConfig;
+use crate::workers::{AgentConfig, ExportsConfig};
 
 /// Read when no file is named; absent, every key has its default.
 pub const DEFAULT_FILE: &str = "/etc/kodo/kodo.toml";
@@ -32,6 +32,7 @@ pub struct Config {
     pub scheduler: SchedulerConfig,
     pub space: SpaceConfig,
     pub collection: CollectionConfig,
+    pub exports: ExportsConfig,
     pub graph: GraphConfig,
     pub repository: RepositoryConfig,
     pub log: LogConfig,
@@ -97,6 +98,7 @@ impl Config {
         self.scheduler.validate()?;
         self.space.validate()?;
         self.collection.validate()?;
+        self.exports.validate()?;
         self.graph.validate()?;
         self.repository.validate()?;
         self.log.validate()

@@ -51,6 +51,7 @@ id!(ContainerId, u32);
 id!(RunId, u64);
 id!(TaskId, u64);
 id!(RestoreId, u64);
+id!(ExportId, u64);
 impl OrganizationId {
     /// Owns the tasks that belong to no organization, such as those that keep a storage in order.
     pub const INSTALLATION: Self = Self(0);
@@ -65,9 +66,18 @@ id!(
     WalkNumber, u32
 );
 id!(
+    /// The row of an item's version in its chain, in the order in which they were written.
+    VersionNumber, u32
+);
+id!(
     /// The row of a pack in one database. On disk a pack is known by its [`PackUid`].
     PackId, u32
 );
+
+impl VersionNumber {
+    /// Of a version that is in no catalog.
+    pub const NONE: Self = Self(0);
+}
 
 impl WalkNumber {
     pub const FIRST: Self = Self(1);

@@ -24,7 +24,11 @@ pub mod queue;
 pub mod repository;
 pub mod tenants;
 
+// What it knows, as files that other programs open.
+pub mod files;
+
 // What the product does; these meet only in tables.
+pub mod exports;
 pub mod recovery;
 pub mod restores;
 pub mod scheduler;

@@ -1,10 +1,11 @@
 //! Who may do what: admins, their roles, and the API tokens that speak for them.
 //!
-//! Owns: the tables `admins` and `api_tokens`. Does not own: where a permission is asked for (`api`).
+//! Owns: the tables `admins`, `api_tokens` and `audit`. Does not own: where a permission is asked for (`api`).
 //!
 //! Invariants: the text of a token is shown once and never stored; a token is 256 random bits, so its plain BLAKE3 is
 //! enough to find it by and nothing can be guessed from it; an expired token is no token, by the database's clock.
 
+pub mod audit;
 mod role;
 mod sql;
 

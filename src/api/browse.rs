@@ -10,6 +10,7 @@ use super::Shared;
 use super::descent::{Place, Shelf, Wanted, path_to};
 use super::error::ApiResult;
 use super::issues::parse_key;
+use super::moment::PointWanted;
 use super::page::{Page, PageQuery};
 use super::reference::Ref;
 use super::resolve::{self, ChainWanted};
@@ -17,7 +18,7 @@ use crate::catalog::items::{After, Within};
 use crate::catalog::{self, Chain, Container, Holding, VersionRow};
 use crate::db::{Conn, QueryResult};
 use crate::features::{self, flag};
-use crate::ids::{ChainId, ContainerId, FeatureName, PointNumber};
+use crate::ids::{ChainId, ContainerId, FeatureName, PointNumber, VersionNumber};
 
 /// Containers of one chain: what Exchange allows in one mailbox, with room.
 const CONTAINERS_MAX: u32 = 100_000;
@@ -117,6 +118,8 @@ pub struct BrowseQuery {
     resource: Option<Ref>,
     feature: Option<FeatureName>,
     point: Option<PointNumber>,
+    /// Instead of `point`: the newest one that was sealed by then.
+    as_of: Option<DateTime<Utc>>,
     container: Option<ContainerId>,
     /// Names from the top, with slashes between, instead of `container`: of containers, then of folders among items.
     path: Option<String>,
@@ -129,22 +132,27 @@ pub struct BrowseQuery {
 pub async fn browse(app: Data<Shared>, query: Query<BrowseQuery>) -> ApiResult<Json<BrowseView>> {
     let page = PageQuery::new(query.limit, query.cursor.clone());
     let parent = query.parent.as_deref().map(parse_key).transpose()?;
-    let (rows, after) = (page.rows(app.rows_max)?, page.after::<(DateTime<Utc>, String)>()?);
-    let after = after.map(|(time, key)| parse_key(&key).map(|key| (time, key))).transpose()?;
+    let (rows, after) = (page.rows(app.rows_max)?, page.after::<(DateTime<Utc>, VersionNumber)>()?);
     let wanted = ChainWanted { chain: query.chain, resource: query.resource.as_ref(), feature: query.feature.as_ref() };
     let chain = resolve::chain(&app, wanted).await?;
-    let point = resolve::sealed_point(&app, &chain, query.point).await?;
+    let point = PointWanted::of(query.point, query.as_of)?.resolve(&app, &chain).await?;
     let wanted = Wanted { container: query.container, path: query.path.clone(), parent };
     let (place, all) = find(&app, &chain, point, wanted).await?;
     let here = place.container;
     let path = path_to(&all, here)?;
     // Below a folder among items there are no containers.
     let at_container = place.folders.is_empty();
+    let parts =
+        all.iter().find(|one| features::holds_parts(chain.key.feature.as_str(), &one.graph_id)).map(|one| one.id);
     let children: Vec<Container> = all.into_iter().filter(|one| at_container && one.parent == here).collect();
     let listed = [children.as_slice(), path.as_slice()].concat();
     let id = chain.id;
-    let after = after.map(|(time, key)| After { parent: place.parent, time, key });
-    let wanted = here.map(|here| (here, Within::Parent(place.parent)));
+    let after = after.map(|(time, number)| After { parent: place.parent, time, number });
+    // What lies below an item that is no folder are its parts.
+    let feature = chain.key.feature.as_str();
+    let in_parts = place.folders.last().is_some_and(|last| !features::is_folder(feature, last.version.kind));
+    let within = parts.filter(|_| in_parts).or(here);
+    let wanted = within.map(|container| (container, Within::Parent(place.parent)));
     let read = move |conn: &mut Conn| read_level(conn, id, point, wanted, after, rows + 1, &listed);
     let (items, mut counts) = app.db.run("browse a container", read).await?;
     let mut view = |one: Container| {
@@ -162,7 +170,7 @@ pub async fn browse(app: Data<Shared>, query: Query<BrowseQuery>) -> ApiResult<J
     let (containers, path) = (children.into_iter().map(&mut view).collect(), path.into_iter().map(&mut view).collect());
     let item = |row: VersionRow| ItemView::new(chain.key.feature.as_str(), row);
     let folders = place.folders.into_iter().map(item).collect();
-    let page = Page::cut(items, rows, |row| (row.version.time, row.version.key.to_string()), item);
+    let page = Page::cut(items, rows, |row| (row.version.time, row.number), item);
     let (feature, items, next) = (chain.key.feature, page.items, page.next);
     Ok(Json(BrowseView { chain_id: id, feature, point, path, containers, folders, items, next }))
 }

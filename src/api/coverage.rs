@@ -15,7 +15,7 @@ use crate::catalog::coverage::{self, Coverage, Covered};
 use crate::catalog::issues::IssueCounts;
 use crate::catalog::{self, Chain};
 use crate::db::Conn;
-use crate::features::REGISTRY;
+use crate::features::{self, REGISTRY};
 use crate::ids::{ChainId, ContainerId, OrganizationId, ResourceId, TenantId};
 use crate::tenants::{self, ResourceFilter, ResourceState};
 
@@ -276,8 +276,10 @@ impl FeatureCoverage {
         let Coverage { containers, passed_over, issues } = coverage;
         let n_containers = containers.len() as u64;
         let counted: Vec<u64> = containers.iter().filter_map(|one| one.n_service).collect();
-        let (items, bytes) =
-            containers.iter().fold((0, 0), |(items, bytes), one| (items + one.held.items, bytes + one.held.bytes));
+        // Older versions of a file are no files.
+        let is_thing = |one: &&Covered| !features::holds_parts(chain.key.feature.as_str(), &one.container.graph_id);
+        let items = containers.iter().filter(is_thing).map(|one| one.held.items).sum();
+        let bytes = containers.iter().map(|one| one.held.bytes).sum();
         Self {
             feature: chain.key.feature.to_string(),
             state: shown_state(&chain, issues).to_owned(),

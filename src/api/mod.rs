@@ -9,22 +9,29 @@
 
 pub mod agents;
 mod answer;
+pub mod audit;
 mod auth;
 pub mod backups;
 pub mod browse;
 mod config;
+mod content_rules;
 pub mod coverage;
 mod descent;
 mod error;
+mod export_download;
+pub mod exports;
 pub mod findings;
 mod health;
 pub mod issues;
+mod item_file;
 pub mod items;
 pub mod keys;
+mod moment;
 pub mod organizations;
 mod page;
 pub mod points;
 pub mod policies;
+pub mod preview;
 mod progress;
 mod readers;
 mod reference;
@@ -34,6 +41,7 @@ pub mod restores;
 mod routes;
 pub mod runs;
 pub mod schedules;
+pub mod search;
 mod server;
 pub mod status;
 pub mod storages;
@@ -41,8 +49,11 @@ pub mod tasks;
 pub mod tenants;
 mod tls;
 pub mod upkeep;
+pub mod versions;
 
 use std::sync::Arc;
+
+use tokio::sync::Semaphore;
 
 use crate::db::Db;
 use crate::queue::Queue;
@@ -80,6 +91,8 @@ pub struct Shared {
     exclusive_key: ExclusiveKey,
     readers: readers::Readers,
     space: SpaceMeter,
+    /// The right to download an export.
+    downloads: Arc<Semaphore>,
     rows_max: u32,
 }
 
@@ -95,6 +108,7 @@ impl Shared {
             exclusive_key,
             readers: readers::Readers::default(),
             space: SpaceMeter::default(),
+            downloads: Arc::new(Semaphore::new(export_download::DOWNLOADS_MAX)),
             rows_max: config.page_rows_max,
         }
     }

@@ -76,9 +76,14 @@ impl<T> Page<T> {
         let next = if more { read.last().map(|last| cursor(&key(last))) } else { None };
         Self { items: read.into_iter().map(view).collect(), next }
     }
+
+    /// A page whose reader knows where the next one begins.
+    pub fn leading_to<K: Serialize>(items: Vec<T>, next: Option<&K>) -> Self {
+        Self { items, next: next.map(cursor) }
+    }
 }
 
-fn cursor(key: &impl Serialize) -> String {
+fn cursor<K: Serialize>(key: &K) -> String {
     let json = serde_json::to_vec(key).expect("a key is numbers and text");
     URL_SAFE_NO_PAD.encode(json)
 }

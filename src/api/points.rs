@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::answer::Accepted;
 use super::error::{ApiError, ApiResult};
+use super::moment::PointWanted;
 use super::page::{Page, PageQuery};
 use super::reference::Ref;
 use super::resolve::{self, ChainWanted};
@@ -130,6 +131,8 @@ pub struct PointsQuery {
     chain: Option<ChainId>,
     resource: Option<Ref>,
     feature: Option<FeatureName>,
+    /// Only the points that were sealed by then; the first of them is what the chain was as of then.
+    as_of: Option<DateTime<Utc>>,
     limit: Option<u32>,
     cursor: Option<String>,
 }
@@ -155,9 +158,14 @@ pub async fn chains(app: Data<Shared>, query: Query<ChainsQuery>) -> ApiResult<J
 /// The points of one chain, newest first.
 pub async fn list(app: Data<Shared>, query: Query<PointsQuery>) -> ApiResult<Json<Page<PointView>>> {
     let page = PageQuery::new(query.limit, query.cursor.clone());
-    let (rows, before) = (page.rows(app.rows_max)?, page.after()?.unwrap_or(PointNumber::OPEN));
+    let (rows, mut before) = (page.rows(app.rows_max)?, page.after()?.unwrap_or(PointNumber::OPEN));
     let wanted = ChainWanted { chain: query.chain, resource: query.resource.as_ref(), feature: query.feature.as_ref() };
-    let chain = resolve::chain(&app, wanted).await?.id;
+    let chain = resolve::chain(&app, wanted).await?;
+    if let Some(moment) = query.as_of {
+        let newest = PointWanted::AsOf(moment).resolve(&app, &chain).await?;
+        before = before.min(PointNumber::new(newest.get().saturating_add(1)));
+    }
+    let chain = chain.id;
     let read = move |conn: &mut Conn| catalog::points::list(conn, chain, before, rows + 1);
     let read = app.db.run("list restore points", read).await?;
     Ok(Json(Page::cut(read, rows, |point| point.number, PointView::from)))

@@ -3,18 +3,20 @@
 use actix_web::web::{Data, Json, Path, Query};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::answer::Created;
+use super::content_rules::Asking;
 use super::error::{ApiError, ApiResult};
 use super::page::{Page, PageQuery};
 use super::reference::Ref;
 use super::resolve::checked_name;
 use super::{Shared, resolve};
+use crate::access::audit::Action;
 use crate::catalog::Keep;
 use crate::features::FeatureOptions;
 use crate::ids::{OrganizationId, PolicyId, StorageId};
-use crate::scheduler::{self, NewPolicy, Unacceptable};
+use crate::scheduler::{self, ContentDownload, NewPolicy, Unacceptable};
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct PolicyView {
@@ -25,7 +27,15 @@ pub struct PolicyView {
     pub keep: KeepBody,
     /// What is captured: every option of every feature with its value, chosen or not.
     pub options: Value,
+    /// Whether anybody is handed out content of chains under it. Restores are not touched.
+    pub content_download: bool,
     pub created_at: DateTime<Utc>,
+}
+
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HandOutBody {
+    pub content_download: bool,
 }
 
 /// For how long restore points are kept. A point that one of the rules keeps is kept; a rule of 0, or left out, is not
@@ -86,6 +96,7 @@ impl PolicyView {
             storage_id: policy.storage,
             keep: policy.keep.into(),
             options: options.to_json(),
+            content_download: policy.content_download == ContentDownload::Allowed,
             created_at: policy.created_at,
         })
     }
@@ -128,6 +139,22 @@ pub async fn choose(app: Data<Shared>, policy: Path<String>, body: Json<Value>) 
 pub async fn keep(app: Data<Shared>, policy: Path<String>, body: Json<KeepBody>) -> ApiResult<Json<PolicyView>> {
     let id = resolve::policy(&app, Some(&Ref::of(&policy))).await?.id;
     app.scheduler.set_keep(id, body.into_inner().into()).await?;
+    Ok(Json(PolicyView::new(app.scheduler.policy(id).await?)?))
+}
+
+/// Allows or forbids that content of chains under the policy is looked at, downloaded and exported.
+pub async fn hand_out(
+    app: Data<Shared>,
+    asking: Asking,
+    policy: Path<String>,
+    body: Json<HandOutBody>,
+) -> ApiResult<Json<PolicyView>> {
+    let id = resolve::policy(&app, Some(&Ref::of(&policy))).await?.id;
+    let HandOutBody { content_download } = body.into_inner();
+    let details = json!({ "policy": id, "content_download": content_download });
+    asking.note(&app, Action::ContentOfPolicy, details).await?;
+    let to = if content_download { ContentDownload::Allowed } else { ContentDownload::Forbidden };
+    app.scheduler.set_content_download(id, to).await?;
     Ok(Json(PolicyView::new(app.scheduler.policy(id).await?)?))
 }
 

@@ -32,6 +32,7 @@ pub fn brief(counts: &Counts, span: Span) -> ProgressView {
         issues: counts.n_issues,
         items_per_second: counts.items_done as f64 / seconds,
         bytes_per_second: counts.bytes_done as f64 / seconds,
+        seconds_left: None,
         active: Vec::new(),
     }
 }

@@ -13,7 +13,7 @@ use crate::{features, repository};
 
 const NAME_CHARS_MAX: usize = 190;
 /// Chains that one resource can have: features times storages.
-const CHAINS_MAX: u32 = 1_000;
+pub const CHAINS_MAX: u32 = 1_000;
 
 /// A name as it may be given to something: not empty, not all digits, nothing invisible.
 pub fn checked_name(what: &str, name: &str) -> ApiResult<String> {

@@ -7,8 +7,9 @@ use actix_web::{HttpRequest, Route, web};
 
 use super::error::ApiError;
 use super::{
-    agents, auth, backups, browse, coverage, findings, health, issues, items, keys, organizations, points, policies,
-    resources, restores, runs, schedules, status, storages, tasks, tenants, upkeep,
+    agents, audit, auth, backups, browse, coverage, export_download, exports, findings, health, issues, item_file,
+    items, keys, organizations, points, policies, preview, resources, restores, runs, schedules, search, status,
+    storages, tasks, tenants, upkeep, versions,
 };
 use crate::access::Permission;
 
@@ -30,7 +31,7 @@ const fn post(path: &'static str, needs: Permission, handler: fn() -> Route) -> 
     RouteRow { method: Method::POST, path, needs, handler }
 }
 
-use Permission::{Browse, Configure, Read, Restore, StartRuns};
+use Permission::{Browse, Configure, ManageAdmins, Read, Restore, StartRuns};
 
 /// Every route of the API. A route that is not here does not exist.
 pub const ROUTES: &[RouteRow] = &[
@@ -61,6 +62,7 @@ pub const ROUTES: &[RouteRow] = &[
     get("/policies/{policy}", Read, || web::to(policies::show)),
     post("/policies/{policy}/options", Configure, || web::to(policies::choose)),
     post("/policies/{policy}/retention", Configure, || web::to(policies::keep)),
+    post("/policies/{policy}/content", Configure, || web::to(policies::hand_out)),
     get("/schedules", Read, || web::to(schedules::list)),
     post("/schedules", Configure, || web::to(schedules::add)),
     post("/schedules/{schedule}/run", StartRuns, || web::to(schedules::run)),
@@ -78,11 +80,23 @@ pub const ROUTES: &[RouteRow] = &[
     get("/browse", Browse, || web::to(browse::browse)),
     get("/items/{chain}/{point}/{key}", Browse, || web::to(items::show)),
     get("/items/{chain}/{point}/{key}/content", Browse, || web::to(items::content)),
+    get("/items/{chain}/{point}/{key}/preview", Browse, || web::to(preview::show)),
+    get("/versions/{chain}/{key}", Browse, || web::to(versions::list)),
+    get("/search", Browse, || web::to(search::search)),
+    get("/items/{chain}/{point}/{key}/file", Browse, || web::to(item_file::file)),
     get("/issues", Browse, || web::to(issues::list)),
     post("/issues/retry", StartRuns, || web::to(issues::retry)),
     get("/restores", Read, || web::to(restores::list)),
     post("/restores", Restore, || web::to(restores::start)),
     get("/restores/{restore}", Read, || web::to(restores::show)),
+    get("/restores/{restore}/report", Browse, || web::to(restores::report::show)),
+    post("/restores/{restore}/cancel", Restore, || web::to(restores::cancel)),
+    post("/restores/{restore}/retry", Restore, || web::to(restores::retry)),
+    get("/exports", Read, || web::to(exports::list)),
+    post("/exports", Restore, || web::to(exports::start)),
+    get("/exports/{export}", Read, || web::to(exports::show)),
+    get("/exports/{export}/download", Restore, || web::to(export_download::download)),
+    get("/audit", ManageAdmins, || web::to(audit::list)),
     get("/status", Read, || web::to(status::show)),
 ];
 

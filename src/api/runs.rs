@@ -46,6 +46,8 @@ pub struct ProgressView {
     pub issues: u64,
     pub items_per_second: f64,
     pub bytes_per_second: f64,
+    /// Of a restore that is at work: about how long the rest takes.
+    pub seconds_left: Option<u64>,
     /// Tasks that work or wait just now, the first few.
     pub active: Vec<ActiveTask>,
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::retention::{Gap, swallowing};
 use super::{containers, items, points, tallies};
 use crate::db::{Conn, QueryResult};
-use crate::ids::{ChainId, ContainerId, ItemKey, PointNumber};
+use crate::ids::{ChainId, ContainerId, ItemKey, VersionNumber};
 
 /// How much one step looks at, and at most deletes. It bounds memory and the length of a transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,7 +56,7 @@ enum At {
     /// The next gaps are to be found.
     Gaps,
     /// Item versions, behind this one.
-    Items(Option<(ItemKey, PointNumber)>),
+    Items(VersionNumber),
     ContainerVersions,
     /// What containers hold, told by given-up points, behind this container.
     Tallies(ContainerId),
@@ -77,10 +77,10 @@ impl Sweep {
         next.at = match self.at {
             At::Gaps => {
                 next.gaps = points::gaps(conn, chain, self.pace.gaps)?.into();
-                if next.gaps.is_empty() { At::Containers(ContainerId::new(0)) } else { At::Items(None) }
+                if next.gaps.is_empty() { At::Containers(ContainerId::new(0)) } else { At::Items(VersionNumber::NONE) }
             }
             At::Items(after) => match self.items(conn, after, &mut next.deleted)? {
-                Some(after) => At::Items(Some(after)),
+                Some(after) => At::Items(after),
                 None => At::ContainerVersions,
             },
             At::ContainerVersions => {
@@ -114,9 +114,9 @@ impl Sweep {
     fn items(
         &self,
         conn: &mut Conn,
-        after: Option<(ItemKey, PointNumber)>,
+        after: VersionNumber,
         deleted: &mut Deleted,
-    ) -> QueryResult<Option<(ItemKey, PointNumber)>> {
+    ) -> QueryResult<Option<VersionNumber>> {
         let page = items::spans(conn, self.chain, after, self.pace.versions)?;
         let mut swallowed: BTreeMap<u32, (Gap, Vec<ItemKey>)> = BTreeMap::new();
         for span in &page {
@@ -128,7 +128,7 @@ impl Sweep {
             deleted.versions += items::delete_swallowed(conn, self.chain, &gap, &keys)?;
         }
         let full = page.len() == self.pace.versions as usize;
-        Ok(page.last().filter(|_| full).map(|span| (span.key, span.from)))
+        Ok(page.last().filter(|_| full).map(|span| span.number))
     }
 
     fn behind(&self, page: &[ContainerId]) -> Option<ContainerId> {

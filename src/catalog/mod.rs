@@ -14,6 +14,7 @@
 //! Functions take the connection of the caller's transaction, because a commit spans this module, `repository` and
 //! `queue`.
 
+pub mod begun;
 pub mod chains;
 pub mod containers;
 pub mod coverage;
@@ -22,9 +23,11 @@ pub mod expiry;
 pub mod issues;
 pub mod items;
 pub mod outcomes;
+pub mod parts;
 pub mod points;
 pub mod rebuild;
 pub mod retention;
+pub mod search;
 pub mod tallies;
 
 pub use chains::{Chain, ChainKey};
@@ -32,6 +35,7 @@ pub use containers::{Container, ContainerState, CursorUpdate};
 pub use issues::{ItemIssue, OpenIssue};
 pub use items::{ContentRef, NewVersion, VersionRow};
 pub use outcomes::{Outcome, OutcomeCounts, OutcomeRow};
+pub use parts::{Asked, Effort, Part};
 pub use points::{PointCounts, PointRow, PointState};
 pub use retention::Keep;
 pub use tallies::Holding;

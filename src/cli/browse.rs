@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use chrono::{DateTime, Utc};
 use clap::Args;
 use futures_util::StreamExt;
 use tokio::io::AsyncWriteExt;
@@ -23,6 +24,9 @@ pub struct Ls {
     /// As of this restore point [default: the newest]
     #[arg(long)]
     point: Option<PointNumber>,
+    /// As of the newest restore point that was sealed by this moment, such as 2026-11-25T09:30:00Z
+    #[arg(long, value_name = "MOMENT", conflicts_with = "point")]
+    as_of: Option<DateTime<Utc>>,
     #[command(flatten)]
     limit: Limit,
 }
@@ -36,6 +40,9 @@ pub struct Show {
     /// As of this restore point [default: the newest]
     #[arg(long)]
     point: Option<PointNumber>,
+    /// As of the newest restore point that was sealed by this moment, such as 2026-11-25T09:30:00Z
+    #[arg(long, value_name = "MOMENT", conflicts_with = "point")]
+    as_of: Option<DateTime<Utc>>,
     /// Write the message or file itself instead of its facts
     #[arg(long, visible_alias = "content")]
     mime: bool,
@@ -47,6 +54,7 @@ pub struct Show {
 pub async fn ls(session: &Session, ls: Ls) -> Result<(), CliError> {
     let mut query = ls.chosen.query();
     query.extend(ls.point.map(|point| ("point", point.to_string())));
+    query.extend(ls.as_of.map(|moment| ("as_of", moment.to_rfc3339())));
     query.extend(ls.path.map(|path| ("path", path)));
     let mut view = read_all(session, &query, ls.limit.limit).await?;
     if session.out.json {
@@ -63,9 +71,9 @@ pub async fn ls(session: &Session, ls: Ls) -> Result<(), CliError> {
     }
     // Folders first, as a file system shows them.
     view.items.sort_by_key(|item| !item.is_folder);
-    // A path may name a file: then that is what is shown.
-    let file = view.folders.last().filter(|last| !last.is_folder && view.items.is_empty());
-    for item in view.items.iter().chain(file) {
+    // A path may name a file: then that is what is shown, and below it what belongs to it.
+    let file = view.folders.last().filter(|last| !last.is_folder);
+    for item in file.into_iter().chain(&view.items) {
         table.add_row([time(item.time), bytes(item.bytes), one_line(&view.feature, item), item.key.clone()]);
     }
     if table.is_empty() {
@@ -110,6 +118,7 @@ fn one_line(feature: &FeatureName, item: &ItemView) -> String {
 pub async fn show(session: &Session, show: Show) -> Result<(), CliError> {
     let mut query = show.chosen.query();
     query.extend(show.point.map(|point| ("point", point.to_string())));
+    query.extend(show.as_of.map(|moment| ("as_of", moment.to_rfc3339())));
     query.push(("limit", "1".to_owned()));
     // Browsing the top answers which chain and point are meant.
     let place: BrowseView = session.client.get("browse", &query).await?;
@@ -134,7 +143,8 @@ pub async fn show(session: &Session, show: Show) -> Result<(), CliError> {
     )
 }
 
-async fn write_content(session: &Session, path: &str, to: Option<PathBuf>) -> Result<(), CliError> {
+/// Writes what the server sends, however long it is.
+pub async fn write_content(session: &Session, path: &str, to: Option<PathBuf>) -> Result<(), CliError> {
     let response = session.client.download(path).await?;
     let mut stream = response.bytes_stream();
     let broken = |err: reqwest::Error| CliError::Failed(format!("the content broke off: {err}"));

@@ -12,6 +12,8 @@ use crate::secret::Secret;
 
 /// A storage may be slow to answer; a server that takes longer is taken for gone.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(120);
+/// Content may take days; a server that falls silent meanwhile is taken for gone like any other.
+const DOWNLOAD_TIMEOUT: Duration = Duration::from_secs(30 * 24 * 3600);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Rows asked for at once while a listing is read to its end.
 const PAGE_ROWS: u32 = 500;
@@ -30,6 +32,7 @@ impl Client {
     pub fn new(server: &str, token: Secret<String>, ca_pem: Option<&[u8]>) -> Result<Self, CliError> {
         let mut builder = reqwest::Client::builder()
             .timeout(REQUEST_TIMEOUT)
+            .read_timeout(REQUEST_TIMEOUT)
             .connect_timeout(CONNECT_TIMEOUT)
             .redirect(reqwest::redirect::Policy::none())
             .user_agent(concat!("kodo/", env!("CARGO_PKG_VERSION")));
@@ -78,7 +81,7 @@ impl Client {
 
     /// The answer as a stream, for content that may be large.
     pub async fn download(&self, path: &str) -> Result<reqwest::Response, CliError> {
-        let response = self.send(self.request(Method::GET, path)).await?;
+        let response = self.send(self.request(Method::GET, path).timeout(DOWNLOAD_TIMEOUT)).await?;
         if response.status().is_success() { Ok(response) } else { Err(refusal(response).await) }
     }
 

@@ -7,12 +7,14 @@
 //! [`exit::Exit`].
 
 mod agent;
+mod audit;
 mod backup;
 mod browse;
 mod check_config;
 mod client;
 mod coverage;
 mod exit;
+mod export;
 mod findings;
 mod issue;
 mod organization;
@@ -23,11 +25,13 @@ mod process;
 mod progress;
 mod reach;
 mod rebuild;
+mod received;
 mod rescue;
 mod resource;
 mod restore;
 mod run;
 mod schedule;
+mod search;
 mod sheet;
 mod status;
 mod storage;
@@ -128,13 +132,21 @@ enum Command {
     Ls(browse::Ls),
     /// Show one item of a restore point
     Show(browse::Show),
+    /// Find items of all resources of an organization
+    Search(search::Search),
+    /// Show what an item was over the restore points
+    Versions(search::Versions),
     /// Bring items back to Microsoft 365
     Restore(restore::Restore),
+    /// Hand items out as files, in an archive
+    Export(export::Export),
     /// Items that could not be backed up
     #[command(subcommand)]
     Issue(issue::Command),
     /// What is protected, how much of it, and what is not
     Coverage(coverage::Coverage),
+    /// Who was given content, and who decided about that, newest first
+    Audit(Limit),
     /// Agents: the processes that do the work
     #[command(subcommand)]
     Agent(agent::Command),
@@ -201,7 +213,11 @@ async fn client_command(global: Global, out: Output, command: Command) -> Result
         Command::Point(command) => point::run(&session, command).await,
         Command::Ls(ls) => browse::ls(&session, ls).await,
         Command::Show(show) => browse::show(&session, show).await,
+        Command::Search(search) => search::search(&session, search).await,
+        Command::Versions(versions) => search::versions(&session, versions).await,
         Command::Restore(restore) => restore::run(&session, restore).await,
+        Command::Export(export) => export::run(&session, export).await,
+        Command::Audit(limit) => audit::run(&session, limit).await,
         Command::Issue(command) => issue::run(&session, command).await,
         Command::Coverage(coverage) => coverage::run(&session, coverage).await,
         Command::Agent(command) => agent::run(&session, command).await,

@@ -1,13 +1,13 @@
 //! `kodo policy`.
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 use serde_json::{Map, Value};
 
 use super::client::segment;
 use super::exit::CliError;
 use super::{Limit, Session};
 use crate::api::Ref;
-use crate::api::policies::{KeepBody, NewPolicyBody, PolicyView};
+use crate::api::policies::{HandOutBody, KeepBody, NewPolicyBody, PolicyView};
 use crate::catalog::Keep;
 
 #[derive(Debug, Subcommand)]
@@ -25,6 +25,12 @@ pub enum Command {
         #[arg(required = true, value_name = "OPTION=VALUE", value_parser = Choice::parse)]
         choices: Vec<Choice>,
     },
+    /// Allow or forbid that content of what is kept under a policy is looked at, downloaded and exported
+    Content {
+        policy: Ref,
+        #[arg(value_enum)]
+        download: Download,
+    },
     /// Change for how long a policy keeps restore points
     Keep {
         policy: Ref,
@@ -34,6 +40,12 @@ pub enum Command {
         #[arg(long, required_unless_present = "rule", conflicts_with = "rule")]
         everything: bool,
     },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Download {
+    Allow,
+    Forbid,
 }
 
 /// A point that one of these keeps is kept, and the newest one always. Days, weeks and months are those of UTC.
@@ -158,6 +170,11 @@ pub async fn run(session: &Session, command: Command) -> Result<(), CliError> {
             let path = format!("policies/{}/options", segment(&policy.to_path()));
             show(session, &session.client.post::<PolicyView>(&path, &Choice::together(choices)).await?)
         }
+        Command::Content { policy, download } => {
+            let path = format!("policies/{}/content", segment(&policy.to_path()));
+            let body = HandOutBody { content_download: download == Download::Allow };
+            show(session, &session.client.post::<PolicyView>(&path, &body).await?)
+        }
         Command::Keep { policy, rules, everything: _ } => {
             let path = format!("policies/{}/retention", segment(&policy.to_path()));
             let changed: PolicyView = session.client.post(&path, &KeepBody::from(rules)).await?;
@@ -172,6 +189,7 @@ fn show(session: &Session, view: &PolicyView) -> Result<(), CliError> {
         ("organization".to_owned(), view.organization_id.to_string()),
         ("storage".to_owned(), view.storage_id.to_string()),
         ("keeps".to_owned(), Keep::from(view.keep).to_string()),
+        ("content".to_owned(), if view.content_download { "is handed out" } else { "is not handed out" }.to_owned()),
     ];
     for (feature, options) in view.options.as_object().into_iter().flatten() {
         for (name, value) in options.as_object().into_iter().flatten() {

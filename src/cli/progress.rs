@@ -238,6 +238,10 @@ fn headline(progress: &ProgressView) -> String {
 }
 
 fn eta(progress: &ProgressView) -> Option<Duration> {
+    // The server knows Microsoft's limits.
+    if let Some(seconds) = progress.seconds_left {
+        return Some(Duration::from_secs(seconds)).filter(|eta| !eta.is_zero());
+    }
     let missing = progress.items_total?.checked_sub(progress.items_done).filter(|missing| *missing > 0)?;
     let seconds = missing as f64 / progress.items_per_second;
     Duration::try_from_secs_f64(seconds).ok().filter(|eta| *eta < Duration::from_secs(30 * 86_400))

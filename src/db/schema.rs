@@ -40,6 +40,17 @@ diesel::table! {
 }
 
 diesel::table! {
+    scopes (tenant_id, name) {
+        tenant_id -> Unsigned<Integer>,
+        name -> Text,
+        fenced_until -> Nullable<Datetime>,
+        reason -> Text,
+        used -> Text,
+        forget_at -> Datetime,
+    }
+}
+
+diesel::table! {
     admins (id) {
         id -> Unsigned<Integer>,
         name -> Text,
@@ -237,8 +248,9 @@ diesel::table! {
 }
 
 diesel::table! {
-    item_versions (chain_id, item_key, from_point) {
+    item_versions (chain_id, version_number) {
         chain_id -> Unsigned<Integer>,
+        version_number -> Unsigned<Integer>,
         item_key -> Binary,
         from_point -> Unsigned<Integer>,
         to_point -> Unsigned<Integer>,
@@ -257,6 +269,35 @@ diesel::table! {
         content_pack -> Nullable<Unsigned<Integer>>,
         content_blob -> Nullable<Binary>,
         refs -> Nullable<Binary>,
+    }
+}
+
+diesel::table! {
+    search_pages (chain_id, page) {
+        chain_id -> Unsigned<Integer>,
+        page -> Unsigned<Integer>,
+        days -> Binary,
+        texts -> Binary,
+    }
+}
+
+diesel::table! {
+    search_words (shelf, chain_id, page) {
+        shelf -> Unsigned<TinyInt>,
+        chain_id -> Unsigned<Integer>,
+        page -> Unsigned<Integer>,
+        postings -> Binary,
+    }
+}
+
+diesel::table! {
+    begun_contents (chain_id, item_key, part) {
+        chain_id -> Unsigned<Integer>,
+        item_key -> Binary,
+        part -> Unsigned<Integer>,
+        content_tag -> Unsigned<Bigint>,
+        point -> Unsigned<Integer>,
+        blobs -> Binary,
     }
 }
 
@@ -298,6 +339,25 @@ diesel::table! {
         item_key -> Binary,
         outcome -> Text,
         remark -> Nullable<Text>,
+        bytes -> Unsigned<BigInt>,
+    }
+}
+
+diesel::table! {
+    restore_parts (restore_id, chain_id) {
+        restore_id -> Unsigned<BigInt>,
+        chain_id -> Unsigned<Integer>,
+        point -> Unsigned<Integer>,
+        target_resource -> Unsigned<Integer>,
+        asked -> Nullable<Unsigned<BigInt>>,
+        asked_bytes -> Nullable<Unsigned<BigInt>>,
+        requests -> Unsigned<BigInt>,
+        upload_bytes -> Unsigned<BigInt>,
+        seconds -> Unsigned<BigInt>,
+        n_created -> Unsigned<BigInt>,
+        n_updated -> Unsigned<BigInt>,
+        n_skipped -> Unsigned<BigInt>,
+        n_failed -> Unsigned<BigInt>,
         bytes -> Unsigned<BigInt>,
     }
 }
@@ -367,6 +427,7 @@ diesel::table! {
         storage_id -> Unsigned<Integer>,
         created_at -> Datetime,
         options -> Text,
+        content_download -> Bool,
     }
 }
 
@@ -419,6 +480,31 @@ diesel::table! {
         request -> Text,
         requested_by -> Text,
         created_at -> Datetime,
+    }
+}
+
+diesel::table! {
+    exports (id) {
+        id -> Unsigned<BigInt>,
+        organization_id -> Unsigned<Integer>,
+        request -> Text,
+        passphrase_sealed -> Nullable<Binary>,
+        task_id -> Nullable<Unsigned<BigInt>>,
+        requested_by -> Text,
+        created_at -> Datetime,
+        expires_at -> Nullable<Datetime>,
+    }
+}
+
+diesel::table! {
+    audit (id) {
+        id -> Unsigned<BigInt>,
+        at -> Datetime,
+        admin_id -> Unsigned<Integer>,
+        admin_name -> Text,
+        address -> Text,
+        action -> Text,
+        details -> Text,
     }
 }
 

@@ -32,7 +32,7 @@ pub struct Label {
     pub inline: bool,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Form {
     /// Its bytes.
     Content,

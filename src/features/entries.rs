@@ -82,7 +82,7 @@ mod tests {
             .iter()
             .map(|change| match change {
                 Change::Present(item) => (item.id.as_str(), item.properties.as_ref().unwrap()["n"].as_i64()),
-                Change::Removed { id } => (id.as_str(), None),
+                Change::Removed { id } | Change::LeftOut { id } => (id.as_str(), None),
             })
             .collect();
         assert_eq!(told, [("a", Some(2)), ("b", Some(4)), ("c", None)]);

@@ -6,6 +6,7 @@
 //! Invariants: nothing here touches the database or a storage; every future is cancel-safe on the capture side
 //! (dropping it loses only the answer); a restore looks for its own marker before it creates.
 
+mod attaching;
 mod bundle;
 pub mod calendar;
 pub mod contacts;
@@ -13,10 +14,13 @@ mod encoded;
 mod entries;
 mod exchange;
 pub mod mailbox;
+mod marking;
 pub mod onedrive;
 mod options;
+mod parts;
 mod restoring;
 mod stream;
+mod words;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
@@ -27,8 +31,12 @@ use crate::ids::ItemKey;
 
 pub use bundle::{Bundle, BundleError, Form, Label, Piece, read_bundle};
 pub use options::{CalendarOptions, ContactsOptions, FeatureOptions, MailboxOptions, OneDriveOptions};
-pub use restoring::{Existing, PathStep, RestoreError, Restored, Restoring, StoredItem};
-pub use stream::ContentStream;
+pub use parts::Parts;
+pub use restoring::{
+    Action, Existing, Identity, LargeContent, OnConflict, Opening, PathStep, Plan, Present, Recognised, RestoreError,
+    Restored, Restoring, StoredContent, StoredItem, Verdict, Wish, bring_back, carry_out, plan,
+};
+pub use stream::{ContentStream, KnownPieces};
 
 /// All features. A new one adds its line here and nothing elsewhere.
 pub const REGISTRY: &[&dyn Feature] =
@@ -42,6 +50,12 @@ pub fn find(name: &str) -> Option<&'static dyn Feature> {
 /// Whether an item of this kind of a feature is a folder.
 pub fn is_folder(feature: &str, kind: u8) -> bool {
     find(feature).is_some_and(|feature| feature.is_folder(kind))
+}
+
+/// Whether the items of this container of a feature are parts of other items, and no things of their own.
+pub fn holds_parts(feature: &str, container: &str) -> bool {
+    let parts = find(feature).and_then(|feature| feature.parts());
+    parts.is_some_and(|parts| parts.container() == container)
 }
 
 /// The owner of the data on Graph: whose client, and which user.
@@ -72,6 +86,11 @@ pub trait Feature: Send + Sync {
         false
     }
 
+    /// How parts of its items are found; `None`: its items have none.
+    fn parts(&self) -> Option<&dyn Parts> {
+        None
+    }
+
     /// The containers, whole or as changes since the cursor that an earlier call returned.
     fn containers<'a>(
         &'a self,
@@ -87,6 +106,12 @@ pub trait Feature: Send + Sync {
         container: &'a str,
         walk: &'a Walk,
     ) -> BoxFuture<'a, Result<Page, WalkError>>;
+
+    /// Whether a reported item shows that others came or went of which nothing is reported: then everything is walked.
+    /// Pure.
+    fn tells_of_more(&self, _item: &RemoteItem, _known: Option<&KnownVersion>) -> bool {
+        false
+    }
 
     /// What must be read of a reported item, given the version that the catalog holds. Pure.
     fn need(&self, item: &RemoteItem, known: Option<&KnownVersion>) -> Need;
@@ -173,7 +198,14 @@ pub enum Next {
 #[derive(Clone, Debug)]
 pub enum Change {
     Present(RemoteItem),
-    Removed { id: String },
+    Removed {
+        id: String,
+    },
+    /// It is there, holds others, and the policy leaves it out. If the catalog holds it, nobody reports what went with it:
+    /// then everything is walked.
+    LeftOut {
+        id: String,
+    },
 }
 
 /// An item as a walk reported it.
@@ -232,6 +264,9 @@ pub struct Summary {
     pub time: chrono::DateTime<chrono::Utc>,
     /// The item that holds it, such as the folder of a file; `None`: it stands directly in its container.
     pub parent: Option<ItemKey>,
+    /// What else is searched, a text a line: recipients behind `>`, names of attachments behind `+`. Empty: what was
+    /// gathered of the version before still holds.
+    pub words: String,
 }
 
 /// Folds Graph's change key to 64 bits: equal keys, equal tags.

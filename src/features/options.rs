@@ -1,7 +1,9 @@
 //! What of each feature a policy wants captured. JSON by feature's name; what is not said has its default.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
+
+use super::onedrive::{self, Versions};
 
 /// Each task of a run carries the choices of its policy: they stay short.
 const JSON_BYTES_MAX: usize = 8 << 10;
@@ -100,12 +102,17 @@ fn check(feature: &str, name: &str, value: &Value) -> Result<(), String> {
     serde_json::from_value::<FeatureOptions>(alone).map(drop).map_err(|err| {
         let takes = match default {
             Value::Bool(_) => "it is true or false".to_owned(),
+            Value::Array(_) if is_list_of_texts(value) => err.to_string(),
             Value::Array(_) => "it is a list of texts, such as [\"one\", \"another\"]".to_owned(),
             Value::Number(_) => "it is a whole number".to_owned(),
             Value::Null | Value::String(_) | Value::Object(_) => err.to_string(),
         };
         format!("{feature}.{name} cannot be {value}: {takes}")
     })
+}
+
+fn is_list_of_texts(value: &Value) -> bool {
+    value.as_array().is_some_and(|texts| texts.iter().all(Value::is_string))
 }
 
 /// The default of an option.
@@ -166,6 +173,20 @@ pub struct OneDriveOptions {
     pub permissions: bool,
     /// Without the dot, in any letter case.
     pub exclude_extensions: Vec<String>,
+    /// Paths of folders from the drive's root, in any letter case, with `*` and `**`; empty: everything.
+    #[serde(deserialize_with = "paths")]
+    pub include_paths: Vec<String>,
+    /// The same, of what is left out; it goes before what is included.
+    #[serde(deserialize_with = "paths")]
+    pub exclude_paths: Vec<String>,
+    /// Which older versions of files: a number of them, the newest ones; `none`, or `all`.
+    pub versions: Versions,
+}
+
+fn paths<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
+    let paths = Vec::<String>::deserialize(from)?;
+    paths.iter().try_for_each(|path| onedrive::check_path(path)).map_err(serde::de::Error::custom)?;
+    Ok(paths)
 }
 
 #[cfg(test)]
@@ -182,6 +203,8 @@ mod tests {
             (r#"{"mail":{}}"#, &["cannot be read", "mailbox"]),
             (r#"{"telepathy":{"far":true}}"#, &["telepathy", "mailbox", "onedrive"]),
             (r#"{"onedrive":{"exclude_extensions":"mp4"}}"#, &["onedrive.exclude_extensions", "list of texts"]),
+            (r#"{"onedrive":{"include_paths":["Documents","/"]}}"#, &["onedrive.include_paths", "names no folder"]),
+            (r#"{"onedrive":{"versions":"some"}}"#, &["onedrive.versions", "none, all, or a number"]),
             (r#"{"onedrive":true}"#, &["onedrive", "object"]),
             ("[]", &["object of features"]),
         ] {

@@ -109,6 +109,13 @@ impl<'c> Call<'c> {
         self
     }
 
+    /// Bytes, whose kind the service is told.
+    pub fn bytes(mut self, media_type: &'static str, bytes: Bytes) -> Self {
+        self.headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
+        self.body = Some(bytes);
+        self
+    }
+
     /// Sends, and reads the answer as JSON.
     pub async fn json(self) -> Result<Value, GraphError> {
         match self.send(Want::Json).await? {

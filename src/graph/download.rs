@@ -35,6 +35,8 @@ pub struct Download {
     client: GraphClient,
     drive: String,
     item: String,
+    /// Of an older state of the file; `None`: the present one.
+    version: Option<String>,
     url: Option<Url>,
     /// The file's length, as was said.
     bytes: u64,
@@ -79,12 +81,18 @@ impl GraphClient {
             client: self.clone(),
             drive: drive.to_owned(),
             item: item.to_owned(),
+            version: None,
             url: url.and_then(|url| Url::parse(url).ok()).filter(is_safe),
             bytes,
             at: 0,
             transfer: None,
             trouble: Trouble::default(),
         }
+    }
+
+    /// Reads an older state of a file.
+    pub fn file_version(&self, drive: &str, item: &str, version: &str, bytes: u64) -> Download {
+        Download { version: Some(version.to_owned()), ..self.file(drive, item, bytes, None) }
     }
 }
 
@@ -96,6 +104,12 @@ impl fmt::Debug for Download {
 }
 
 impl Download {
+    /// Goes on from here, because what comes before is known.
+    pub fn begin_at(&mut self, at: u64) {
+        self.close();
+        self.at = at;
+    }
+
     /// The next bytes, a few megabytes at most; `None` at the end.
     pub async fn next(&mut self) -> Result<Option<Bytes>, DownloadError> {
         let mut piece = BytesMut::new();
@@ -153,7 +167,11 @@ impl Download {
         let url = match &self.url {
             Some(url) => url.clone(),
             None => {
-                let content = DriveEndpoint::Content { drive: &self.drive, item: &self.item };
+                let (drive, item) = (self.drive.as_str(), self.item.as_str());
+                let content = match &self.version {
+                    None => DriveEndpoint::Content { drive, item },
+                    Some(version) => DriveEndpoint::VersionContent { drive, item, version },
+                };
                 let url = self.client.get(Endpoint::Drive(content)).location().await?;
                 self.url.insert(url).clone()
             }

@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use graph_rs_sdk::GraphClient as Sdk;
 
-use super::endpoint::{ID, USER, segments};
+use super::endpoint::{ID, ID_WITHIN, USER, segments};
 
 /// A resource of a drive. Ids are the ones that Graph gave out, unencoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,10 +34,21 @@ pub enum DriveEndpoint<'a> {
         drive: &'a str,
         item: &'a str,
     },
+    /// What OneDrive keeps of a file: every state that it was in, the present one among them.
+    Versions {
+        drive: &'a str,
+        item: &'a str,
+    },
+    /// As [`Self::Content`], of an older state.
+    VersionContent {
+        drive: &'a str,
+        item: &'a str,
+        version: &'a str,
+    },
 }
 
 /// The paths as the SDK writes them, in the order of [`DriveEndpoint::row`].
-static PATHS: LazyLock<[Vec<String>; 5]> = LazyLock::new(|| {
+static PATHS: LazyLock<[Vec<String>; 7]> = LazyLock::new(|| {
     let sdk = Sdk::new("unused: nothing is sent by this client");
     [
         sdk.user(USER).get_drive().url(),
@@ -45,31 +56,36 @@ static PATHS: LazyLock<[Vec<String>; 5]> = LazyLock::new(|| {
         sdk.drive(USER).item(ID).get_items().url(),
         sdk.drive(USER).item(ID).get_items_content().url(),
         sdk.drive(USER).item(ID).list_permissions().url(),
+        sdk.drive(USER).item(ID).list_versions().url(),
+        sdk.drive(USER).item(ID).get_versions_content(ID_WITHIN).url(),
     ]
     .map(|url| segments(&url))
 });
 
 impl<'a> DriveEndpoint<'a> {
-    pub(super) fn path(&self) -> (&'static [String], (&'a str, &'a str)) {
+    pub(super) fn path(&self) -> (&'static [String], [&'a str; 3]) {
         let (row, ids) = self.row();
         (&PATHS[row], ids)
     }
 
-    fn row(&self) -> (usize, (&'a str, &'a str)) {
+    fn row(&self) -> (usize, [&'a str; 3]) {
         match *self {
-            Self::OfUser { user } => (0, (user, "")),
-            Self::Everything { drive } | Self::Changes { drive } => (1, (drive, "")),
-            Self::Item { drive, item } => (2, (drive, item)),
-            Self::Content { drive, item } => (3, (drive, item)),
-            Self::Permissions { drive, item } => (4, (drive, item)),
+            Self::OfUser { user } => (0, [user, "", ""]),
+            Self::Everything { drive } | Self::Changes { drive } => (1, [drive, "", ""]),
+            Self::Item { drive, item } => (2, [drive, item, ""]),
+            Self::Content { drive, item } => (3, [drive, item, ""]),
+            Self::Permissions { drive, item } => (4, [drive, item, ""]),
+            Self::Versions { drive, item } => (5, [drive, item, ""]),
+            Self::VersionContent { drive, item, version } => (6, [drive, item, version]),
         }
     }
 
     /// In SharePoint's resource units.
     pub(super) fn units(&self) -> u64 {
         match self {
-            Self::OfUser { .. } | Self::Changes { .. } | Self::Item { .. } | Self::Content { .. } => 1,
-            Self::Everything { .. } => 2,
+            Self::OfUser { .. } | Self::Changes { .. } | Self::Item { .. } => 1,
+            Self::Content { .. } | Self::VersionContent { .. } => 1,
+            Self::Everything { .. } | Self::Versions { .. } => 2,
             Self::Permissions { .. } => 5,
         }
     }
@@ -84,6 +100,10 @@ impl std::fmt::Display for DriveEndpoint<'_> {
             Self::Item { drive, item } => write!(f, "item {item} of drive {drive}"),
             Self::Content { drive, item } => write!(f, "the content of item {item} of drive {drive}"),
             Self::Permissions { drive, item } => write!(f, "the permissions of item {item} of drive {drive}"),
+            Self::Versions { drive, item } => write!(f, "the versions of item {item} of drive {drive}"),
+            Self::VersionContent { drive, item, version } => {
+                write!(f, "the content of version {version} of item {item} of drive {drive}")
+            }
         }
     }
 }
@@ -106,6 +126,11 @@ mod tests {
             (DriveEndpoint::Item { drive, item }, "/drives/b%21x/items/01F"),
             (DriveEndpoint::Content { drive, item }, "/drives/b%21x/items/01F/content"),
             (DriveEndpoint::Permissions { drive, item }, "/drives/b%21x/items/01F/permissions"),
+            (DriveEndpoint::Versions { drive, item }, "/drives/b%21x/items/01F/versions"),
+            (
+                DriveEndpoint::VersionContent { drive, item, version: "3.0" },
+                "/drives/b%21x/items/01F/versions/3.0/content",
+            ),
         ] {
             assert_eq!(Endpoint::Drive(endpoint).url(&base).as_str(), format!("{base}{expected}"));
         }

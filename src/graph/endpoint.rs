@@ -9,8 +9,10 @@ use graph_rs_sdk::GraphClient as Sdk;
 use url::Url;
 
 use super::drive::DriveEndpoint;
+use super::drive_target::DriveTarget;
 use super::exchange::Exchange;
 use super::outlook::Outlook;
+use super::settings_part::SettingsPart;
 
 /// The preference for ids that survive a move between folders. It belongs to a request, not to a link: it must be
 /// sent every time, and an id is understood only with the preference it was given out with.
@@ -50,6 +52,11 @@ pub enum Endpoint<'a> {
         user: &'a str,
         message: &'a str,
     },
+    /// Takes a message to another folder.
+    MessageMove {
+        user: &'a str,
+        message: &'a str,
+    },
     /// The message as RFC 5322 text. The longer path through the folder is answered with 405.
     MessageMime {
         user: &'a str,
@@ -64,6 +71,8 @@ pub enum Endpoint<'a> {
         message: &'a str,
     },
     Drive(DriveEndpoint<'a>),
+    /// Where something is put into a drive.
+    DriveTarget(DriveTarget<'a>),
     /// A calendar, a contact or what belongs to them.
     Outlook {
         user: &'a str,
@@ -82,6 +91,10 @@ pub enum Endpoint<'a> {
     },
     InboxRules {
         user: &'a str,
+    },
+    SettingsPart {
+        user: &'a str,
+        what: SettingsPart<'a>,
     },
     /// One attachment with its content in the JSON, if it is a file.
     Attachment {
@@ -108,13 +121,25 @@ pub enum Scope {
     Drives,
 }
 
+impl std::fmt::Display for Scope {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Directory => f.write_str("directory"),
+            Self::Drives => f.write_str("drives"),
+            Self::Mailbox(user) => write!(f, "mailbox:{user}"),
+        }
+    }
+}
+
 pub(super) const USER: &str = "KodoUser";
 pub(super) const ID: &str = "KodoId";
 /// Stands for the id of something inside of what [`ID`] stands for.
 pub(super) const ID_WITHIN: &str = "KodoIdWithin";
+/// Stands for names with slashes between them.
+pub(super) const NAMES: &str = "KodoNames";
 
 /// The paths as the SDK writes them, in the order of [`Endpoint::path`].
-static PATHS: LazyLock<[Vec<String>; 17]> = LazyLock::new(|| {
+static PATHS: LazyLock<[Vec<String>; 18]> = LazyLock::new(|| {
     let sdk = Sdk::new("unused: nothing is sent by this client");
     [
         sdk.organizations().list_organization().url(),
@@ -134,6 +159,7 @@ static PATHS: LazyLock<[Vec<String>; 17]> = LazyLock::new(|| {
         sdk.user(USER).mail_folder("inbox").list_message_rules().url(),
         sdk.user(USER).message(ID).attachment(ID_WITHIN).get_attachments().url(),
         sdk.user(USER).message(ID).attachment(ID_WITHIN).get_attachments_content().url(),
+        sdk.user(USER).message(ID).move_message(&serde_json::Value::Null).url(),
     ]
     .map(|url| segments(&url))
 });
@@ -150,12 +176,16 @@ impl<'a> Endpoint<'a> {
         let mut text = base.as_str().trim_end_matches('/').to_owned();
         for segment in path {
             text.push('/');
-            match segment.as_str() {
+            // What is called by its name stands between colons.
+            let (segment, colon) = segment.strip_suffix(':').map_or((segment.as_str(), ""), |before| (before, ":"));
+            match segment {
                 USER => percent_encode(user, &mut text),
                 ID => percent_encode(id, &mut text),
                 ID_WITHIN => percent_encode(within, &mut text),
+                NAMES => encode(within, b"-_.~/", &mut text),
                 fixed => text.push_str(fixed),
             }
+            text.push_str(colon);
         }
         Url::parse(&text).expect("a valid base with encoded segments is a URL")
     }
@@ -165,7 +195,10 @@ impl<'a> Endpoint<'a> {
         match self {
             Self::Outlook { what, .. } => what.permission(),
             Self::Exchange { .. } => "MailboxItem",
-            Self::MailboxSettings { .. } | Self::MasterCategories { .. } | Self::InboxRules { .. } => "MailboxSettings",
+            Self::MailboxSettings { .. }
+            | Self::MasterCategories { .. }
+            | Self::InboxRules { .. }
+            | Self::SettingsPart { .. } => "MailboxSettings",
             _ => "Mail",
         }
     }
@@ -173,23 +206,25 @@ impl<'a> Endpoint<'a> {
     pub fn scope(&self) -> Scope {
         match self {
             Self::Organization | Self::Users => Scope::Directory,
-            Self::Drive(_) => Scope::Drives,
+            Self::Drive(_) | Self::DriveTarget(_) => Scope::Drives,
             mailbox => Scope::Mailbox(mailbox.path().1[0].to_owned()),
         }
     }
 
     /// What a request costs in the unit in which its scope is limited.
     pub(super) fn units(&self) -> u64 {
-        if let Self::Drive(drive) = self { drive.units() } else { 1 }
+        match self {
+            Self::Drive(drive) => drive.units(),
+            Self::DriveTarget(target) => target.units(),
+            _ => 1,
+        }
     }
 
     /// The segments of its path, and the ids that stand for the placeholders in them.
     fn path(&self) -> (&'static [String], [&'a str; 3]) {
         let (row, ids) = match *self {
-            Self::Drive(drive) => {
-                let (path, (drive, id)) = drive.path();
-                return (path, [drive, id, ""]);
-            }
+            Self::Drive(drive) => return drive.path(),
+            Self::DriveTarget(target) => return target.path(),
             Self::Organization => (0, ("", "")),
             Self::Users => (1, ("", "")),
             Self::MailFolders { user } => (2, (user, "")),
@@ -210,11 +245,16 @@ impl<'a> Endpoint<'a> {
                 let (path, id) = what.path();
                 return (path, [user, id, ""]);
             }
+            Self::SettingsPart { user, what } => {
+                let (path, id) = what.path();
+                return (path, [user, id, ""]);
+            }
             Self::MailboxSettings { user } => (12, (user, "")),
             Self::MasterCategories { user } => (13, (user, "")),
             Self::InboxRules { user } => (14, (user, "")),
             Self::Attachment { user, message, .. } => (15, (user, message)),
             Self::AttachmentContent { user, message, .. } => (16, (user, message)),
+            Self::MessageMove { user, message } => (17, (user, message)),
         };
         (&PATHS[row], [ids.0, ids.1, self.part()])
     }
@@ -244,17 +284,20 @@ impl std::fmt::Display for Endpoint<'_> {
                 write!(f, "the changes in mail folder {folder} of user {user}")
             }
             Self::Message { user, message } => write!(f, "message {message} of user {user}"),
+            Self::MessageMove { user, message } => write!(f, "the move of message {message} of user {user}"),
             Self::MessageMime { user, message } => write!(f, "the MIME text of message {message} of user {user}"),
             Self::Attachments { user, message } => write!(f, "the attachments of message {message} of user {user}"),
             Self::AttachmentUpload { user, message } => {
                 write!(f, "the upload of an attachment to message {message} of user {user}")
             }
             Self::Drive(drive) => drive.fmt(f),
+            Self::DriveTarget(target) => target.fmt(f),
             Self::Outlook { user, what } => write!(f, "{what} of user {user}"),
             Self::Exchange { user, what } => write!(f, "{what} of user {user}"),
             Self::MailboxSettings { user } => write!(f, "the mailbox settings of user {user}"),
             Self::MasterCategories { user } => write!(f, "the categories of user {user}"),
             Self::InboxRules { user } => write!(f, "the inbox rules of user {user}"),
+            Self::SettingsPart { user, what } => write!(f, "{what} of user {user}"),
             Self::Attachment { user, message, attachment } => {
                 write!(f, "attachment {attachment} of message {message} of user {user}")
             }
@@ -311,6 +354,7 @@ mod tests {
             (Endpoint::FolderMessagesDelta { user, folder }, "/users/u/mailFolders/f/messages/delta()"),
             (Endpoint::Message { user, message }, "/users/u/messages/m"),
             (Endpoint::MessageMime { user, message }, "/users/u/messages/m/$value"),
+            (Endpoint::MessageMove { user, message }, "/users/u/messages/m/move"),
             (Endpoint::Attachments { user, message }, "/users/u/messages/m/attachments"),
             (Endpoint::AttachmentUpload { user, message }, "/users/u/messages/m/attachments/createUploadSession"),
             (Endpoint::MailboxSettings { user }, "/users/u/mailboxSettings"),

@@ -1,11 +1,11 @@
 //! Microsoft Graph: the only place that knows Microsoft's URLs, tokens and limits.
 //!
 //! Owns: sending (one path for every request), access tokens, throttling, retries that are safe, paging, downloads,
-//! attachment uploads, and telling errors apart by what to do about them.
+//! uploads, and telling errors apart by what to do about them.
 //!
 //! Invariants: no token goes to another host than the configured one, and the URL of a download, which needs none, into
-//! no log; no request leaves before its scope's `Retry-After` has passed; a mailbox sees four requests at once at most,
-//! bodies included; a request that creates is never sent again when it is unclear whether it was carried out. Every
+//! no log; no request leaves before its scope's `Retry-After` has passed, whichever agent heard of it (`desk`); a mailbox
+//! sees four requests at once at most, bodies included; a request that creates is never sent again when it is unclear whether it was carried out. Every
 //! future is cancel-safe: dropping one frees its slot.
 //!
 //! Does not own: what mail, events or files mean; that is `features`.
@@ -13,9 +13,11 @@
 mod body;
 mod call;
 mod config;
+mod desk;
 mod directory;
 mod download;
 mod drive;
+mod drive_target;
 mod endpoint;
 mod error;
 mod exchange;
@@ -25,9 +27,13 @@ mod outcome;
 mod outlook;
 mod page;
 mod retry;
+mod settings_part;
+mod standing;
 mod throttle;
 mod token;
 mod upload;
+mod upload_file;
+mod upload_session;
 mod window;
 
 use std::sync::Arc;
@@ -40,17 +46,22 @@ use url::Url;
 pub use body::Body;
 pub use call::Call;
 pub use config::{Cloud, GraphConfig};
+pub use desk::{Desk, Matter, Question, Settled, Stored};
 pub use directory::{DirectoryUser, MailboxState, Problem, Severity, UserPage};
 pub use download::{Download, DownloadError};
 pub use drive::DriveEndpoint;
+pub use drive_target::DriveTarget;
 pub use endpoint::{Endpoint, IMMUTABLE_IDS, Scope};
 pub use error::{Answer, GraphError};
 pub use exchange::Exchange;
 pub use outlook::Outlook;
 pub use page::JsonPage;
+pub use settings_part::SettingsPart;
+pub use standing::{Fence, Moment};
 pub use throttle::Waiting;
 pub use token::{Credential, TenantCredentials};
 pub use upload::FileUpload;
+pub use upload_file::FRAGMENT_BYTES;
 
 /// The door to one company's Microsoft 365. Cheap to clone, and the clones share tokens and limits: make one for
 /// each tenant and process.
@@ -72,8 +83,19 @@ struct Limits {
 }
 
 impl GraphClient {
-    /// Checks the configuration and the shape of the credentials; sends nothing yet.
+    /// Checks the configuration and the shape of the credentials; sends nothing yet. This client alone uses the limits
+    /// of its tenant.
     pub fn new(config: &GraphConfig, tenant: TenantCredentials) -> anyhow::Result<Self> {
+        Self::at(config, tenant, None)
+    }
+
+    /// A client that shares the limits of its tenant with other agents. It waits for whoever sits at the desk.
+    pub fn sharing(config: &GraphConfig, tenant: TenantCredentials) -> anyhow::Result<(Self, Desk)> {
+        let (counter, desk) = desk::open(config);
+        Ok((Self::at(config, tenant, Some(counter))?, desk))
+    }
+
+    fn at(config: &GraphConfig, tenant: TenantCredentials, desk: Option<desk::Counter>) -> anyhow::Result<Self> {
         config.validate()?;
         let base = config.base()?;
         let http = http_client(config)?;
@@ -87,7 +109,7 @@ impl GraphClient {
             tokens: token::Tokens::new(http.clone(), place, tenant)?,
             http,
             base,
-            throttle: throttle::Throttle::new(config),
+            throttle: throttle::Throttle::new(config, desk),
             limits: Limits {
                 attempts_max: config.attempts_max,
                 wait_max: config.wait_max(),
@@ -110,6 +132,10 @@ impl GraphClient {
         Call::new(self, Method::POST, endpoint).repeatable()
     }
 
+    pub fn put(&self, endpoint: Endpoint<'_>) -> Call<'_> {
+        Call::new(self, Method::PUT, endpoint)
+    }
+
     pub fn patch(&self, endpoint: Endpoint<'_>) -> Call<'_> {
         Call::new(self, Method::PATCH, endpoint)
     }
@@ -121,6 +147,22 @@ impl GraphClient {
     /// Up to this length a body is held in memory.
     pub fn memory_bytes_max(&self) -> u64 {
         self.0.limits.spool_above_bytes
+    }
+
+    /// Tells other agents what was used of a scope and heard of it, and goes on from what all of them know: to be called
+    /// before the first request of a task, which has the mailbox for itself.
+    pub async fn agree(&self, scope: &Scope) {
+        self.0.throttle.agree(scope).await;
+    }
+
+    /// Tells other agents what was used of a scope, without waiting for it: when a task is done with it.
+    pub fn tell(&self, scope: &Scope) {
+        self.0.throttle.tell(scope);
+    }
+
+    /// Returns when all that Microsoft asked for until now is known to the other agents: before a task ends.
+    pub async fn told(&self) {
+        self.0.throttle.told().await;
     }
 
     /// What requests of this scope wait for at this moment.

@@ -129,7 +129,10 @@ fn missing_role(at: Circumstances<'_>) -> String {
         (Scope::Directory, _) => "grant the app the application permissions User.Read.All and Organization.Read.All, \
                                   with admin consent"
             .to_owned(),
-        (Scope::Drives, _) => {
+        (Scope::Drives, false) => {
+            "a restore needs the application permission Files.ReadWrite.All, with admin consent".to_owned()
+        }
+        (Scope::Drives, true) => {
             "grant the app the application permission Files.Read.All, with admin consent; permissions \
                                of files also need Sites.FullControl.All"
                 .to_owned()

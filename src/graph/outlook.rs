@@ -24,6 +24,11 @@ pub enum Outlook<'a> {
     Event {
         event: &'a str,
     },
+    /// The same, if this calendar has it.
+    CalendarEvent {
+        calendar: &'a str,
+        event: &'a str,
+    },
     EventAttachments {
         event: &'a str,
     },
@@ -35,6 +40,13 @@ pub enum Outlook<'a> {
     EventAttachmentContent {
         event: &'a str,
         attachment: &'a str,
+    },
+    EventAttachmentUpload {
+        event: &'a str,
+    },
+    /// What a series has in a window of time.
+    EventInstances {
+        event: &'a str,
     },
     /// Contact folders beside the default one.
     ContactFolders,
@@ -62,7 +74,7 @@ pub enum Outlook<'a> {
 }
 
 /// The paths in the order of [`Outlook::row`], as the SDK writes them; it knows nothing of an event's attachments.
-static PATHS: LazyLock<[Vec<String>; 15]> = LazyLock::new(|| {
+static PATHS: LazyLock<[Vec<String>; 18]> = LazyLock::new(|| {
     let sdk = Sdk::new("unused: nothing is sent by this client");
     let user = || sdk.user(USER);
     let below = |url: Url, more: &[&str]| {
@@ -87,6 +99,9 @@ static PATHS: LazyLock<[Vec<String>; 15]> = LazyLock::new(|| {
         below(user().contact_folder(ID).contacts().delta().url(), &[]),
         below(user().contact(ID).get_contacts().url(), &[]),
         below(user().contact(ID).get_photo_content().url(), &[]),
+        below(event(), &["attachments", "createUploadSession"]),
+        below(event(), &["instances"]),
+        below(user().calendar(ID).list_events().url(), &[ID_WITHIN]),
     ]
 });
 
@@ -99,7 +114,7 @@ impl<'a> Outlook<'a> {
 
     /// The family of application permissions that lets an app read this.
     pub(super) fn permission(self) -> &'static str {
-        if self.row().0 < 7 { "Calendars" } else { "Contacts" }
+        if matches!(self.row().0, 0..7 | 15..18) { "Calendars" } else { "Contacts" }
     }
 
     fn row(self) -> (usize, (&'a str, &'a str)) {
@@ -119,6 +134,9 @@ impl<'a> Outlook<'a> {
             Self::ContactsDelta { folder } => (12, (folder, "")),
             Self::Contact { contact } => (13, (contact, "")),
             Self::ContactPhoto { contact } => (14, (contact, "")),
+            Self::EventAttachmentUpload { event } => (15, (event, "")),
+            Self::EventInstances { event } => (16, (event, "")),
+            Self::CalendarEvent { calendar, event } => (17, (calendar, event)),
         }
     }
 }
@@ -136,6 +154,9 @@ impl fmt::Display for Outlook<'_> {
             Self::EventAttachmentContent { event, attachment } => {
                 write!(f, "the content of attachment {attachment} of event {event}")
             }
+            Self::EventAttachmentUpload { event } => write!(f, "the upload of an attachment to event {event}"),
+            Self::CalendarEvent { calendar, event } => write!(f, "event {event} in calendar {calendar}"),
+            Self::EventInstances { event } => write!(f, "the occurrences of event {event}"),
             Self::ContactFolders => write!(f, "the contact folders"),
             Self::ContactFoldersDelta => write!(f, "the changes of contact folders"),
             Self::ContactFolder { folder } => write!(f, "contact folder {folder}"),
@@ -165,6 +186,9 @@ mod tests {
             (Outlook::EventAttachments { event }, "events/e/attachments", "Calendars"),
             (Outlook::EventAttachment { event, attachment }, "events/e/attachments/a", "Calendars"),
             (Outlook::EventAttachmentContent { event, attachment }, "events/e/attachments/a/$value", "Calendars"),
+            (Outlook::EventAttachmentUpload { event }, "events/e/attachments/createUploadSession", "Calendars"),
+            (Outlook::CalendarEvent { calendar, event }, "calendars/c/events/e", "Calendars"),
+            (Outlook::EventInstances { event }, "events/e/instances", "Calendars"),
             (Outlook::ContactFolders, "contactFolders", "Contacts"),
             (Outlook::ContactFoldersDelta, "contactFolders/delta()", "Contacts"),
             (Outlook::ContactFolder { folder }, "contactFolders/f", "Contacts"),

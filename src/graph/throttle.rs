@@ -1,5 +1,8 @@
 //! Who may send when: four requests at once to a mailbox, the windows that Microsoft counts, a fence for each scope
 //! that holds back every request of it while Microsoft asks for patience, and a pace for a scope whose units run low.
+//!
+//! A mailbox belongs to one task, so its standing is kept here and agreed on when a task begins and ends. Drives and
+//! directory belong to all agents at once: each of their requests asks at the desk before it leaves.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,9 +13,11 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 use super::config::GraphConfig;
+use super::desk::{Counter, Known};
 use super::endpoint::Scope;
 use super::retry::UnitsLeft;
-use super::window::Window;
+pub(super) use super::standing::Cost;
+use super::standing::{Fence, Moment, NO_UNITS_LEFT, Rules, Standing};
 
 /// Mailboxes whose use is remembered. Above it, those that have been quiet for ten minutes are forgotten.
 const MAILBOXES_MAX: usize = 2_000;
@@ -24,55 +29,46 @@ const CANCELLED_COUNTS_FOR: Duration = Duration::from_secs(1);
 const LOOKS_MAX: u32 = 1_000;
 
 pub(super) struct Throttle {
-    start: Instant,
+    clock: Clock,
     wait_max: Duration,
     concurrency: usize,
-    requests_max: u64,
-    uploads_max: u64,
+    mailbox_rules: Rules,
     everywhere: Arc<Semaphore>,
     directory: Arc<Gate>,
     drives: Arc<Gate>,
     mailboxes: Mutex<HashMap<String, Arc<Gate>>>,
+    desk: Option<Arc<Counter>>,
 }
 
-/// The state of one scope.
+/// The way into one scope.
 pub(super) struct Gate {
+    scope: Scope,
+    clock: Clock,
     slots: Arc<Semaphore>,
-    state: Mutex<GateState>,
+    standing: Mutex<Standing>,
+    desk: Option<Arc<Counter>>,
 }
 
-struct GateState {
-    fence: Option<Fence>,
-    pace: Option<Pace>,
-    budgets: Vec<Budget>,
-    uploads: Window,
+/// This machine's time since 1970 as it was when the process began, and how long that is ago: never steps back.
+#[derive(Clone, Copy)]
+struct Clock {
+    start: Instant,
+    start_at: Moment,
 }
 
-/// What Microsoft allows in a span of time, and what a request waits for when it is used up.
-struct Budget {
-    window: Window,
-    used_up: &'static str,
-}
+impl Clock {
+    fn new() -> Self {
+        let since_1970 = crate::clock::now().signed_duration_since(DateTime::UNIX_EPOCH);
+        Self { start: Instant::now(), start_at: since_1970.to_std().unwrap_or_default() }
+    }
 
-/// What is left until a moment is spread over the time until then.
-struct Pace {
-    until: Instant,
-    per_unit: Duration,
-    next: Instant,
-}
+    fn now(self) -> Moment {
+        self.start_at + self.start.elapsed()
+    }
 
-/// What a request uses up of the limits of its scope.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Cost {
-    /// Requests of a mailbox, resource units of SharePoint.
-    pub units: u64,
-    pub upload_bytes: u64,
-}
-
-#[derive(Clone)]
-struct Fence {
-    until: Instant,
-    reason: String,
+    fn instant(self, moment: Moment) -> Instant {
+        self.start + moment.saturating_sub(self.start_at)
+    }
 }
 
 /// The right to one request: held until its body is read, and given back by [`Pass::finished`]. A request that is
@@ -117,17 +113,23 @@ pub(super) struct TooLong {
 }
 
 impl Throttle {
-    pub(super) fn new(config: &GraphConfig) -> Self {
+    pub(super) fn new(config: &GraphConfig, desk: Option<Counter>) -> Self {
+        let (clock, desk) = (Clock::new(), desk.map(Arc::new));
+        let shared = |scope: Scope, concurrency| {
+            // What agents share is counted once, at the desk.
+            let rules = if desk.is_some() { Rules::none() } else { Rules::of(&scope, config) };
+            Arc::new(Gate::new(scope, clock, concurrency, &rules, desk.clone()))
+        };
         Self {
-            start: Instant::now(),
+            clock,
             wait_max: config.wait_max(),
             concurrency: config.mailbox_concurrency_max as usize,
-            requests_max: config.mailbox_requests_per_10_min,
-            uploads_max: config.mailbox_upload_bytes_per_5_min,
+            mailbox_rules: Rules::of(&Scope::Mailbox(String::new()), config),
             everywhere: Arc::new(Semaphore::new(config.concurrency_max as usize)),
-            directory: Arc::new(Gate::new(DIRECTORY_CONCURRENCY_MAX, Vec::new(), u64::MAX)),
-            drives: Arc::new(Gate::new(config.drive_concurrency_max as usize, drive_budgets(config), u64::MAX)),
+            directory: shared(Scope::Directory, DIRECTORY_CONCURRENCY_MAX),
+            drives: shared(Scope::Drives, config.drive_concurrency_max as usize),
             mailboxes: Mutex::default(),
+            desk,
         }
     }
 
@@ -138,14 +140,12 @@ impl Throttle {
             Scope::Mailbox(user) => {
                 let mut mailboxes = locked(&self.mailboxes);
                 if mailboxes.len() >= MAILBOXES_MAX && !mailboxes.contains_key(user) {
-                    let now = self.start.elapsed();
-                    mailboxes.retain(|_, gate| Arc::strong_count(gate) > 1 || !gate.is_quiet(now));
+                    let now = self.clock.now();
+                    mailboxes.retain(|_, gate| Arc::strong_count(gate) > 1 || !locked(&gate.standing).is_quiet(now));
                 }
                 let new = || {
-                    let used_up = "the mailbox has had all the requests that Microsoft allows in ten minutes";
-                    let requests = Window::new(self.requests_max, Duration::from_secs(600));
-                    let budgets = vec![Budget { window: requests, used_up }];
-                    Arc::new(Gate::new(self.concurrency, budgets, self.uploads_max))
+                    let (rules, desk) = (&self.mailbox_rules, self.desk.clone());
+                    Arc::new(Gate::new(scope.clone(), self.clock, self.concurrency, rules, desk))
                 };
                 Arc::clone(mailboxes.entry(user.clone()).or_insert_with(new))
             }
@@ -157,16 +157,16 @@ impl Throttle {
         let scope = slot_of(&gate.slots).await;
         for _ in 0..LOOKS_MAX {
             let everywhere = slot_of(&self.everywhere).await;
-            let Some(fence) = gate.look(self.start.elapsed(), cost) else {
+            let Some(fence) = gate.held_back(cost).await else {
                 return Ok(Pass { slots: Some(Slots { _scope: scope, _everywhere: everywhere }) });
             };
             // Other mailboxes may go on while this one waits.
             drop(everywhere);
-            let wait = fence.until.saturating_duration_since(Instant::now());
+            let wait = fence.until.saturating_sub(self.clock.now());
             if wait > self.wait_max {
                 return Err(TooLong { wait, reason: fence.reason });
             }
-            tokio::time::sleep_until(fence.until).await;
+            tokio::time::sleep_until(self.clock.instant(fence.until)).await;
         }
         Err(TooLong { wait: self.wait_max, reason: "this scope stays throttled".to_owned() })
     }
@@ -178,28 +178,33 @@ impl Throttle {
             Scope::Drives => Arc::clone(&self.drives),
             Scope::Mailbox(user) => Arc::clone(locked(&self.mailboxes).get(user)?),
         };
-        let fence = locked(&gate.state).fence.clone()?;
-        let left = fence.until.checked_duration_since(Instant::now())?;
+        let fence = locked(&gate.standing).fence()?.clone();
+        let left = fence.until.checked_sub(self.clock.now()).filter(|left| !left.is_zero())?;
         let until = crate::clock::now() + chrono::Duration::from_std(left).ok()?;
         Some(Waiting { reason: fence.reason, until })
     }
-}
 
-fn drive_budgets(config: &GraphConfig) -> Vec<Budget> {
-    [
-        (
-            config.drive_units_per_min,
-            60,
-            "the drives have had all the resource units that Microsoft allows in a minute",
-        ),
-        (
-            config.drive_units_per_day,
-            86_400,
-            "the drives have had all the resource units that Microsoft allows in a day",
-        ),
-    ]
-    .map(|(limit, span_s, used_up)| Budget { window: Window::new(limit, Duration::from_secs(span_s)), used_up })
-    .into()
+    /// Tells the other agents what this one knows of a scope, and hears what they do.
+    pub(super) async fn agree(&self, scope: &Scope) {
+        let Some(desk) = &self.desk else { return };
+        if let Some(known) = desk.agree(scope).await {
+            self.gate(scope).take_over(&known);
+        }
+    }
+
+    /// Tells what was used of a scope so far.
+    pub(super) fn tell(&self, scope: &Scope) {
+        if let Some(desk) = &self.desk {
+            desk.tell(scope);
+        }
+    }
+
+    /// Returns when the other agents can know what this one has heard.
+    pub(super) async fn told(&self) {
+        if let Some(desk) = &self.desk {
+            desk.told().await;
+        }
+    }
 }
 
 async fn slot_of(slots: &Arc<Semaphore>) -> OwnedSemaphorePermit {
@@ -207,76 +212,70 @@ async fn slot_of(slots: &Arc<Semaphore>) -> OwnedSemaphorePermit {
 }
 
 impl Gate {
-    fn new(concurrency: usize, budgets: Vec<Budget>, uploads_max: u64) -> Self {
-        let uploads = Window::new(uploads_max, Duration::from_secs(300));
-        let state = GateState { fence: None, pace: None, budgets, uploads };
-        Self { slots: Arc::new(Semaphore::new(concurrency)), state: Mutex::new(state) }
+    fn new(scope: Scope, clock: Clock, concurrency: usize, rules: &Rules, desk: Option<Arc<Counter>>) -> Self {
+        let standing = Mutex::new(Standing::new(rules));
+        Self { scope, clock, slots: Arc::new(Semaphore::new(concurrency)), standing, desk }
     }
 
-    /// Holds back every request of this scope for `wait`. A fence that stands longer stays.
+    /// Holds back every request of this scope for `wait`, here at once and elsewhere as soon as it is written down. A
+    /// fence that stands longer stays.
     pub(super) fn raise_fence(&self, wait: Duration, reason: &str) {
-        let mut state = locked(&self.state);
-        let until = Instant::now() + wait;
-        if state.fence.as_ref().is_none_or(|fence| fence.until < until) {
-            state.fence = Some(Fence { until, reason: reason.to_owned() });
+        locked(&self.standing).raise(self.clock.now() + wait, reason);
+        if let Some(desk) = &self.desk {
+            desk.fence(&self.scope, wait, reason);
         }
     }
 
-    /// Heeds what SharePoint says of its units once most of them are used: what is left is spread over the time until
-    /// there are new ones.
+    /// Heeds what SharePoint says of its units once most of them are used.
     pub(super) fn heed(&self, left: UnitsLeft) {
         if left.remaining == 0 {
-            return self.raise_fence(left.reset, "Microsoft says that all resource units of this minute are used");
+            return self.raise_fence(left.reset, NO_UNITS_LEFT);
         }
-        let now = Instant::now();
-        let per_unit = left.reset.div_f64(left.remaining as f64);
-        let mut state = locked(&self.state);
-        let next = state.pace.as_ref().map_or(now, |pace| pace.next);
-        state.pace = Some(Pace { until: now + left.reset, per_unit, next });
+        match &self.desk {
+            Some(desk) => desk.left(&self.scope, left),
+            None => locked(&self.standing).heed(self.clock.now(), left),
+        }
     }
 
-    /// Counts the request, or says what it must wait for. A full window becomes a fence, so that others see it.
-    fn look(&self, now: Duration, cost: Cost) -> Option<Fence> {
-        let mut state = locked(&self.state);
-        let instant = Instant::now();
-        state.fence = state.fence.take().filter(|fence| fence.until > instant);
-        if let Some(fence) = &state.fence {
-            return Some(fence.clone());
+    /// Counts the request, or says what it must wait for.
+    async fn held_back(&self, cost: Cost) -> Option<Fence> {
+        let held = locked(&self.standing).look(self.clock.now(), cost);
+        let Some(desk) = &self.desk else { return held };
+        if held.is_some() {
+            // A process that waits may be stopped before it says what it waits for.
+            desk.tell(&self.scope);
+            return held;
         }
-        state.pace = state.pace.take().filter(|pace| pace.until > instant);
-        if let Some(pace) = state.pace.as_ref().filter(|pace| pace.next > instant) {
-            let reason = "Microsoft says that few resource units are left in this minute".to_owned();
-            return Some(Fence { until: pace.next, reason });
-        }
-        let full = state
-            .budgets
-            .iter_mut()
-            .find_map(|budget| Some((budget.window.wait_for(now, cost.units)?, budget.used_up)));
-        if let Some((wait, reason)) = full {
-            let fence = Fence { until: instant + wait.max(Duration::from_millis(1)), reason: reason.to_owned() };
-            state.fence = Some(fence.clone());
-            return Some(fence);
-        }
-        if cost.upload_bytes > 0 {
-            if let Some(wait) = state.uploads.wait_for(now, cost.upload_bytes) {
-                // Reads need not wait for uploads, so a full upload window holds back this request alone.
-                let reason = "the mailbox has had all the bytes that Microsoft allows in five minutes".to_owned();
-                return Some(Fence { until: instant + wait.max(Duration::from_millis(1)), reason });
+        match self.scope {
+            Scope::Mailbox(_) => {
+                desk.used(&self.scope, cost);
+                None
             }
-            state.uploads.take(now, cost.upload_bytes);
+            Scope::Drives | Scope::Directory => {
+                let held = desk.ask(&self.scope, cost).await?;
+                let fence = Fence { until: self.clock.now() + held.wait, reason: held.reason };
+                // Until then nobody here need ask.
+                locked(&self.standing).raise(fence.until, &fence.reason);
+                Some(fence)
+            }
         }
-        state.budgets.iter_mut().for_each(|budget| budget.window.take(now, cost.units));
-        if let Some(pace) = &mut state.pace {
-            pace.next = instant + pace.per_unit.saturating_mul(u32::try_from(cost.units).unwrap_or(u32::MAX));
-        }
-        None
     }
 
-    fn is_quiet(&self, now: Duration) -> bool {
-        let mut state = locked(&self.state);
-        let fenced = state.fence.as_ref().is_some_and(|fence| fence.until > Instant::now());
-        let quiet = state.budgets.iter_mut().all(|budget| budget.window.is_quiet(now));
-        !fenced && quiet && state.uploads.is_quiet(now)
+    /// Goes on from what all agents know.
+    fn take_over(&self, known: &Known) {
+        let millis = |moment: Moment| i64::try_from(moment.as_millis()).unwrap_or(i64::MAX);
+        let ahead_ms = millis(self.clock.now()).saturating_sub(millis(known.now)).saturating_add(1);
+        let theirs = known.standing.moved(ahead_ms);
+        let mut standing = locked(&self.standing);
+        match self.scope {
+            Scope::Mailbox(_) => *standing = theirs,
+            // Of what is asked for at the desk only the fence is of use here.
+            Scope::Drives | Scope::Directory => {
+                if let Some(fence) = theirs.fence() {
+                    standing.raise(fence.until, &fence.reason);
+                }
+            }
+        }
     }
 }
 
@@ -293,7 +292,7 @@ mod tests {
 
     fn throttle(requests: u64, wait_max_s: u64) -> Throttle {
         let config = GraphConfig { mailbox_requests_per_10_min: requests, wait_max_s, ..GraphConfig::default() };
-        Throttle::new(&config)
+        Throttle::new(&config, None)
     }
 
     #[tokio::test]
@@ -368,7 +367,8 @@ mod tests {
 
     #[tokio::test]
     async fn drives_share_the_units_of_their_tenant() {
-        let throttle = Throttle::new(&GraphConfig { drive_units_per_min: 7, wait_max_s: 2, ..GraphConfig::default() });
+        let config = GraphConfig { drive_units_per_min: 7, wait_max_s: 2, ..GraphConfig::default() };
+        let throttle = Throttle::new(&config, None);
         let gate = throttle.gate(&Scope::Drives);
 
         for units in [5, 2] {

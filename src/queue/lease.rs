@@ -59,6 +59,12 @@ impl Queue {
         let written = self.db.run("write progress", move |conn| sql::set_progress(conn, &lease, &progress)).await?;
         changed_or_lost(written, &lease)
     }
+
+    /// Shows what a task waits for until its next progress. A lost lease is found out elsewhere.
+    pub async fn waits(&self, lease: Lease, waits_for: String) -> Result<(), DbError> {
+        let write = move |conn: &mut Conn| sql::set_waits_for(conn, &lease, &waits_for);
+        self.db.run("write what a task waits for", write).await.map(drop)
+    }
 }
 
 /// Proves inside a transaction that the lease holds until its commit: locks the task's row, so that nobody can reap it

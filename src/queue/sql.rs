@@ -11,8 +11,11 @@ use diesel::prelude::*;
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use diesel::sql_types::{BigInt, Bool, Datetime, Nullable, Unsigned};
 
+mod again;
+pub(super) mod exporting;
 mod rows;
 
+pub use again::{EndedTask, begin_again, ended_of_restore};
 use rows::NewRow;
 pub(super) use rows::Row;
 
@@ -205,6 +208,11 @@ pub(super) fn set_progress(conn: &mut Conn, lease: &Lease, progress: &Progress) 
             tasks::waits_for.eq(progress.waits_for.as_deref().map(|text| clip(text, WAITS_FOR_CHARS_MAX))),
         ))
         .execute(conn)
+}
+
+pub(super) fn set_waits_for(conn: &mut Conn, lease: &Lease, waits_for: &str) -> QueryResult<usize> {
+    let waits_for = clip(waits_for, WAITS_FOR_CHARS_MAX);
+    diesel::update(tasks::table.filter(held(lease))).set(tasks::waits_for.eq(waits_for)).execute(conn)
 }
 
 /// Ends tasks. A failure counts as an attempt.

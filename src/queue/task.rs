@@ -19,11 +19,23 @@ pub enum TaskKind {
     Collect,
     /// Whether one storage still holds what was stored: [`super::work::VerifyWork`].
     Verify,
+    /// What restore points hold, as an archive at a path: [`super::work::ExportWork`].
+    Export,
+    /// The end of such an archive: [`super::work::ExpireExportWork`].
+    ExpireExport,
 }
 
 impl TaskKind {
-    pub const ALL: [Self; 6] =
-        [Self::Backup, Self::Restore, Self::SyncResources, Self::Prune, Self::Collect, Self::Verify];
+    pub const ALL: [Self; 8] = [
+        Self::Backup,
+        Self::Restore,
+        Self::SyncResources,
+        Self::Prune,
+        Self::Collect,
+        Self::Verify,
+        Self::Export,
+        Self::ExpireExport,
+    ];
 
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -33,6 +45,8 @@ impl TaskKind {
             Self::Prune => "prune",
             Self::Collect => "collect",
             Self::Verify => "verify",
+            Self::Export => "export",
+            Self::ExpireExport => "expire_export",
         }
     }
 

@@ -58,9 +58,16 @@ pub struct RestoreWork {
     pub target_folder: Option<String>,
     /// `None`: everything that the point holds.
     pub selection: Option<RestoreSelection>,
+    /// What is done when the target holds another state of an item: a name that `features` knows; `None`: it stays.
+    #[serde(default)]
+    pub on_conflict: Option<String>,
+    /// Nothing is written: the outcomes say what would be done.
+    #[serde(default)]
+    pub dry_run: bool,
 }
 
-/// What to restore: the union of the items named and of all items in the containers named.
+/// What to restore: the union of the items named and of all items in the containers named; all, if none is named. An
+/// item that is a folder stands for all that it holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RestoreSelection {
@@ -68,7 +75,21 @@ pub struct RestoreSelection {
     pub containers: Vec<ContainerId>,
     #[serde(default, with = "hex_keys")]
     pub items: Vec<ItemKey>,
+    /// Of these only what is gone as of that point.
+    #[serde(default)]
+    pub gone_at: Option<PointNumber>,
 }
+
+impl RestoreSelection {
+    /// Whether it names nothing, so that everything is meant.
+    pub fn is_of_all(&self) -> bool {
+        self.containers.is_empty() && self.items.is_empty()
+    }
+}
+
+pub use super::export_work::{
+    EXPORT_PASSPHRASE, ExpireExportWork, ExportForm, ExportLayout, ExportPart, ExportSelection, ExportWork,
+};
 
 /// Reads the users of one tenant from its directory.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -133,7 +154,7 @@ pub fn to_json(work: &impl Serialize) -> String {
     serde_json::to_string(work).expect("work structs hold only numbers and text, which JSON can always say")
 }
 
-mod hex_keys {
+pub(super) mod hex_keys {
     use serde::{Deserialize, Deserializer, Serializer};
 
     use crate::ids::ItemKey;
@@ -168,7 +189,10 @@ mod tests {
             selection: Some(RestoreSelection {
                 containers: vec![ContainerId::new(9)],
                 items: vec![ItemKey::of("AAMk=")],
+                gone_at: Some(PointNumber::new(14)),
             }),
+            on_conflict: Some("replace".to_owned()),
+            dry_run: true,
         };
 
         let json = to_json(&work);

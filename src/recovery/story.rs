@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use crate::catalog::rebuild::{
     ContainerTold, ContainerVersion, CursorTold, Ends, IssueTold, ItemTold, Moment, PointTold,
 };
-use crate::catalog::{ContentRef, ItemIssue, NewVersion, PointCounts};
+use crate::catalog::{ContentRef, ItemIssue, NewVersion, PointCounts, search};
 use crate::ids::{ContainerId, ItemKey, PackId, PackUid, PointNumber, WalkNumber};
 use crate::repository::record::{Cursor, CursorState, Entry, Item, PointSeal};
 use crate::repository::{Location, Record};
@@ -55,6 +55,8 @@ pub struct Story {
     pub points: Vec<(Moment, PointTold)>,
     pub issues: HashMap<ItemKey, Vec<(Moment, IssueTold)>>,
     pub items: Vec<(ItemKey, Moment, ItemTold)>,
+    /// What is searched of the items.
+    texts: Vec<search::Text>,
     pub ends: Ends,
     /// The newest record of each point.
     mentioned: BTreeMap<PointNumber, u64>,
@@ -154,6 +156,9 @@ impl Story {
         if !keys.holds(key) {
             return;
         }
+        let time = DateTime::from_timestamp(item.time_s, 0).unwrap_or(DateTime::UNIX_EPOCH);
+        let shown = (item.name.as_str(), item.party.as_str(), time);
+        self.texts.push(search::Text::of(key, shown, item.words.as_deref().unwrap_or_default()));
         let place = |location: Location| ContentRef { pack: packs.number(location.pack), blob: location.blob };
         let version = NewVersion {
             key,
@@ -165,7 +170,7 @@ impl Story {
             change_tag: item.change_tag,
             name: item.name,
             party: item.party,
-            time: DateTime::from_timestamp(item.time_s, 0).unwrap_or(DateTime::UNIX_EPOCH),
+            time,
             bytes: item.bytes,
             properties: place(item.properties),
             content: item.content.map(place),
@@ -201,6 +206,13 @@ impl Story {
             self.mentioned.iter().map(|(point, seq)| (Moment { point: *point, seq: *seq }, PointTold::Mentioned)),
         );
         points
+    }
+
+    /// What is searched of the items, in the order of their keys.
+    pub fn take_texts(&mut self) -> Vec<search::Text> {
+        let mut texts = std::mem::take(&mut self.texts);
+        texts.sort_by_key(search::Text::key);
+        texts
     }
 
     /// What was told of each item, in the order of their keys.

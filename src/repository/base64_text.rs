@@ -13,6 +13,17 @@ pub struct Base64Lines {
     pub crlf: bool,
 }
 
+impl Base64Lines {
+    /// How long the text of that many bytes is.
+    pub fn encoded_bytes(self, plain: u64) -> u64 {
+        let digits = plain.div_ceil(GROUP as u64) * 4;
+        let width = u64::from(self.width);
+        // A last line that is full has no line end behind it.
+        let line_ends = digits.saturating_sub(1).checked_div(width).unwrap_or(0);
+        digits + line_ends * if self.crlf { 2 } else { 1 }
+    }
+}
+
 /// Decodes base64 that is laid out evenly; `None` unless encoding it again gives the very same text.
 pub fn decode_exactly(text: &[u8]) -> Option<(Base64Lines, Vec<u8>)> {
     let lines = match memchr(b'\n', text) {

@@ -54,6 +54,30 @@ pub enum StoreError {
     SpaceShort { storage: String, free_bytes: u64, reserve_bytes: u64 },
 }
 
+impl StoreError {
+    /// Whether one item alone is affected, and others can still be read.
+    pub fn is_damage(&self) -> bool {
+        match self {
+            Self::Damaged(_)
+            | Self::Unreadable { .. }
+            | Self::BlobMissing(_)
+            | Self::PackMissing(_)
+            | Self::PackBad(_)
+            | Self::BlobLost { .. }
+            | Self::TooLarge { .. }
+            | Self::Item(_) => true,
+            Self::Backend(BackendError::NotFound(_)) => true,
+            Self::Backend(_)
+            | Self::Db(_)
+            | Self::Interrupted
+            | Self::Setup(_)
+            | Self::NoSuchStorage(_)
+            | Self::NoSuchKey(_)
+            | Self::SpaceShort { .. } => false,
+        }
+    }
+}
+
 impl From<BackendError> for StoreError {
     fn from(err: BackendError) -> Self {
         Self::Backend(err)

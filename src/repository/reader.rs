@@ -1,6 +1,7 @@
 //! Reads blobs and content back. Needs no lock: packs never change, and one that is gone has left word where to look.
 
 mod at_once;
+mod ranged;
 
 use std::collections::HashMap;
 use std::io::Write;
@@ -19,6 +20,8 @@ use super::{Store, StoreError, blobs, packs, verify};
 use crate::backends::BackendError;
 use crate::db::{Conn, Db};
 use crate::ids::{BlobId, PackId, PackUid};
+
+pub use ranged::Ranged;
 
 /// Memory of one reader: indexes of packs, and opened groups of small blobs.
 const INDEXES_BYTES_MAX: usize = 32 << 20;
@@ -142,6 +145,11 @@ impl Reader {
         let assembly = Assembly::new(&recipe, self.store.keys().id_key.expose());
         let (reader, places) = (self.clone(), HashMap::new());
         Ok(Pieces { reader, pack, blob, recipe, assembly: Some(assembly), at: (0, 0), places })
+    }
+
+    /// Reads one blob that items share, wherever it lies, and proves its hash.
+    pub async fn shared(&self, blob: BlobId) -> Result<Bytes, StoreError> {
+        self.read_shared(blob, None).await
     }
 
     async fn read_shared(&self, blob: BlobId, place: Option<PackId>) -> Result<Bytes, StoreError> {

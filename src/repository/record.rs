@@ -134,6 +134,10 @@ pub struct Item {
     /// The item that holds it, such as the folder of a file; `None`: it stands directly in its container.
     #[n(12)]
     pub parent: Option<Parent>,
+    /// What is searched besides name and other side, a text a line: recipients behind `>`, names of attachments behind
+    /// `+`. `None`: what an earlier record of the item says while it shows the same.
+    #[n(13)]
+    pub words: Option<String>,
 }
 
 /// The item that holds another.

@@ -266,6 +266,7 @@ mod tests {
             Record::ContainerGone(ContainerGone { graph_id: "x".into() }),
             Record::Item(Item {
                 parent: Some(Parent(key)),
+                words: Some(">bo@contoso.example\n+plan.pdf".into()),
                 container: "inbox".into(),
                 graph_id: "AAMk".into(),
                 kind: 1,

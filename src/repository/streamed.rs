@@ -62,6 +62,11 @@ impl Streamed {
         Ok(parts)
     }
 
+    /// The chunks that were cut so far.
+    pub fn ingredients(&self) -> &[Ingredient] {
+        &self.ingredients
+    }
+
     /// The last chunks, and how all of them make up the content.
     pub fn finish(mut self) -> Result<(Vec<SharedPart>, Recipe), String> {
         if self.read != self.expected {

@@ -3,38 +3,105 @@
 //! Owns: the table `restores`, what makes a request acceptable, and which tasks carry it out. Does not own: the work
 //! itself (`workers`), what happened to each item (`catalog::outcomes`).
 //!
-//! Invariants: a restore row and its task are committed together; the state of a restore is derived from its tasks
+//! Invariants: a restore row and its tasks are committed together; the state of a restore is derived from its tasks
 //! and never stored; data of one organization is never restored into another.
 
+mod request;
+mod retry;
 mod sql;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::catalog::{self, Chain};
+pub use request::PARTS_MAX;
+use request::Ready;
+pub use retry::{RetryError, retry};
+
+use crate::catalog;
 use crate::clock;
-use crate::db::{Db, DbError, TxError};
-use crate::ids::{ChainId, FeatureName, OrganizationId, PointNumber, ResourceId, RestoreId, TaskId, TenantId};
+use crate::db::{Conn, Db, DbError, TxError};
+use crate::ids::{ChainId, FeatureName, OrganizationId, PointNumber, ResourceId, RestoreId, TaskId};
 use crate::queue::work::{self, RestoreSelection, RestoreWork};
 use crate::queue::{self, Counts, Member, NewTask, Priority, Queue, TaskFilter, TaskKind};
-use crate::tenants::{self, ResourceState, ResourceView, TenantView};
 
 /// Containers and items that one request may name; more are named by their container.
 pub const SELECTED_MAX: usize = 10_000;
-const FOLDER_CHARS_MAX: usize = 200;
 
 /// What is to be brought back, and where to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewRestore {
-    pub chain: ChainId,
-    /// `None`: the newest sealed point.
-    pub point: Option<PointNumber>,
-    /// `None`: the resource that the data came from.
-    pub target_resource: Option<ResourceId>,
-    /// A new folder at the top of the target that receives everything; `None`: each item in its own place.
-    pub target_folder: Option<String>,
-    /// `None`: everything that the point holds.
+    /// Each chain once.
+    pub parts: Vec<NewPart>,
+    pub folder: Folder,
+    /// Of one chain alone; `None`: everything that the point holds.
     pub selection: Option<RestoreSelection>,
+    /// Only what was there at the first moment and gone at the second.
+    pub deleted_between: Option<(DateTime<Utc>, DateTime<Utc>)>,
+    /// What is done when the target holds another state of an item; `None`: it stays.
+    pub on_conflict: Option<String>,
+    /// Nothing is written: the outcomes say what would be done.
+    pub dry_run: bool,
+}
+
+/// One chain of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NewPart {
+    pub chain: ChainId,
+    pub point: Moment,
+    /// `None`: the resource that the data came from.
+    pub target: Option<ResourceId>,
+    /// Nobody named the chain itself: without a point it is left out.
+    pub may_be_left_out: bool,
+}
+
+/// As of when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moment {
+    Newest,
+    Point(PointNumber),
+    At(DateTime<Utc>),
+}
+
+/// Where in the target.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Folder {
+    /// Each item in its own place.
+    InPlace,
+    /// A folder at the top that receives everything.
+    Named(String),
+    /// The same, called after the moment of the restore point.
+    OfPoint,
+}
+
+impl NewPart {
+    /// The newest state of a chain, to where it came from.
+    pub fn of(chain: ChainId) -> Self {
+        Self { chain, point: Moment::Newest, target: None, may_be_left_out: false }
+    }
+}
+
+impl NewRestore {
+    /// All that a chain holds, in place.
+    pub fn of(chain: ChainId) -> Self {
+        Self {
+            parts: vec![NewPart::of(chain)],
+            folder: Folder::InPlace,
+            selection: None,
+            deleted_between: None,
+            on_conflict: None,
+            dry_run: false,
+        }
+    }
+}
+
+/// A restore that was begun.
+#[derive(Clone, Debug)]
+pub struct Started {
+    pub restore: RestoreId,
+    /// The first of its tasks.
+    pub task: TaskId,
+    /// Why chains were left out that nobody named themselves.
+    pub left_out: Vec<String>,
 }
 
 /// A restore as it was asked for.
@@ -47,6 +114,8 @@ pub struct Restore {
     pub target_resource: ResourceId,
     pub target_folder: Option<String>,
     pub selection: Option<RestoreSelection>,
+    pub on_conflict: Option<String>,
+    pub dry_run: bool,
     pub requested_by: String,
     pub created_at: DateTime<Utc>,
 }
@@ -105,72 +174,46 @@ struct Request {
     target_folder: Option<String>,
     #[serde(default)]
     selection: Option<RestoreSelection>,
+    #[serde(default)]
+    on_conflict: Option<String>,
+    #[serde(default)]
+    dry_run: bool,
 }
 
 /// Who asks, and what keeps two tasks from working on one target at once.
 pub struct Caller {
     pub name: String,
     /// The lock that tasks of a feature on a resource share. Features know it, and this layer does not know features.
-    pub exclusive_key: fn(&FeatureName, ResourceId) -> String,
+    pub exclusive_key: ExclusiveKey,
 }
 
-/// Checks the request, then writes the restore and its task in one transaction.
-pub async fn start(
-    db: &Db,
-    queue: &Queue,
-    request: NewRestore,
-    caller: Caller,
-) -> Result<(RestoreId, TaskId), StartError> {
-    check_request(&request)?;
-    let chain_id = request.chain;
-    let chain = db
-        .run("read a chain", move |conn| catalog::chains::get(conn, chain_id))
-        .await?
-        .ok_or(StartError::NoChain(chain_id))?;
-    let point = sealed_point(db, &chain, request.point).await?;
-    let target = target(db, &chain, request.target_resource).await?;
+type ExclusiveKey = fn(&FeatureName, ResourceId) -> String;
+
+/// Checks the request, then writes the restore and its tasks, one for each chain, in one transaction.
+pub async fn start(db: &Db, queue: &Queue, request: NewRestore, caller: Caller) -> Result<Started, StartError> {
+    let (parts, left_out) = request::ready(db, &request).await?;
+    let Some(first) = parts.first() else { return Err(StartError::Db(DbError::NotFound)) };
     let row = sql::NewRow {
-        organization_id: target.organization.get(),
-        chain_id: chain.id.get(),
-        point: point.get(),
-        target_resource: target.resource.get(),
+        organization_id: first.target.organization.get(),
+        chain_id: first.chain.id.get(),
+        point: first.point.get(),
+        target_resource: first.target.resource.get(),
         request: work::to_json(&Request {
-            target_folder: request.target_folder.clone(),
-            selection: request.selection.clone(),
+            target_folder: first.folder.clone(),
+            selection: first.selection.clone(),
+            on_conflict: request.on_conflict.clone(),
+            dry_run: request.dry_run,
         }),
         requested_by: caller.name,
         created_at: clock::now().naive_utc(),
     };
-    let task = NewTask {
-        kind: TaskKind::Restore,
-        priority: Priority::Restore,
-        organization: target.organization,
-        tenant: Some(target.tenant),
-        resource: Some(target.resource),
-        run: None,
-        restore: None,
-        work: String::new(),
-        exclusive_key: Some((caller.exclusive_key)(&chain.key.feature, target.resource)),
-        open_key: None,
-    };
+    let exclusive_key = caller.exclusive_key;
     let restore = db
         .transaction("start a restore", move |conn| -> Result<RestoreId, TxError<StartError>> {
-            // From here to the commit nobody can give the point up, and who wants to afterwards finds the task.
-            if !catalog::points::lock_sealed(conn, chain_id, point)? {
-                let gone = format!("point {point} of chain {chain_id} was given up just now");
-                return Err(TxError::Refused(StartError::Refused(gone)));
-            }
             let restore = sql::insert(conn, &row)?;
-            let work = RestoreWork {
-                restore,
-                chain: chain_id,
-                point,
-                target_resource: target.resource,
-                target_folder: request.target_folder.clone(),
-                selection: request.selection.clone(),
-            };
-            let task = NewTask { restore: Some(restore), work: work::to_json(&work), ..task.clone() };
-            queue::enqueue(conn, &[task])?;
+            for part in &parts {
+                begin_part(conn, restore, part, &request, exclusive_key)?;
+            }
             Ok(restore)
         })
         .await
@@ -179,7 +222,47 @@ pub async fn start(
             TxError::Refused(why) => why,
         })?;
     queue.notify();
-    Ok((restore, task_of(queue, restore).await?))
+    Ok(Started { restore, task: task_of(queue, restore).await?, left_out })
+}
+
+fn begin_part(
+    conn: &mut Conn,
+    restore: RestoreId,
+    part: &Ready,
+    request: &NewRestore,
+    exclusive_key: ExclusiveKey,
+) -> Result<(), TxError<StartError>> {
+    let (chain, point, target) = (part.chain.id, part.point, part.target);
+    // From here to the commit nobody can give the point up, and who wants to afterwards finds the task.
+    if !catalog::points::lock_sealed(conn, chain, point)? {
+        let gone = format!("point {point} of chain {chain} was given up just now");
+        return Err(TxError::Refused(StartError::Refused(gone)));
+    }
+    catalog::parts::add(conn, restore, chain, point, target.resource)?;
+    let work = RestoreWork {
+        restore,
+        chain,
+        point,
+        target_resource: target.resource,
+        target_folder: part.folder.clone(),
+        selection: part.selection.clone(),
+        on_conflict: request.on_conflict.clone(),
+        dry_run: request.dry_run,
+    };
+    let task = NewTask {
+        kind: TaskKind::Restore,
+        priority: Priority::Restore,
+        organization: target.organization,
+        tenant: Some(target.tenant),
+        resource: Some(target.resource),
+        run: None,
+        restore: Some(restore),
+        work: work::to_json(&work),
+        exclusive_key: Some(exclusive_key(&part.chain.key.feature, target.resource)),
+        open_key: None,
+    };
+    queue::enqueue(conn, &[task])?;
+    Ok(())
 }
 
 /// [`None`]: there is no such restore.
@@ -210,74 +293,7 @@ pub const fn state(tasks: &Counts, n_items_failed: u64) -> RestoreState {
     }
 }
 
-/// Where a restore goes.
-#[derive(Clone, Copy)]
-struct Target {
-    resource: ResourceId,
-    tenant: TenantId,
-    organization: OrganizationId,
-}
-
-async fn sealed_point(db: &Db, chain: &Chain, wanted: Option<PointNumber>) -> Result<PointNumber, StartError> {
-    let (id, last) = (chain.id, chain.last_point);
-    if last == 0 {
-        return Err(StartError::Refused(format!("chain {id} has no restore point yet: back it up first")));
-    }
-    let Some(number) = wanted else { return Ok(PointNumber::new(last)) };
-    match db.run("read a restore point", move |conn| catalog::points::get(conn, id, number)).await? {
-        Some(point) => match point.state.closed() {
-            None => Ok(number),
-            Some(why) => Err(StartError::Refused(format!("point {number} of chain {id} {why}"))),
-        },
-        None => Err(StartError::Refused(format!("chain {id} has no point {number}; the newest is {last}"))),
-    }
-}
-
-/// The target, which must be there and belong to the organization that the data is of.
-async fn target(db: &Db, chain: &Chain, wanted: Option<ResourceId>) -> Result<Target, StartError> {
-    let (source, _) = resource(db, chain.key.resource).await?;
-    let (tenant, view) = resource(db, wanted.unwrap_or(chain.key.resource)).await?;
-    if view.state == ResourceState::Deleted {
-        return Err(StartError::Refused(format!(
-            "resource {} is gone from its directory: name another target resource",
-            view.id
-        )));
-    }
-    if tenant.organization != source.organization {
-        return Err(StartError::Refused(format!(
-            "resource {} belongs to another organization than the data: it is not restored there",
-            view.id
-        )));
-    }
-    Ok(Target { resource: view.id, tenant: tenant.id, organization: tenant.organization })
-}
-
-async fn resource(db: &Db, id: ResourceId) -> Result<(TenantView, ResourceView), StartError> {
-    let view = match tenants::get_resource(db, id).await {
-        Err(DbError::NotFound) => return Err(StartError::NoResource(id)),
-        other => other?,
-    };
-    Ok((tenants::get_tenant(db, view.tenant).await?, view))
-}
-
-fn check_request(request: &NewRestore) -> Result<(), StartError> {
-    if let Some(folder) = &request.target_folder {
-        let fits = (1..=FOLDER_CHARS_MAX).contains(&folder.chars().count())
-            && !folder.trim().is_empty()
-            && !folder.chars().any(char::is_control);
-        if !fits {
-            return Err(StartError::Refused(format!("the target folder has 1 to {FOLDER_CHARS_MAX} characters")));
-        }
-    }
-    let Some(selection) = &request.selection else { return Ok(()) };
-    let n_selected = selection.containers.len() + selection.items.len();
-    if (1..=SELECTED_MAX).contains(&n_selected) {
-        return Ok(());
-    }
-    Err(StartError::Refused(format!("a selection names 1 to {SELECTED_MAX} containers and items, not {n_selected}")))
-}
-
-/// The task that was enqueued with the restore. It can have ended, and cannot be gone.
+/// A task that was enqueued with the restore. It can have ended, and cannot be gone.
 async fn task_of(queue: &Queue, restore: RestoreId) -> Result<TaskId, StartError> {
     let filter = TaskFilter { member: Some(Member::Restore(restore)), ..TaskFilter::default() };
     let task = queue.list(filter, None, 1).await?.into_iter().next();
@@ -295,6 +311,8 @@ fn restore(row: sql::Row) -> Result<Restore, DbError> {
         target_resource: ResourceId::new(row.target_resource),
         target_folder: request.target_folder,
         selection: request.selection,
+        on_conflict: request.on_conflict,
+        dry_run: request.dry_run,
         requested_by: row.requested_by,
         created_at: row.created_at.and_utc(),
     })
@@ -303,30 +321,6 @@ fn restore(row: sql::Row) -> Result<Restore, DbError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn request(folder: Option<&str>, selection: Option<RestoreSelection>) -> NewRestore {
-        NewRestore {
-            chain: ChainId::new(1),
-            point: None,
-            target_resource: None,
-            target_folder: folder.map(str::to_owned),
-            selection,
-        }
-    }
-
-    #[test]
-    fn a_selection_of_nothing_is_refused_rather_than_taken_for_everything() {
-        assert!(check_request(&request(None, None)).is_ok());
-        assert!(check_request(&request(None, Some(RestoreSelection::default()))).is_err());
-    }
-
-    #[test]
-    fn a_folder_name_must_be_one() {
-        assert!(check_request(&request(Some("Restored 2026-11-23"), None)).is_ok());
-        for bad in ["", "  ", "a\nb", &"x".repeat(201)] {
-            assert!(check_request(&request(Some(bad), None)).is_err(), "{bad:?}");
-        }
-    }
 
     #[test]
     fn the_state_of_a_restore_follows_from_its_tasks() {

@@ -54,3 +54,9 @@ pub(super) fn list(conn: &mut Conn, before: Option<RestoreId>, limit: u32) -> Qu
         .select(Row::as_select())
         .load(conn)
 }
+
+/// Whether there is such a restore, locked for the rest of the transaction.
+pub(super) fn lock(conn: &mut Conn, id: RestoreId) -> QueryResult<bool> {
+    let found: Option<u64> = restores::table.find(id.get()).select(restores::id).for_update().first(conn).optional()?;
+    Ok(found.is_some())
+}

@@ -28,7 +28,7 @@ use crate::tenants;
 pub use plan::{ManualBackup, Target};
 pub use pulse::SchedulerConfig;
 pub use runs::{RunFilter, RunReason, RunState, RunView};
-pub use schedule::{Enabled, NewPolicy, NewSchedule, PolicyView, ScheduleView, Unacceptable};
+pub use schedule::{ContentDownload, Enabled, NewPolicy, NewSchedule, PolicyView, ScheduleView, Unacceptable};
 pub use selection::{Selection, Who};
 pub use timing::{BadTiming, Timing};
 pub use upkeep::Upkeep;
@@ -87,6 +87,7 @@ impl Scheduler {
                 Err(err) => tracing::error!(schedule = id, error = %err, "a schedule that is due cannot be planned"),
             }
         }
+        self.db.run("forget scopes", tenants::scopes::forget).await?;
         tick.runs_settled = self.settle_runs().await?;
         let running = self.running().await?;
         tick.tasks_forgotten = self.queue.forget_ended(TASKS_KEPT, running).await?;

@@ -45,7 +45,15 @@ pub struct PolicyView {
     pub keep: Keep,
     /// What of each feature is captured: JSON that `features` reads.
     pub options: String,
+    pub content_download: ContentDownload,
     pub created_at: DateTime<Utc>,
+}
+
+/// Whether anybody is handed out content of chains under a policy, as files or to look at. Restores are not touched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ContentDownload {
+    Allowed,
+    Forbidden,
 }
 
 /// A policy as an administrator sets it.
@@ -123,6 +131,19 @@ impl Scheduler {
             Ok(())
         };
         self.db.transaction("change the options of a policy", work).await.map_err(|err| match err {
+            TxError::Db(err) => Unacceptable::Db(err),
+            TxError::Refused(why) => why,
+        })
+    }
+
+    /// Says whether content of chains under a policy is handed out.
+    pub async fn set_content_download(&self, id: PolicyId, to: ContentDownload) -> Result<(), Unacceptable> {
+        let work = move |conn: &mut Conn| {
+            sql::find_policy(conn, id).map_err(|err| missing(err.into(), format!("policy {id}")))?;
+            sql::set_content_download(conn, id, to == ContentDownload::Allowed)?;
+            Ok(())
+        };
+        self.db.transaction("change whether content is handed out", work).await.map_err(|err| match err {
             TxError::Db(err) => Unacceptable::Db(err),
             TxError::Refused(why) => why,
         })
@@ -301,6 +322,7 @@ fn policy_view(row: sql::PolicyRow, keeps: &HashMap<PolicyId, Keep>) -> PolicyVi
         storage: StorageId::new(row.storage_id),
         keep: keeps.get(&id).copied().unwrap_or(Keep::EVERYTHING),
         options: row.options,
+        content_download: if row.content_download { ContentDownload::Allowed } else { ContentDownload::Forbidden },
         created_at: row.created_at.and_utc(),
     }
 }

@@ -44,6 +44,7 @@ pub(super) struct PolicyRow {
     pub storage_id: u32,
     pub created_at: NaiveDateTime,
     pub options: String,
+    pub content_download: bool,
 }
 
 pub(super) fn find_policy(conn: &mut Conn, id: PolicyId) -> QueryResult<PolicyRow> {
@@ -57,6 +58,11 @@ pub(super) fn lock_policy(conn: &mut Conn, id: PolicyId) -> QueryResult<PolicyRo
 
 pub(super) fn set_options(conn: &mut Conn, id: PolicyId, options: &str) -> QueryResult<usize> {
     diesel::update(policies::table.find(id.get())).set(policies::options.eq(options)).execute(conn)
+}
+
+/// 0 rows: there is none of this id, or it is so already.
+pub(super) fn set_content_download(conn: &mut Conn, id: PolicyId, allowed: bool) -> QueryResult<usize> {
+    diesel::update(policies::table.find(id.get())).set(policies::content_download.eq(allowed)).execute(conn)
 }
 
 pub(super) fn list_policies(

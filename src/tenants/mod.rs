@@ -5,9 +5,12 @@
 //!
 //! Invariants: a credential is stored sealed and bound to its tenant and app; a resource row is never deleted, because
 //! backups hang on it, and a resource is marked as deleted only by a sync that saw the whole directory.
+//!
+//! How a tenant's scopes stand with Microsoft's limits is in [`scopes`], with a table of its own.
 
 mod found;
 mod resource;
+pub mod scopes;
 mod sql;
 
 use std::convert::Infallible;
@@ -22,8 +25,9 @@ use crate::secret::{Sealer, Secret};
 
 pub use found::{FoundResource, ensure_found};
 pub use resource::{
-    ResourceFilter, ResourceKind, ResourceState, ResourceView, SeenResource, SyncMark, begin_sync, find_resources,
-    finish_sync, get_resource, list_resources, living_among, living_of_tenant, store_seen,
+    ResourceFilter, ResourceKind, ResourceState, ResourceView, SeenResource, SyncMark, addresses, begin_sync,
+    find_resources, finish_sync, get_resource, list_resources, living_among, living_of_tenant,
+    resources_of_organization, store_seen,
 };
 
 /// Organizations or tenants that a list shows at most.

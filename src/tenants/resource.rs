@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use chrono::{DateTime, NaiveDateTime, Utc};
 
 use crate::db::{Conn, Db, DbError, TxError};
-use crate::ids::{ResourceId, TenantId};
+use crate::ids::{OrganizationId, ResourceId, TenantId};
 
 use super::{only_db, sql};
 
@@ -165,6 +165,18 @@ pub async fn list_resources(
     let list = move |conn: &mut Conn| sql::list_resources(conn, tenant, &filter, after, limit);
     let rows = db.run("list resources", list).await?;
     rows.into_iter().map(view).collect()
+}
+
+/// All resources that an organization has or had, those that are deleted included.
+pub async fn resources_of_organization(db: &Db, organization: OrganizationId) -> Result<Vec<ResourceId>, DbError> {
+    let list = move |conn: &mut Conn| sql::resources_of_organization(conn, organization);
+    Ok(db.run("list the resources of an organization", list).await?.into_iter().map(ResourceId::new).collect())
+}
+
+/// The addresses of these resources.
+pub async fn addresses(db: &Db, resources: Vec<ResourceId>) -> Result<Vec<(ResourceId, String)>, DbError> {
+    let rows = db.run("read addresses", move |conn| sql::addresses(conn, &resources)).await?;
+    Ok(rows.into_iter().map(|(id, address)| (ResourceId::new(id), address)).collect())
 }
 
 /// All resources of a tenant that are not deleted, in order of their ids, inside a caller's transaction.

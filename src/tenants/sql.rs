@@ -358,6 +358,19 @@ pub(super) fn living_of_tenant(conn: &mut Conn, tenant: TenantId) -> QueryResult
         .load(conn)
 }
 
+/// Four bytes a resource; a search needs them all.
+pub(super) fn resources_of_organization(conn: &mut Conn, organization: OrganizationId) -> QueryResult<Vec<u32>> {
+    let tenants = tenants::table.filter(tenants::organization_id.eq(organization.get())).select(tenants::id);
+    resources::table.filter(resources::tenant_id.eq_any(tenants)).order(resources::id).select(resources::id).load(conn)
+}
+
+pub(super) fn addresses(conn: &mut Conn, ids: &[ResourceId]) -> QueryResult<Vec<(u32, String)>> {
+    resources::table
+        .filter(resources::id.eq_any(ids.iter().map(|id| id.get())))
+        .select((resources::id, resources::address))
+        .load(conn)
+}
+
 pub(super) fn living_among(conn: &mut Conn, ids: &[ResourceId]) -> QueryResult<Vec<(u32, u32)>> {
     resources::table
         .filter(resources::id.eq_any(ids.iter().map(|id| id.get())))

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::task::{Control, Done, TaskError};
 use super::workshop::Workshop;
-use super::{backup, collect, prune, restore, sync, verify};
+use super::{backup, collect, export, prune, restore, sync, verify};
 use crate::ids::{AgentId, TaskId};
 use crate::queue::{HeartbeatAnswer, Held, Lease, LeasedTask, Outcome, Queue, Reaped, TaskKind, retry_delay};
 
@@ -78,7 +78,7 @@ async fn lease(workshop: &Workshop, queue: &Queue, agent: AgentId, free: u32) ->
     if free == 0 {
         return Ok(Vec::new());
     }
-    Ok(queue.lease(agent, free, &TaskKind::ALL, workshop.agent.lease_time()).await?)
+    Ok(queue.lease(agent, free, &workshop.kinds(), workshop.agent.lease_time()).await?)
 }
 
 async fn drain(workshop: &Workshop, slots: &Slots, mut running: JoinSet<()>) {
@@ -147,7 +147,7 @@ fn lock(slots: &Slots) -> std::sync::MutexGuard<'_, HashMap<TaskId, Slot>> {
 
 /// One task from lease to its end in the queue.
 async fn work(workshop: Arc<Workshop>, queue: Queue, task: LeasedTask, slots: Slots) {
-    let (id, lease, kind, attempts) = (task.id, task.lease, task.kind, task.attempts);
+    let (id, lease, kind, attempts, tenant) = (task.id, task.lease, task.kind, task.attempts, task.tenant);
     let stop = CancellationToken::new();
     lock(&slots).insert(id, Slot { lease, stop: stop.clone(), why: None });
     tracing::info!(task.id = %id, kind = %kind, attempts, "task started");
@@ -157,6 +157,7 @@ async fn work(workshop: Arc<Workshop>, queue: Queue, task: LeasedTask, slots: Sl
         ended = doing => Some(ended.unwrap_or_else(|panic| Err(defect(panic.as_ref())))),
         () = stop.cancelled() => None,
     };
+    workshop.limits_told(tenant).await;
     let why = lock(&slots).remove(&id).and_then(|slot| slot.why);
     let settled = match ended {
         Some(ended) => settle(&queue, lease, attempts, ended).await,
@@ -176,6 +177,8 @@ async fn perform(workshop: &Workshop, control: &Control) -> Result<Done, TaskErr
         TaskKind::Prune => Box::pin(prune::run(workshop, control)).await,
         TaskKind::Collect => Box::pin(collect::run(workshop, control)).await,
         TaskKind::Verify => Box::pin(verify::run(workshop, control)).await,
+        TaskKind::Export => Box::pin(export::run(workshop, control)).await,
+        TaskKind::ExpireExport => Box::pin(export::expire(workshop, control)).await,
     }
 }
 

@@ -3,7 +3,9 @@
 use anyhow::Context;
 use serde::Deserialize;
 
+use super::limits;
 use super::workshop::Workshop;
+use crate::db::Db;
 use crate::graph::{Credential, GraphClient, GraphConfig, GraphError, Problem, Severity, TenantCredentials};
 use crate::ids::TenantId;
 use crate::secret::Secret;
@@ -35,8 +37,19 @@ struct CertificatePem {
     private_key: Secret<String>,
 }
 
-/// A client with these credentials. Nothing is sent; what has the wrong shape is refused.
-pub(super) fn client(config: &GraphConfig, held: tenants::TenantCredentials) -> anyhow::Result<GraphClient> {
+/// A client with these credentials, which shares the limits of the tenant with every other one.
+pub(super) fn client(
+    db: &Db,
+    config: &GraphConfig,
+    tenant: TenantId,
+    held: tenants::TenantCredentials,
+) -> anyhow::Result<GraphClient> {
+    let (client, desk) = GraphClient::sharing(config, credentials(held)?)?;
+    tokio::spawn(limits::share(db.clone(), tenant, desk));
+    Ok(client)
+}
+
+fn credentials(held: tenants::TenantCredentials) -> anyhow::Result<TenantCredentials> {
     let text = std::str::from_utf8(held.credential.expose()).context("the credential is not text")?;
     let credential = match held.kind {
         tenants::CredentialKind::Secret => Credential::Secret(Secret::new(text.to_owned())),
@@ -46,20 +59,19 @@ pub(super) fn client(config: &GraphConfig, held: tenants::TenantCredentials) -> 
             Credential::Certificate { certificate_pem: pem.certificate, private_key_pem: pem.private_key }
         }
     };
-    let tenant = TenantCredentials { entra_tenant_id: held.entra_tenant_id, client_id: held.client_id, credential };
-    GraphClient::new(config, tenant)
+    Ok(TenantCredentials { entra_tenant_id: held.entra_tenant_id, client_id: held.client_id, credential })
 }
 
 impl Workshop {
     /// Refuses credentials of the wrong shape, before they are stored.
     pub fn accepts(&self, held: tenants::TenantCredentials) -> anyhow::Result<()> {
-        client(&self.graph, held).map(drop)
+        GraphClient::new(&self.graph, credentials(held)?).map(drop)
     }
 
     /// Obtains a token and probes what the app may do. Takes as long as Microsoft takes.
     pub async fn check(&self, tenant: TenantId) -> Result<TenantFindings, CheckError> {
         let held = tenants::credentials(&self.db, &self.sealer, tenant).await.map_err(CheckError::Here)?;
-        let client = client(&self.graph, held).map_err(CheckError::Here)?;
+        let client = client(&self.db, &self.graph, tenant, held).map_err(CheckError::Here)?;
         let problems = client.check().await.map_err(CheckError::There)?;
         let (blocking, limits): (Vec<Problem>, Vec<Problem>) =
             problems.into_iter().partition(|problem| problem.severity == Severity::Blocks);

@@ -11,6 +11,8 @@ mod agent;
 mod backup;
 mod collect;
 mod connection;
+mod export;
+mod limits;
 mod name;
 mod prune;
 mod restore;
@@ -26,6 +28,7 @@ use serde::Deserialize;
 
 pub use agent::run_agent;
 pub use connection::{CheckError, TenantFindings};
+pub use export::ExportsConfig;
 pub use name::{AgentName, claim_name};
 pub use verify::{Finding, findings};
 pub use workshop::Workshop;
@@ -49,7 +52,8 @@ pub struct AgentConfig {
     pub commit_items: usize,
     /// The longest time between two commits of a task, in seconds.
     pub commit_s: u64,
-    /// Items of one task that are read from or written to Microsoft 365 at once.
+    /// Items of one task that are read from or written to Microsoft 365 at once. A mailbox takes four requests at once; with
+    /// more items than that, one that needs several requests holds up none of the others.
     pub items_at_once: usize,
 }
 
@@ -63,7 +67,7 @@ impl Default for AgentConfig {
             drain_s: 20,
             commit_items: 1000,
             commit_s: 5,
-            items_at_once: 4,
+            items_at_once: 8,
         }
     }
 }

@@ -233,7 +233,7 @@ fn given_up(conn: &mut Conn, chain: &Chain, keep: Keep) -> QueryResult<Vec<Point
     }
 }
 
-/// The points that are being restored: they stay until that is over.
+/// The points that are being restored or exported: they stay until that is over.
 enum Restoring {
     These(HashSet<(ChainId, PointNumber)>),
     /// More than can be told apart, so that any point may be one of them.
@@ -242,7 +242,8 @@ enum Restoring {
 
 impl Restoring {
     fn now(conn: &mut Conn) -> QueryResult<Self> {
-        let found = queue::points_being_restored(conn, RESTORES_MAX + 1)?;
+        let mut found = queue::points_being_restored(conn, RESTORES_MAX + 1)?;
+        found.extend(queue::points_being_exported(conn, RESTORES_MAX + 1)?);
         Ok(if found.len() as u64 > RESTORES_MAX.cast_unsigned() {
             Self::TooMany
         } else {

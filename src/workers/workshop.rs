@@ -10,13 +10,13 @@ use tokio::sync::{Mutex, Semaphore, SemaphorePermit};
 
 use super::name::{AgentName, host_name};
 use super::task::TaskError;
-use super::{AgentConfig, connection};
+use super::{AgentConfig, ExportsConfig, connection};
 use crate::catalog;
 use crate::db::{Conn, Db};
 use crate::features::{FeatureOptions, Source};
 use crate::graph::{GraphClient, GraphConfig, Scope, Waiting};
 use crate::ids::{AgentId, ChainId, ResourceId, StorageId, TenantId, WriterId};
-use crate::queue::{self, Lease, agents};
+use crate::queue::{self, Lease, TaskKind, agents};
 use crate::repository::{
     self, ChainIdentity, CollectionConfig, IngestContent, Packing, RepositoryConfig, SpaceConfig, SpaceWatch, Store,
 };
@@ -26,11 +26,15 @@ use crate::tenants::{self, ResourceView};
 /// Messages up to this size are split into their parts; larger ones are stored as a stream of chunks.
 const SPLIT_BYTES_MAX: u64 = 48 << 20;
 
+/// Contents on their way back that are in memory at once, over all workers; a longer one is so alone.
+const RESTORE_MIB_MAX: u32 = 64;
+
 /// Shared by the workers of an agent.
 pub struct Workshop {
     pub db: Db,
     pub agent: AgentConfig,
     pub collection: CollectionConfig,
+    pub exports: ExportsConfig,
     name: AgentName,
     host: String,
     pub(super) sealer: Sealer,
@@ -45,6 +49,8 @@ pub struct Workshop {
     space: Arc<SpaceWatch>,
     /// One large message at a time is in memory whole, whatever the number of workers.
     large: Semaphore,
+    /// MiB of contents that are on their way back.
+    restoring: Semaphore,
 }
 
 /// A tenant's client, and the credentials it was made from: when those change, so does the client.
@@ -66,6 +72,27 @@ pub struct Subject {
     pub graph_id: String,
     options: FeatureOptions,
     identity: ChainIdentity,
+    _use: MailboxUse,
+}
+
+/// The use of a mailbox by one task. When it ends, other agents are told how much it was.
+struct MailboxUse {
+    graph: GraphClient,
+    mailbox: Scope,
+}
+
+impl MailboxUse {
+    async fn begin(graph: &GraphClient, user: &str) -> Self {
+        let mailbox = Scope::Mailbox(user.to_owned());
+        graph.agree(&mailbox).await;
+        Self { graph: graph.clone(), mailbox }
+    }
+}
+
+impl Drop for MailboxUse {
+    fn drop(&mut self) {
+        self.graph.tell(&self.mailbox);
+    }
 }
 
 impl Subject {
@@ -98,6 +125,7 @@ impl Workshop {
             db,
             agent,
             collection: CollectionConfig::default(),
+            exports: ExportsConfig::default(),
             sealer,
             graph,
             clients: Mutex::default(),
@@ -106,6 +134,7 @@ impl Workshop {
             writers: Mutex::default(),
             space: SpaceWatch::new(SpaceConfig::default()),
             large: Semaphore::new(1),
+            restoring: Semaphore::new(RESTORE_MIB_MAX as usize),
         }
     }
 
@@ -117,6 +146,18 @@ impl Workshop {
     /// Collecting as configured.
     pub fn collecting(self, collection: CollectionConfig) -> Self {
         Self { collection, ..self }
+    }
+
+    /// Writing exports only where it is configured.
+    pub fn exporting(self, exports: ExportsConfig) -> Self {
+        Self { exports, ..self }
+    }
+
+    /// The kinds of tasks that this agent does: exports only where it may write them.
+    pub fn kinds(&self) -> Vec<TaskKind> {
+        let writes_exports = !self.exports.directories.is_empty();
+        let does = |kind: &TaskKind| writes_exports || !matches!(kind, TaskKind::Export | TaskKind::ExpireExport);
+        TaskKind::ALL.into_iter().filter(does).collect()
     }
 
     /// With other limits of free space than the default ones.
@@ -186,9 +227,20 @@ impl Workshop {
         {
             return Ok(client.graph.clone());
         }
-        let graph = connection::client(&self.graph, held).map_err(|err| TaskError::permanent(format!("{err:#}")))?;
+        let graph = connection::client(&self.db, &self.graph, tenant, held);
+        let graph = graph.map_err(|err| TaskError::permanent(format!("{err:#}")))?;
         clients.insert(tenant, Client { fingerprint, graph: graph.clone() });
         Ok(graph)
+    }
+
+    /// Returns when the other agents can know all that Microsoft asked of this one in a tenant: whoever takes a task up
+    /// after this agent is to know it too.
+    pub async fn limits_told(&self, tenant: Option<TenantId>) {
+        let Some(tenant) = tenant else { return };
+        let graph = self.clients.lock().await.get(&tenant).map(|client| client.graph.clone());
+        if let Some(graph) = graph {
+            graph.told().await;
+        }
     }
 
     /// Notes that a resource does not have a feature.
@@ -217,7 +269,8 @@ impl Workshop {
         let graph = self.graph(resource.tenant).await?;
         let graph_id = resource.graph_id.clone();
         let identity = identity(&self.db, resource, "").await?;
-        Ok(Subject { graph, graph_id, options: FeatureOptions::default(), identity })
+        let _use = MailboxUse::begin(&graph, &graph_id).await;
+        Ok(Subject { graph, graph_id, options: FeatureOptions::default(), identity, _use })
     }
 
     /// A storage, opened for one task: a share may have been unmounted or mounted anew since the last one, and what
@@ -249,6 +302,12 @@ impl Workshop {
         let store = open.store.guarded(self.space.guard(id, name));
         store.check_space().await?;
         Ok(OpenStorage { store, ..open })
+    }
+
+    /// The right to hold content of that length in memory while it is brought back.
+    pub async fn room_to_restore(&self, bytes: u64) -> Result<SemaphorePermit<'_>, TaskError> {
+        let mib = u32::try_from(bytes.div_ceil(1 << 20)).unwrap_or(u32::MAX).min(RESTORE_MIB_MAX);
+        Ok(self.restoring.acquire_many(mib).await.context("the workshop is closed")?)
     }
 
     /// Reads a spooled message back when it is small enough to be split, one at a time over all workers.

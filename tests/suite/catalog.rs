@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use kodo::catalog::items::{self, After, Within};
+use kodo::catalog::items::{self, Held, Within};
 use kodo::catalog::{self, ChainKey, ContentRef, Holding, NewVersion};
 use kodo::db::{Conn, Db, QueryResult};
 use kodo::ids::{
@@ -122,9 +122,9 @@ async fn what_a_container_holds_comes_page_by_page_each_item_once_while_it_is_re
         items::put(conn, chain, point, &all)?;
         catalog::points::seal(conn, chain, point, 0)?;
         let point = catalog::points::open_point(conn, chain, None, TaskId::new(2))?;
-        let mut pages: Vec<Vec<After>> = Vec::new();
+        let mut pages: Vec<Vec<Held>> = Vec::new();
         loop {
-            let after = pages.last().and_then(|page| page.last().copied());
+            let after = pages.last().and_then(|page| page.last()).map(|held| held.at);
             let page = items::unmet(conn, chain, WalkNumber::new(2), container, after, 4)?;
             if page.is_empty() {
                 let held = catalog::tallies::as_of(conn, point, &[container])?;

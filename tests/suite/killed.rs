@@ -5,7 +5,7 @@ use std::time::Duration;
 use kodo_simulator::Options;
 use serde_json::json;
 
-use crate::support::chance::seed;
+use crate::support::chance::{Dice, seed};
 use crate::support::stage::{Process, Stage, assert_same};
 use crate::support::wait::until_ended;
 
@@ -18,16 +18,6 @@ fn company() -> Options {
     // Slow enough that a kill finds work under way.
     options.limits.latency_ms = 5;
     options
-}
-
-/// A small generator of our own: the sequence must be the same for a seed in every version of every library.
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % bound
-    }
 }
 
 /// Lets the work go on for a while, then kills the server or the worker and starts it again.

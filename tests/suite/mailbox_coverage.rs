@@ -107,6 +107,8 @@ async fn settings_categories_and_rules_are_items_that_follow_what_their_owner_do
         for (kind, name) in [(KIND_CATEGORY, "categories"), (KIND_RULE, "rules")] {
             let mut held: Vec<Value> =
                 kept.items.values().filter(|item| item.kind == kind).map(KeptItem::properties).collect();
+            // A rule notes where its folders are.
+            held.iter_mut().for_each(|one| drop(one.as_object_mut().unwrap().remove("kodo")));
             let mut wanted = list(now, name).to_vec();
             held.sort_by_key(|one| one["id"].to_string());
             wanted.sort_by_key(|one| one["id"].to_string());

@@ -2,10 +2,10 @@
 
 use kodo::catalog::{self, ChainKey};
 use kodo::db::{Conn, Db, QueryResult};
-use kodo::ids::{ChainId, ContainerId, FeatureName, ItemKey, PointNumber, ResourceId, StorageId, TaskId, TenantId};
+use kodo::ids::{ChainId, FeatureName, ItemKey, PointNumber, ResourceId, StorageId, TaskId, TenantId};
 use kodo::queue::work::{RestoreSelection, RestoreWork};
 use kodo::queue::{Counts, Queue, TaskState};
-use kodo::restores::{self, Caller, NewRestore, RestoreState, StartError};
+use kodo::restores::{self, Caller, Folder, Moment, NewPart, NewRestore, RestoreState, StartError};
 use kodo::secret::{Sealer, random_key};
 use kodo::tenants::{self, ResourceFilter};
 
@@ -50,12 +50,23 @@ impl Fixture {
     }
 
     fn request(&self) -> NewRestore {
-        NewRestore { chain: self.chain, point: None, target_resource: None, target_folder: None, selection: None }
+        NewRestore::of(self.chain)
+    }
+
+    fn at(&self, point: u32) -> NewRestore {
+        let part = NewPart { point: Moment::Point(PointNumber::new(point)), ..NewPart::of(self.chain) };
+        NewRestore { parts: vec![part], ..self.request() }
+    }
+
+    fn to(&self, resource: ResourceId) -> NewRestore {
+        let part = NewPart { target: Some(resource), ..NewPart::of(self.chain) };
+        NewRestore { parts: vec![part], ..self.request() }
     }
 
     async fn start(&self, request: NewRestore) -> Result<(kodo::ids::RestoreId, TaskId), StartError> {
         let caller = Caller { name: "an operator".to_owned(), exclusive_key };
-        restores::start(&self.db, &self.queue, request, caller).await
+        let started = restores::start(&self.db, &self.queue, request, caller).await?;
+        Ok((started.restore, started.task))
     }
 
     async fn refusal(&self, request: NewRestore) -> String {
@@ -72,12 +83,11 @@ fn exclusive_key(feature: &FeatureName, resource: ResourceId) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restore_and_its_task_appear_together() {
     let fixture = Fixture::new().await;
-    let selection = RestoreSelection { containers: vec![ContainerId::new(4)], items: vec![ItemKey::of("AAMk=")] };
+    let selection = RestoreSelection { containers: Vec::new(), items: vec![ItemKey::of("AAMk=")], gone_at: None };
     let request = NewRestore {
-        target_resource: Some(fixture.users[1]),
-        target_folder: Some("Restored".to_owned()),
+        folder: Folder::Named("Restored".to_owned()),
         selection: Some(selection.clone()),
-        ..fixture.request()
+        ..fixture.to(fixture.users[1])
     };
 
     let (id, task) = fixture.start(request).await.unwrap();
@@ -94,6 +104,8 @@ async fn a_restore_and_its_task_appear_together() {
         target_resource: fixture.users[1],
         target_folder: Some("Restored".to_owned()),
         selection: Some(selection),
+        on_conflict: None,
+        dry_run: false,
     };
     assert_eq!(serde_json::from_str::<RestoreWork>(&task.work).unwrap(), expected);
     let counts: Counts = fixture.queue.restore_progress(id).await.unwrap();
@@ -103,12 +115,11 @@ async fn a_restore_and_its_task_appear_together() {
 #[tokio::test(flavor = "multi_thread")]
 async fn only_a_point_that_is_sealed_is_restored() {
     let fixture = Fixture::new().await;
-    let at = |number| NewRestore { point: Some(PointNumber::new(number)), ..fixture.request() };
 
-    assert!(fixture.refusal(at(3)).await.contains("still being written"));
-    assert!(fixture.refusal(at(9)).await.contains("the newest is 2"));
-    assert!(fixture.refusal(NewRestore { chain: ChainId::new(99), ..fixture.request() }).await.contains("no chain 99"));
-    fixture.start(at(1)).await.unwrap();
+    assert!(fixture.refusal(fixture.at(3)).await.contains("still being written"));
+    assert!(fixture.refusal(fixture.at(9)).await.contains("the newest is 2"));
+    assert!(fixture.refusal(NewRestore::of(ChainId::new(99))).await.contains("no chain 99"));
+    fixture.start(fixture.at(1)).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -117,28 +128,27 @@ async fn data_stays_in_its_organization_and_goes_to_somebody_who_is_there() {
     let other = add_tenant(&fixture.db, &Sealer::new(random_key().unwrap()), "fabrikam").await;
     sync(&fixture.db, other, vec![user(7)]).await;
     let stranger = users_of(&fixture.db, other).await[0];
-    let to = |resource| NewRestore { target_resource: Some(resource), ..fixture.request() };
     a_day_passes(&fixture.server);
     sync(&fixture.db, fixture.tenant, vec![user(2)]).await;
 
-    assert!(fixture.refusal(to(stranger)).await.contains("another organization"));
-    assert!(fixture.refusal(to(ResourceId::new(999))).await.contains("no resource 999"));
+    assert!(fixture.refusal(fixture.to(stranger)).await.contains("another organization"));
+    assert!(fixture.refusal(fixture.to(ResourceId::new(999))).await.contains("no resource 999"));
     let gone = fixture.refusal(fixture.request()).await;
     assert!(gone.contains("gone from its directory") && gone.contains("another target"), "{gone}");
-    fixture.start(to(fixture.users[1])).await.unwrap();
+    fixture.start(fixture.to(fixture.users[1])).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_point_that_was_given_up_is_not_restored_and_one_that_is_restored_can_be_told() {
     let fixture = Fixture::new().await;
     let (chain, first) = (fixture.chain, PointNumber::new(1));
-    let (_, task) = fixture.start(NewRestore { point: Some(first), ..fixture.request() }).await.unwrap();
+    let (_, task) = fixture.start(fixture.at(1)).await.unwrap();
 
     let under_way = fixture.db.run("look", |conn| kodo::queue::points_being_restored(conn, 10)).await.unwrap();
     fixture.queue.cancel(task).await.unwrap();
     let after = fixture.db.run("look", |conn| kodo::queue::points_being_restored(conn, 10)).await.unwrap();
     fixture.db.run("give up", move |conn| catalog::points::give_up(conn, chain, first)).await.unwrap();
-    let refused = fixture.start(NewRestore { point: Some(first), ..fixture.request() }).await.unwrap_err();
+    let refused = fixture.start(fixture.at(1)).await.unwrap_err();
 
     assert_eq!(under_way, [(chain, first)]);
     assert_eq!(after, []);

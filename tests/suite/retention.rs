@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use kodo::catalog::expiry::{Pace, Step, Sweep};
-use kodo::catalog::items::{After, Within};
+use kodo::catalog::items::{Held, Within};
 use kodo::catalog::points::GaveUp;
 use kodo::catalog::{
     ChainKey, ContainerState, ContentRef, Holding, ItemIssue, NewVersion, PointState, chains, containers, issues,
@@ -12,7 +12,8 @@ use kodo::catalog::{
 };
 use kodo::db::{Conn, Db, QueryResult};
 use kodo::ids::{
-    BlobId, ChainId, ContainerId, ItemKey, PackId, PointNumber, ResourceId, StorageId, TaskId, WalkNumber,
+    BlobId, ChainId, ContainerId, ItemKey, PackId, PointNumber, ResourceId, StorageId, TaskId, VersionNumber,
+    WalkNumber,
 };
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -132,7 +133,7 @@ impl History {
     fn close_folder(&mut self, conn: &mut Conn, point: PointNumber, folder: u32) -> QueryResult<()> {
         let id = self.folder(conn, folder)?;
         let held = items::held(conn, self.chain, id, None, ITEMS)?;
-        let keys: Vec<ItemKey> = held.into_iter().map(|After { key, .. }| key).collect();
+        let keys: Vec<ItemKey> = held.into_iter().map(|Held { key, .. }| key).collect();
         items::remove(conn, self.chain, point, Some(id), &keys)?;
         containers::close(conn, point, id)?;
         self.now.folders.remove(&folder);
@@ -216,7 +217,7 @@ impl History {
         let listed: BTreeSet<PointNumber> =
             points::list(conn, self.chain, PointNumber::OPEN, 1_000)?.into_iter().map(|row| row.number).collect();
         assert_eq!(listed, self.sealed.keys().copied().collect());
-        for span in items::spans(conn, self.chain, None, 100_000)? {
+        for span in items::spans(conn, self.chain, VersionNumber::NONE, 100_000)? {
             let needed = self.sealed.keys().any(|point| span.from <= *point && *point < span.to);
             assert!(needed, "{span:?} is left, but only {listed:?} stay");
         }

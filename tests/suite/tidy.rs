@@ -11,7 +11,8 @@ const TABLE_COLUMNS_MAX: usize = 32;
 const LAYERS: &[&[&str]] = &[
     &["main", "cli", "app", "config"],
     &["api"],
-    &["scheduler", "restores", "workers", "recovery"],
+    &["scheduler", "restores", "exports", "workers", "recovery"],
+    &["files"],
     &["queue", "catalog", "repository", "tenants", "access", "features"],
     &["db", "graph", "backends"],
     &["ids", "clock", "secret", "telemetry"],

@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use super::retention::Gap;
 use super::tallies;
 use crate::db::{Conn, QueryResult};
-use crate::ids::{BlobId, ChainId, ContainerId, ItemKey, PackId, PointNumber, WalkNumber};
+use crate::ids::{BlobId, ChainId, ContainerId, ItemKey, PackId, PointNumber, VersionNumber, WalkNumber};
 
 /// Where a blob is: the pack that a reader looks into first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -42,6 +42,7 @@ pub struct NewVersion {
 /// A version as the catalog holds it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VersionRow {
+    pub number: VersionNumber,
     pub from: PointNumber,
     /// [`PointNumber::OPEN`] while nothing has replaced it.
     pub to: PointNumber,
@@ -51,6 +52,7 @@ pub struct VersionRow {
 /// For how long a version is valid: over `[from, to)`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Span {
+    pub number: VersionNumber,
     pub key: ItemKey,
     pub from: PointNumber,
     pub to: PointNumber,
@@ -99,6 +101,7 @@ pub fn known(conn: &mut Conn, chain: ChainId, keys: &[ItemKey]) -> QueryResult<H
 /// A key may stand only once in `versions`.
 pub fn put(conn: &mut Conn, chain: ChainId, point: PointNumber, versions: &[NewVersion]) -> QueryResult<Written> {
     let mut written = Written::default();
+    let mut next = sql::next_number(conn, chain)?;
     for batch in versions.chunks(super::BATCH_ROWS) {
         let keys: Vec<ItemKey> = batch.iter().map(|version| version.key).collect();
         let mut changes = tallies::Changes::default();
@@ -106,7 +109,8 @@ pub fn put(conn: &mut Conn, chain: ChainId, point: PointNumber, versions: &[NewV
         leave(conn, &mut changes, chain, &keys, None)?;
         let replaced = sql::delete_written_in(conn, chain, point, &keys, None)? as u64;
         let closed = sql::close(conn, chain, point, &keys, None)? as u64;
-        sql::insert(conn, chain, point, batch)?;
+        sql::insert(conn, chain, point, next, batch)?;
+        next = VersionNumber::new(next.get().saturating_add(batch.len() as u32));
         changes.write(conn, point)?;
         written.changed += closed;
         written.added += (batch.len() as u64).saturating_sub(closed + replaced);
@@ -157,12 +161,19 @@ pub fn met(conn: &mut Conn, chain: ChainId, walk: WalkNumber, keys: &[ItemKey]) 
     Ok(())
 }
 
-/// Where a page of a listing continues: behind this parent, time and key.
+/// Where a page of a listing continues: behind this parent, time and version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct After {
     pub parent: Option<ItemKey>,
     pub time: DateTime<Utc>,
+    pub number: VersionNumber,
+}
+
+/// An item that a container holds, and where it stands in the listing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Held {
     pub key: ItemKey,
+    pub at: After,
 }
 
 /// Items of a container that its full walk did not meet: they are gone. At most `limit`, newest first,
@@ -174,7 +185,7 @@ pub fn unmet(
     container: ContainerId,
     after: Option<After>,
     limit: u32,
-) -> QueryResult<Vec<After>> {
+) -> QueryResult<Vec<Held>> {
     sql::open_in(conn, chain, container, Some(walk), after, limit)
 }
 
@@ -185,13 +196,13 @@ pub fn held(
     container: ContainerId,
     after: Option<After>,
     limit: u32,
-) -> QueryResult<Vec<After>> {
+) -> QueryResult<Vec<Held>> {
     sql::open_in(conn, chain, container, None, after, limit)
 }
 
 impl After {
     pub fn of(row: &VersionRow) -> Self {
-        Self { parent: row.version.parent, time: row.version.time, key: row.version.key }
+        Self { parent: row.version.parent, time: row.version.time, number: row.number }
     }
 }
 
@@ -276,6 +287,11 @@ pub fn scan_within(
     if n_rows == 0 { Ok(Vec::new()) } else { sql::scan(conn, chain, after, n_rows) }
 }
 
+/// All versions of the items of these chains whose keys begin so, in no order.
+pub fn beginning_with(conn: &mut Conn, keys: &[(ChainId, &[u8])]) -> QueryResult<Vec<(ChainId, VersionRow)>> {
+    sql::beginning_with(conn, keys)
+}
+
 /// All versions of these items, in no order.
 pub fn versions(conn: &mut Conn, chain: ChainId, keys: &[ItemKey]) -> QueryResult<Vec<VersionRow>> {
     let mut found = Vec::with_capacity(keys.len());
@@ -285,13 +301,8 @@ pub fn versions(conn: &mut Conn, chain: ChainId, keys: &[ItemKey]) -> QueryResul
     Ok(found)
 }
 
-/// The versions of a chain in the order of their keys and points, behind `after`.
-pub fn spans(
-    conn: &mut Conn,
-    chain: ChainId,
-    after: Option<(ItemKey, PointNumber)>,
-    limit: u32,
-) -> QueryResult<Vec<Span>> {
+/// The versions of a chain in the order in which they were written, behind `after`.
+pub fn spans(conn: &mut Conn, chain: ChainId, after: VersionNumber, limit: u32) -> QueryResult<Vec<Span>> {
     sql::spans(conn, chain, after, limit)
 }
 

@@ -1,27 +1,30 @@
 //! Table `item_versions`.
 
+mod finding;
 mod listing;
 mod loading;
+mod scanning;
 
 use chrono::NaiveDateTime;
-use diesel::mysql::Mysql;
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Unsigned};
 
+pub(super) use finding::beginning_with;
 pub(super) use listing::{browse, named, open_in};
 pub(in crate::catalog) use loading::insert_rows;
+pub(super) use scanning::{scan, scan_bytes, spans};
 
-use super::{ContentRef, NewVersion, Span, VersionRow};
+use super::{ContentRef, NewVersion, VersionRow};
 use crate::catalog::fit;
 use crate::catalog::retention::Gap;
 use crate::db::schema::item_versions;
 use crate::db::{Conn, QueryResult};
-use crate::ids::{BlobId, ChainId, ContainerId, ItemKey, PackId, PointNumber, WalkNumber};
+use crate::ids::{BlobId, ChainId, ContainerId, ItemKey, PackId, PointNumber, VersionNumber, WalkNumber};
 
 #[derive(Queryable, Selectable, Insertable)]
 #[diesel(table_name = item_versions)]
 struct VersionRecord {
     chain_id: u32,
+    version_number: u32,
     item_key: Vec<u8>,
     from_point: u32,
     to_point: u32,
@@ -43,10 +46,16 @@ struct VersionRecord {
 }
 
 impl VersionRecord {
-    fn new(chain: ChainId, (from, to): (PointNumber, PointNumber), version: &NewVersion) -> Self {
+    fn new(
+        chain: ChainId,
+        number: VersionNumber,
+        (from, to): (PointNumber, PointNumber),
+        version: &NewVersion,
+    ) -> Self {
         let refs: Vec<u8> = version.refs.iter().flat_map(|id| id.as_bytes().iter().copied()).collect();
         Self {
             chain_id: chain.get(),
+            version_number: number.get(),
             item_key: version.key.as_bytes().to_vec(),
             from_point: from.get(),
             to_point: to.get(),
@@ -90,7 +99,8 @@ impl VersionRecord {
             content,
             refs,
         };
-        Ok(VersionRow { from: PointNumber::new(self.from_point), to: PointNumber::new(self.to_point), version })
+        let number = VersionNumber::new(self.version_number);
+        Ok(VersionRow { number, from: PointNumber::new(self.from_point), to: PointNumber::new(self.to_point), version })
     }
 }
 
@@ -145,9 +155,27 @@ pub(super) fn known(conn: &mut Conn, chain: ChainId, keys: &[ItemKey]) -> QueryR
     known.iter().map(|key| item_key(key)).collect()
 }
 
-pub(super) fn insert(conn: &mut Conn, chain: ChainId, point: PointNumber, versions: &[NewVersion]) -> QueryResult<()> {
+/// The number of the version that the chain gets next. Only the holder of the chain's task asks.
+pub(super) fn next_number(conn: &mut Conn, chain: ChainId) -> QueryResult<VersionNumber> {
+    let last: Option<u32> = item_versions::table
+        .filter(item_versions::chain_id.eq(chain.get()))
+        .select(diesel::dsl::max(item_versions::version_number))
+        .first(conn)?;
+    Ok(VersionNumber::new(last.unwrap_or_default().saturating_add(1)))
+}
+
+/// Writes versions under this number and those behind it.
+pub(super) fn insert(
+    conn: &mut Conn,
+    chain: ChainId,
+    point: PointNumber,
+    first: VersionNumber,
+    versions: &[NewVersion],
+) -> QueryResult<()> {
     let span = (point, PointNumber::OPEN);
-    let records: Vec<VersionRecord> = versions.iter().map(|version| VersionRecord::new(chain, span, version)).collect();
+    let numbers = (first.get()..).map(VersionNumber::new);
+    let records: Vec<VersionRecord> =
+        numbers.zip(versions).map(|(number, version)| VersionRecord::new(chain, number, span, version)).collect();
     diesel::insert_into(item_versions::table).values(records).execute(conn).map(drop)
 }
 
@@ -244,22 +272,6 @@ pub(super) fn version_at(
     record.map(VersionRecord::into_row).transpose()
 }
 
-pub(super) fn spans(
-    conn: &mut Conn,
-    chain: ChainId,
-    after: Option<(ItemKey, PointNumber)>,
-    limit: u32,
-) -> QueryResult<Vec<Span>> {
-    let rows: Vec<(Vec<u8>, u32, u32)> = behind(chain, after)
-        .limit(limit.into())
-        .select((item_versions::item_key, item_versions::from_point, item_versions::to_point))
-        .load(conn)?;
-    let span = |(key, from, to): (Vec<u8>, u32, u32)| {
-        Ok(Span { key: item_key(&key)?, from: PointNumber::new(from), to: PointNumber::new(to) })
-    };
-    rows.into_iter().map(span).collect()
-}
-
 pub(super) fn delete_swallowed(conn: &mut Conn, chain: ChainId, gap: &Gap, keys: &[ItemKey]) -> QueryResult<usize> {
     diesel::delete(item_versions::table)
         .filter(item_versions::chain_id.eq(chain.get()))
@@ -281,39 +293,4 @@ pub(super) fn containers_among(
         .distinct()
         .load(conn)?;
     Ok(found.into_iter().map(ContainerId::new).collect())
-}
-
-/// Versions of a chain in primary-key order. The chain is given as a range of one, so that MariaDB begins at the page:
-/// see `listing`.
-fn behind(chain: ChainId, after: Option<(ItemKey, PointNumber)>) -> item_versions::BoxedQuery<'static, Mysql> {
-    let query = item_versions::table
-        .filter(item_versions::chain_id.ge(chain.get()).and(item_versions::chain_id.le(chain.get())))
-        .order((item_versions::chain_id, item_versions::item_key, item_versions::from_point))
-        .into_boxed();
-    let Some((key, from)) = after else { return query };
-    let key = key.as_bytes().to_vec();
-    let later = item_versions::item_key.eq(key.clone()).and(item_versions::from_point.gt(from.get()));
-    query.filter(item_versions::item_key.ge(key.clone())).filter(item_versions::item_key.gt(key).or(later))
-}
-
-/// Versions of a chain in primary-key order, behind `after`.
-pub(super) fn scan(
-    conn: &mut Conn,
-    chain: ChainId,
-    after: Option<(ItemKey, PointNumber)>,
-    limit: u32,
-) -> QueryResult<Vec<VersionRow>> {
-    let page = behind(chain, after).limit(limit.into()).select(VersionRecord::as_select());
-    page.load::<VersionRecord>(conn)?.into_iter().map(VersionRecord::into_row).collect()
-}
-
-/// The bytes of the references of the versions that [`scan`] would return.
-pub(super) fn scan_bytes(
-    conn: &mut Conn,
-    chain: ChainId,
-    after: Option<(ItemKey, PointNumber)>,
-    limit: u32,
-) -> QueryResult<Vec<u64>> {
-    let bytes = diesel::dsl::sql::<Unsigned<BigInt>>("CAST(COALESCE(LENGTH(refs), 0) AS UNSIGNED)");
-    behind(chain, after).limit(limit.into()).select(bytes).load(conn)
 }

@@ -1,10 +1,8 @@
 //! Table `outcomes`.
 
-use diesel::dsl::{count_star, sql};
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Unsigned};
 
-use super::{Outcome, OutcomeCounts, OutcomeRow};
+use super::{Outcome, OutcomeRow};
 use crate::catalog::fit;
 use crate::db::schema::outcomes;
 use crate::db::{Conn, QueryResult};
@@ -19,6 +17,18 @@ struct OutcomeRecord {
     outcome: String,
     remark: Option<String>,
     bytes: u64,
+}
+
+impl OutcomeRecord {
+    fn into_row(self) -> Option<OutcomeRow> {
+        Some(OutcomeRow {
+            chain: ChainId::new(self.chain_id),
+            key: ItemKey::from_slice(&self.item_key)?,
+            outcome: Outcome::parse(&self.outcome)?,
+            remark: self.remark,
+            bytes: self.bytes,
+        })
+    }
 }
 
 pub(super) fn replace(conn: &mut Conn, restore: RestoreId, rows: &[OutcomeRow]) -> QueryResult<()> {
@@ -36,44 +46,42 @@ pub(super) fn replace(conn: &mut Conn, restore: RestoreId, rows: &[OutcomeRow]) 
     diesel::replace_into(outcomes::table).values(records).execute(conn).map(drop)
 }
 
-pub(super) fn settled(
+/// What is recorded of these items.
+pub(super) fn of(
     conn: &mut Conn,
     restore: RestoreId,
     chain: ChainId,
     keys: &[ItemKey],
-) -> QueryResult<Vec<ItemKey>> {
+) -> QueryResult<Vec<(ItemKey, Outcome, u64)>> {
     let wanted: Vec<&[u8]> = keys.iter().map(|key| key.as_bytes().as_slice()).collect();
-    let found: Vec<Vec<u8>> = outcomes::table
+    let found: Vec<(Vec<u8>, String, u64)> = outcomes::table
         .filter(outcomes::restore_id.eq(restore.get()))
         .filter(outcomes::chain_id.eq(chain.get()))
         .filter(outcomes::item_key.eq_any(wanted))
-        .filter(outcomes::outcome.ne(Outcome::Failed.as_str()))
-        .select(outcomes::item_key)
+        .select((outcomes::item_key, outcomes::outcome, outcomes::bytes))
         .load(conn)?;
-    Ok(found.iter().filter_map(|key| ItemKey::from_slice(key)).collect())
+    let known = |(key, outcome, bytes): (Vec<u8>, String, u64)| {
+        Some((ItemKey::from_slice(&key)?, Outcome::parse(&outcome)?, bytes))
+    };
+    Ok(found.into_iter().filter_map(known).collect())
 }
 
-pub(super) fn counts(conn: &mut Conn, restore: RestoreId) -> QueryResult<OutcomeCounts> {
-    // CAST, because MariaDB's SUM of integers is a DECIMAL, for which diesel has no type here.
-    let bytes = sql::<Unsigned<BigInt>>("CAST(COALESCE(SUM(bytes), 0) AS UNSIGNED)");
-    let rows: Vec<(String, i64, u64)> = outcomes::table
+pub(super) fn list(
+    conn: &mut Conn,
+    restore: RestoreId,
+    chain: ChainId,
+    after: Option<ItemKey>,
+    limit: u32,
+) -> QueryResult<Vec<OutcomeRow>> {
+    let mut query = outcomes::table
         .filter(outcomes::restore_id.eq(restore.get()))
-        .group_by(outcomes::outcome)
-        .select((outcomes::outcome, count_star(), bytes))
-        .load(conn)?;
-    let mut counts = OutcomeCounts::default();
-    for (outcome, n, bytes) in rows {
-        let n = n.unsigned_abs();
-        match Outcome::parse(&outcome) {
-            Some(Outcome::Created) => {
-                counts.created = n;
-                counts.bytes += bytes;
-            }
-            Some(Outcome::Skipped) => counts.skipped = n,
-            Some(Outcome::Failed) | None => counts.failed += n,
-        }
+        .filter(outcomes::chain_id.eq(chain.get()))
+        .into_boxed();
+    if let Some(after) = after {
+        query = query.filter(outcomes::item_key.gt(after.as_bytes().to_vec()));
     }
-    Ok(counts)
+    let page = query.order(outcomes::item_key).limit(limit.into()).select(OutcomeRecord::as_select());
+    Ok(page.load::<OutcomeRecord>(conn)?.into_iter().filter_map(OutcomeRecord::into_row).collect())
 }
 
 pub(super) fn remarkable(
@@ -91,14 +99,5 @@ pub(super) fn remarkable(
     }
     let records: Vec<OutcomeRecord> =
         query.order(outcomes::item_key).limit(limit.into()).select(OutcomeRecord::as_select()).load(conn)?;
-    let rows = records.into_iter().filter_map(|record| {
-        Some(OutcomeRow {
-            chain: ChainId::new(record.chain_id),
-            key: ItemKey::from_slice(&record.item_key)?,
-            outcome: Outcome::parse(&record.outcome)?,
-            remark: record.remark,
-            bytes: record.bytes,
-        })
-    });
-    Ok(rows.collect())
+    Ok(records.into_iter().filter_map(OutcomeRecord::into_row).collect())
 }

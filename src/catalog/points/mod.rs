@@ -134,6 +134,11 @@ pub fn untold(conn: &mut Conn, chain: ChainId, before: PointNumber) -> QueryResu
     Ok(untold)
 }
 
+/// The newest sealed point, or the newest that was sealed by a moment.
+pub fn newest(conn: &mut Conn, chain: ChainId, by: Option<DateTime<Utc>>) -> QueryResult<Option<PointNumber>> {
+    sql::newest(conn, chain, by)
+}
+
 pub fn get(conn: &mut Conn, chain: ChainId, number: PointNumber) -> QueryResult<Option<PointRow>> {
     sql::point(conn, chain, number)
 }
@@ -160,6 +165,11 @@ pub fn sealed(
     limit: u32,
 ) -> QueryResult<Vec<(PointNumber, DateTime<Utc>)>> {
     sql::sealed(conn, chain, before, limit)
+}
+
+/// The newest sealed point that was sealed by then: how everything was at that moment, as far as backups know.
+pub fn at_moment(conn: &mut Conn, chain: ChainId, at: DateTime<Utc>) -> QueryResult<Option<PointNumber>> {
+    sql::sealed_by(conn, chain, at)
 }
 
 /// Points in a state, the oldest first.

@@ -81,6 +81,19 @@ pub(super) fn last_sealed(conn: &mut Conn, chain: ChainId) -> QueryResult<Option
         .transpose()
 }
 
+pub(super) fn newest(conn: &mut Conn, chain: ChainId, by: Option<DateTime<Utc>>) -> QueryResult<Option<PointNumber>> {
+    let mut query = restore_points::table
+        .filter(restore_points::chain_id.eq(chain.get()))
+        .filter(restore_points::state.eq(PointState::Sealed.as_str()))
+        .order(restore_points::number.desc())
+        .select(restore_points::number)
+        .into_boxed();
+    if let Some(by) = by {
+        query = query.filter(restore_points::sealed_at.le(by.naive_utc()));
+    }
+    Ok(query.first::<u32>(conn).optional()?.map(PointNumber::new))
+}
+
 pub(super) fn insert_point(
     conn: &mut Conn,
     chain: ChainId,
@@ -231,6 +244,18 @@ pub(super) fn sealed(
     let point =
         |(number, at): (u32, Option<NaiveDateTime>)| Ok((PointNumber::new(number), at.ok_or_else(unsealed)?.and_utc()));
     rows.into_iter().map(point).collect()
+}
+
+pub(super) fn sealed_by(conn: &mut Conn, chain: ChainId, at: DateTime<Utc>) -> QueryResult<Option<PointNumber>> {
+    let number: Option<u32> = restore_points::table
+        .filter(restore_points::chain_id.eq(chain.get()))
+        .filter(restore_points::state.eq(PointState::Sealed.as_str()))
+        .filter(restore_points::sealed_at.le(at.naive_utc()))
+        .order(restore_points::number.desc())
+        .select(restore_points::number)
+        .first(conn)
+        .optional()?;
+    Ok(number.map(PointNumber::new))
 }
 
 pub(super) fn in_state(

@@ -9,7 +9,7 @@ use crate::catalog::items::{self, VersionRow};
 use crate::catalog::points::{self, PointRow, PointState};
 use crate::catalog::rebuild::RebuiltIssue;
 use crate::catalog::rebuild::replay::ContainerVersion;
-use crate::catalog::{BATCH_ROWS, fit, tallies};
+use crate::catalog::{BATCH_ROWS, fit, search, tallies};
 use crate::db::{Conn, QueryResult};
 use crate::ids::{ChainId, ContainerId, PointNumber, StorageId};
 
@@ -50,9 +50,9 @@ pub fn held_points(conn: &mut Conn, chain: ChainId) -> QueryResult<Vec<PointRow>
     points::sql::aside(conn, chain)
 }
 
-/// Deletes old versions of a chain, at most `limit`; 0: none is left.
+/// Deletes old versions of a chain and what was searched of them, some rows at a time; 0: none is left.
 pub fn wipe(conn: &mut Conn, chain: ChainId, limit: u32) -> QueryResult<usize> {
-    items::sql::delete_of(conn, chain, limit)
+    Ok(items::sql::delete_of(conn, chain, limit)? + search::wipe(conn, chain, limit)?)
 }
 
 /// The ids of a chain's containers, made where there are none. What was known of the containers is forgotten.

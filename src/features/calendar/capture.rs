@@ -62,25 +62,35 @@ async fn read_outline(source: Source<'_>, event: &str) -> Result<Outline, Captur
 }
 
 async fn read_event(source: Source<'_>, event: &str, outline: &Outline) -> Result<Value, CaptureError> {
-    let read = match ask(source, event, outline.is_series, &outline.zone).await {
+    let read = read_in_zone(source, event, outline.is_series, &outline.zone).await.map_err(Trouble::of)?;
+    let is_whole = ["id", "changeKey", "type", "start", "end"].iter().all(|name| !read[name].is_null());
+    let endpoint = Endpoint::Outlook { user: source.user, what: Outlook::Event { event } };
+    if is_whole { Ok(read) } else { Err(incomplete(endpoint)) }
+}
+
+/// An event as a capture reads it, but for its attachments.
+pub(super) async fn read_whole(source: Source<'_>, event: &str, zone: &str) -> Result<Value, GraphError> {
+    let read = read_in_zone(source, event, false, zone).await?;
+    if text(&read["type"]) == "seriesMaster" { read_in_zone(source, event, true, zone).await } else { Ok(read) }
+}
+
+async fn read_in_zone(source: Source<'_>, event: &str, is_series: bool, zone: &str) -> Result<Value, GraphError> {
+    let mut read = match ask(source, event, is_series, zone).await {
         // A zone that an invitation brought along and Graph does not know by that name.
-        Err(GraphError::Refused { .. }) if !outline.zone.is_empty() => ask(source, event, outline.is_series, "").await,
-        read => read,
+        Err(GraphError::Refused { .. }) if !zone.is_empty() => ask(source, event, is_series, "").await?,
+        read => read?,
     };
-    let mut read = read.map_err(Trouble::of)?;
     let endpoint = Endpoint::Outlook { user: source.user, what: Outlook::Event { event } };
     let more = read["exceptionOccurrences@odata.nextLink"].as_str().map(str::to_owned);
     if let Some(exceptions) = read["exceptionOccurrences"].as_array_mut() {
         if let Some(link) = more {
-            exceptions.extend(more_exceptions(source, endpoint, link, &outline.zone).await.map_err(Trouble::of)?);
+            exceptions.extend(more_exceptions(source, endpoint, link, zone).await?);
         }
         for exception in exceptions {
             *exception = without_envelope(exception.take());
         }
     }
-    let read = without_envelope(read);
-    let is_whole = ["id", "changeKey", "type", "start", "end"].iter().all(|name| !read[name].is_null());
-    if is_whole { Ok(read) } else { Err(incomplete(endpoint)) }
+    Ok(without_envelope(read))
 }
 
 async fn ask(source: Source<'_>, event: &str, is_series: bool, zone: &str) -> Result<Value, GraphError> {

@@ -1,6 +1,11 @@
 //! Calendars: a user's own ones, each single event and each series with all that belongs to it.
 //!
-//! Owns: which calendars are the user's own, how their changes are followed, what of an event is kept.
+//! Owns: which calendars are the user's own, how their changes are followed, what of an event is kept, how an event
+//! becomes an event again.
+//!
+//! Invariants: nothing here mails anybody. Events are made without attendees and without online meetings, which stand
+//! in their text instead; an event that has attendees is neither changed nor deleted where they would hear of it. A
+//! restored event carries a marker, and one of which something is missing is deleted and created again.
 //!
 //! An item is a single event or a series. Exceptions of a series and its cancelled dates are part of the series: Exchange
 //! keeps them inside it, attachments included, so that whatever changes in them changes the series' change key.
@@ -15,19 +20,29 @@
 //! Calendars of others that were shared with the user are not the user's to protect. Read-only ones, such as holidays,
 //! are captured like others; nobody can create events in them again.
 //!
-//! Does not do: restoring (not yet), colours and groups of calendars, who may see a calendar.
+//! Does not do: colours and groups of calendars, who may see a calendar.
 
 mod attachments;
 mod calendars;
 mod capture;
+mod compose;
+mod elsewhere;
+mod files;
+mod marker;
+mod meeting;
+mod occurrences;
 mod outline;
+mod recurring;
+mod restore;
+mod target;
+mod update;
 
 use futures_util::future::BoxFuture;
 
 use super::exchange::{self, Collection};
 use super::{
-    CaptureError, Captured, ContainerChanges, Cursor, Feature, KnownVersion, Need, Page, RemoteItem, Source, Walk,
-    WalkError,
+    Action, CaptureError, Captured, ContainerChanges, Cursor, Existing, Feature, KnownVersion, Need, Opening, Page,
+    PathStep, Present, Recognised, RemoteItem, RestoreError, Restored, Restoring, Source, StoredItem, Walk, WalkError,
 };
 use crate::graph::{Endpoint, Outlook};
 use crate::ids::ResourceId;
@@ -87,5 +102,59 @@ impl Feature for Calendar {
         _need: Need,
     ) -> BoxFuture<'a, Result<Captured, CaptureError>> {
         Box::pin(capture::capture(source, item))
+    }
+
+    fn restoring(&self) -> Option<&dyn Restoring> {
+        Some(self)
+    }
+}
+
+impl Restoring for Calendar {
+    fn open_container<'a>(
+        &'a self,
+        target: Source<'a>,
+        path: &'a [PathStep],
+        opening: Opening,
+    ) -> BoxFuture<'a, Result<Option<String>, RestoreError>> {
+        Box::pin(target::open_calendar(target, path, opening))
+    }
+
+    fn existing<'a>(
+        &'a self,
+        target: Source<'a>,
+        container: &'a str,
+        opening: Opening,
+    ) -> BoxFuture<'a, Result<Existing, RestoreError>> {
+        Box::pin(target::existing(target, container, opening))
+    }
+
+    fn recognise(&self, container: &str, item: &StoredItem) -> Result<Recognised, RestoreError> {
+        restore::recognise(container, item)
+    }
+
+    fn carry_out<'a>(
+        &'a self,
+        target: Source<'a>,
+        container: &'a str,
+        item: &'a StoredItem,
+        action: &'a Action,
+    ) -> BoxFuture<'a, Result<Restored, RestoreError>> {
+        Box::pin(restore::carry_out(target, container, item, action))
+    }
+
+    fn locate<'a>(
+        &'a self,
+        target: Source<'a>,
+        item: &'a StoredItem,
+    ) -> BoxFuture<'a, Result<Option<Present>, RestoreError>> {
+        Box::pin(elsewhere::locate(target, item))
+    }
+
+    fn recognises_by_properties(&self) -> bool {
+        true
+    }
+
+    fn requests_to_create(&self, item: &StoredItem, _bytes: u64) -> u64 {
+        restore::requests_to_create(item)
     }
 }

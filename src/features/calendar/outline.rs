@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::{KIND_EVENT, KIND_SERIES};
 use crate::features::exchange::{STATE, text};
+use crate::features::words::Words;
 use crate::features::{Change, FeatureOptions, RemoteItem, Summary, change_tag, flag};
 
 /// What an outline is made of.
@@ -84,7 +85,25 @@ pub(super) fn summary(event: &Value, start: DateTime<Utc>, has_attachments: bool
         party: text(party).to_owned(),
         time: start,
         parent: None,
+        words: words(event),
     }
+}
+
+/// What is searched of an event besides its columns; of a series also what its exceptions say.
+fn words(event: &Value) -> String {
+    let mut words = Words::default();
+    let exceptions = event["exceptionOccurrences"].as_array().into_iter().flatten();
+    for told in std::iter::once(event).chain(exceptions) {
+        if told["subject"] != event["subject"] {
+            words.text(text(&told["subject"]));
+        }
+        words.text(text(&told["organizer"]["emailAddress"]["name"])).text(text(&told["location"]["displayName"]));
+        words.recipients(&told["attendees"]);
+        for attached in told["attachments"].as_array().into_iter().flatten() {
+            words.attachment(text(&attached["name"]));
+        }
+    }
+    words.take()
 }
 
 fn flags(event: &Value, has_attachments: bool) -> u16 {

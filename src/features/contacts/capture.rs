@@ -2,6 +2,7 @@
 
 use std::sync::LazyLock;
 
+use bytes::Bytes;
 use serde_json::Value;
 
 use super::fields::summary;
@@ -10,7 +11,7 @@ use crate::features::{CaptureError, Captured, Content, Lack, RemoteItem, Source}
 use crate::graph::{Body, Endpoint, GraphError, IMMUTABLE_IDS, Outlook};
 
 /// Fields that Outlook shows and Graph has no name for ([MS-OXPROPS]): Graph tells only what it is asked for by id.
-const EXTENDED: [&str; 34] = [
+pub(super) const EXTENDED: [&str; 34] = [
     // Sensitivity, follow-up flag, private mark.
     "Integer 0x0036",
     "Integer 0x1090",
@@ -87,5 +88,15 @@ async fn photo(source: Source<'_>, contact: &str) -> Result<(Option<Content>, Op
         Ok(Body::Memory(bytes)) => Ok((Some(Content::Raw(bytes)), None)),
         Ok(Body::Spooled { file, bytes }) => Ok((Some(Content::Spooled { file, bytes }), None)),
         Err(error) => Ok((None, Trouble::of(error).lack("photo_unreadable")?)),
+    }
+}
+
+/// The photo as it is now, to compare with. One that does not fit into memory is none of ours.
+pub(super) async fn read_photo(source: Source<'_>, contact: &str) -> Result<Option<Bytes>, GraphError> {
+    let endpoint = Endpoint::Outlook { user: source.user, what: Outlook::ContactPhoto { contact } };
+    match source.graph.get(endpoint).prefer(IMMUTABLE_IDS).download().await {
+        Ok(Body::Memory(bytes)) if !bytes.is_empty() => Ok(Some(bytes)),
+        Ok(Body::Memory(_) | Body::Spooled { .. }) | Err(GraphError::NotFound { .. }) => Ok(None),
+        Err(error) => Err(error),
     }
 }

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::KIND_CONTACT;
 use crate::features::exchange::{STATE, instant, text};
+use crate::features::words::Words;
 use crate::features::{Change, ContactsOptions, FeatureOptions, RemoteItem, Summary, change_tag};
 
 /// What a walk asks for.
@@ -40,7 +41,25 @@ pub(super) fn summary(contact: &Value, options: &ContactsOptions) -> Summary {
             .or_else(|| instant(&contact["createdDateTime"]))
             .unwrap_or_default(),
         parent: None,
+        words: words(contact),
     }
+}
+
+/// What is searched of a contact besides its columns.
+fn words(contact: &Value) -> String {
+    let mut words = Words::default();
+    for name in ["displayName", "fileAs", "companyName", "nickName", "jobTitle", "department", "mobilePhone"] {
+        words.text(text(&contact[name]));
+    }
+    for email in contact["emailAddresses"].as_array().into_iter().flatten() {
+        words.text(text(&email["address"])).text(text(&email["name"]));
+    }
+    for phones in ["businessPhones", "homePhones"] {
+        for phone in contact[phones].as_array().into_iter().flatten() {
+            words.text(text(phone));
+        }
+    }
+    words.take()
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use crate::graph::{Endpoint, GraphError, IMMUTABLE_IDS, Outlook};
 
 const PROPERTIES: &str = "id,displayName,parentFolderId";
 /// The default folder in every language.
-const DEFAULT: &str = "contacts";
+pub(super) const DEFAULT: &str = "contacts";
 const FOLDERS_MAX: usize = 10_000;
 const PAGES_MAX: usize = 1_000;
 

@@ -4,18 +4,25 @@
 //! Graph's JSON with all fields, and fields of Outlook that Graph does not name as extended properties; the content is
 //! the photo, where there is one and the policy wants it.
 //!
-//! Does not do: restoring (not yet), distribution lists (Graph does not show them).
+//! A restored contact carries a marker, which says too whether its photo is still to come: one that was interrupted
+//! before it had its photo is deleted and created again.
+//!
+//! Does not do: distribution lists (Graph does not show them), taking a photo away (Graph cannot).
 
 mod capture;
 mod fields;
 mod folders;
+mod marker;
+mod person;
+mod restore;
+mod target;
 
 use futures_util::future::BoxFuture;
 
 use super::exchange::{self, Collection};
 use super::{
-    CaptureError, Captured, ContainerChanges, Cursor, Feature, KnownVersion, Need, Page, RemoteItem, Source, Walk,
-    WalkError,
+    Action, CaptureError, Captured, ContainerChanges, Cursor, Existing, Feature, KnownVersion, Need, Opening, Page,
+    PathStep, Present, Recognised, RemoteItem, RestoreError, Restored, Restoring, Source, StoredItem, Walk, WalkError,
 };
 use crate::graph::{Endpoint, Outlook};
 use crate::ids::ResourceId;
@@ -72,5 +79,54 @@ impl Feature for Contacts {
         _need: Need,
     ) -> BoxFuture<'a, Result<Captured, CaptureError>> {
         Box::pin(capture::capture(source, item))
+    }
+    fn restoring(&self) -> Option<&dyn Restoring> {
+        Some(self)
+    }
+}
+
+impl Restoring for Contacts {
+    fn open_container<'a>(
+        &'a self,
+        target: Source<'a>,
+        path: &'a [PathStep],
+        opening: Opening,
+    ) -> BoxFuture<'a, Result<Option<String>, RestoreError>> {
+        Box::pin(target::open_folder(target, path, opening))
+    }
+
+    fn existing<'a>(
+        &'a self,
+        target: Source<'a>,
+        container: &'a str,
+        opening: Opening,
+    ) -> BoxFuture<'a, Result<Existing, RestoreError>> {
+        Box::pin(target::existing(target, container, opening))
+    }
+
+    fn recognise(&self, _container: &str, item: &StoredItem) -> Result<Recognised, RestoreError> {
+        restore::recognise(item)
+    }
+
+    fn carry_out<'a>(
+        &'a self,
+        target: Source<'a>,
+        container: &'a str,
+        item: &'a StoredItem,
+        action: &'a Action,
+    ) -> BoxFuture<'a, Result<Restored, RestoreError>> {
+        Box::pin(restore::carry_out(target, container, item, action))
+    }
+
+    fn locate<'a>(
+        &'a self,
+        target: Source<'a>,
+        item: &'a StoredItem,
+    ) -> BoxFuture<'a, Result<Option<Present>, RestoreError>> {
+        Box::pin(target::locate(target, item))
+    }
+
+    fn requests_to_create(&self, _item: &StoredItem, bytes: u64) -> u64 {
+        restore::requests_to_create(bytes)
     }
 }

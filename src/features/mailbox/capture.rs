@@ -3,8 +3,8 @@
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use super::fields::{is_complete, summary, without_envelope};
-use super::{IMMUTABLE_IDS, MESSAGE_PROPERTIES, NOTES, parts, references, settings};
+use super::fields::{is_complete, summary, without_envelope, words};
+use super::{IMMUTABLE_IDS, MESSAGE_PROPERTIES, NOTES, attached, parts, references, settings};
 use crate::features::exchange::Trouble;
 use crate::features::{CaptureError, Captured, Content, Need, RemoteItem, Source, flag};
 use crate::graph::{Body, Endpoint, GraphError};
@@ -36,6 +36,9 @@ pub(super) async fn capture(source: Source<'_>, item: &RemoteItem, need: Need) -
 fn captured(properties: &Value, more_flags: u16, content: Option<Content>) -> Captured {
     let mut summary = summary(properties);
     summary.flags |= more_flags;
+    if let Some(content) = &content {
+        summary.words = words(properties, &attached::names_in(content));
+    }
     Captured { summary, properties: Bytes::from(properties.to_string()), content }
 }
 

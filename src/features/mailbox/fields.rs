@@ -1,11 +1,12 @@
 //! Reading a message's properties as Graph writes them.
 
 use chrono::{DateTime, Utc};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 pub(super) use crate::features::entries::{text, without_envelope};
 
 use super::{KIND_INVITATION, KIND_MESSAGE};
+use crate::features::words::Words;
 use crate::features::{Summary, change_tag, flag};
 
 /// Without these a message cannot be told from another state of it, nor restored. Delta may leave out what did not
@@ -41,7 +42,21 @@ pub(super) fn summary(message: &Value) -> Summary {
         party: party.to_owned(),
         time: times.iter().find_map(|name| time(&message[name])).unwrap_or_default(),
         parent: None,
+        words: String::new(),
     }
+}
+
+/// What is searched of a message besides its columns.
+pub(super) fn words(message: &Value, attached: &[String]) -> String {
+    let mut words = Words::default();
+    words.text(text(&message["from"]["emailAddress"]["name"]));
+    for recipients in ["toRecipients", "ccRecipients", "bccRecipients"] {
+        words.recipients(&message[recipients]);
+    }
+    for name in attached {
+        words.attachment(name);
+    }
+    words.take()
 }
 
 pub(super) fn flags(message: &Value) -> u16 {
@@ -58,6 +73,17 @@ pub(super) fn flags(message: &Value) -> u16 {
     .into_iter()
     .filter_map(|(set, bit)| set.then_some(bit))
     .sum()
+}
+
+/// Folded from all that can change of a message which is no draft.
+pub(super) fn state(message: &Value) -> u64 {
+    let mut categories: Vec<&str> = message["categories"].as_array().into_iter().flatten().map(text).collect();
+    categories.sort_unstable();
+    let status = text(&message["flag"]["flagStatus"]);
+    let flagged = if status.is_empty() { "notflagged".to_owned() } else { status.to_ascii_lowercase() };
+    let importance = text(&message["importance"]).to_ascii_lowercase();
+    let importance = if importance.is_empty() { "normal" } else { &importance };
+    change_tag(&json!([message["isRead"] == true, flagged, importance, categories]).to_string())
 }
 
 #[cfg(test)]

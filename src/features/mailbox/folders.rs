@@ -86,17 +86,20 @@ pub(super) async fn containers(source: Source<'_>, since: Option<&Cursor>) -> Re
 async fn whole(source: Source<'_>) -> Result<ContainerChanges, WalkError> {
     let options = &source.options.mailbox;
     let root = root_id(source).await?;
-    let (reported, delta) = walk_delta(source, None).await?;
+    let listing = async {
+        let (reported, delta) = walk_delta(source, None).await?;
+        let top = list_top(source).await?;
+        let hidden_top: Vec<String> = top.iter().filter(|f| f.is_hidden == Some(true)).map(|f| f.id.clone()).collect();
+        Ok((reported, delta, hidden_top, descend(source, top, Ask::Everyone).await?))
+    };
+    // Beside each other: a first backup is to use its mailbox fully from the beginning.
+    let ((reported, delta, hidden_top, listed), well_known) =
+        tokio::try_join!(listing, well_known_ids(source, &WELL_KNOWN))?;
+    let hidden = below(&hidden_top, &listed, HIDDEN_MAX);
     let mut folders: HashMap<String, WireFolder> = HashMap::new();
-    for folder in reported.into_iter().filter(|folder| folder.removed.is_none()) {
+    for folder in reported.into_iter().filter(|folder| folder.removed.is_none()).chain(listed) {
         folders.insert(folder.id.clone(), folder);
     }
-    let top = list_top(source).await?;
-    let hidden_top: Vec<String> = top.iter().filter(|f| f.is_hidden == Some(true)).map(|f| f.id.clone()).collect();
-    let listed = descend(source, top, Ask::Everyone).await?;
-    let hidden = below(&hidden_top, &listed, HIDDEN_MAX);
-    folders.extend(listed.into_iter().map(|folder| (folder.id.clone(), folder)));
-    let well_known = well_known_ids(source, &WELL_KNOWN).await?;
     let left_out = below(&unwanted(&well_known, options), folders.values(), FOLDERS_MAX);
     let mut passed_over: Vec<_> = left_out.iter().filter_map(|id| passed_by(folders.remove(id)?, POLICY)).collect();
     passed_over.extend(

@@ -2,12 +2,12 @@
 //!
 //! It makes a repeated restore find its own work, and tells a message that was cut off half-way.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
+pub(super) use crate::features::marking::expand;
+
+use crate::features::marking;
 use crate::ids::ItemKey;
-
-/// A named property of our own. Written into mailboxes: never to be changed.
-pub(super) const PROPERTY: &str = "String {9f6ad7a5-2c1c-4b6c-9d6e-2f4b8f0c7d31} Name KodoOrigin";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Marker {
@@ -17,25 +17,13 @@ pub(super) struct Marker {
 
 impl Marker {
     pub(super) fn property(&self) -> Value {
-        json!({ "id": PROPERTY, "value": self.to_string() })
+        marking::property(&self.to_string())
     }
 
     /// The marker of a message that was listed with [`expand`]. A mark of a later format is none of ours.
     pub(super) fn of(message: &Value) -> Option<Self> {
-        let properties = message["singleValueExtendedProperties"].as_array()?;
-        let ours = |property: &&Value| property["id"].as_str().is_some_and(|id| id.eq_ignore_ascii_case(PROPERTY));
-        properties.iter().find(ours)?["value"].as_str()?.parse().ok()
+        marking::mark_of(message)?.parse().ok()
     }
-}
-
-/// What to expand so that [`Marker::of`] finds the mark.
-pub(super) fn expand() -> String {
-    format!("singleValueExtendedProperties($filter=id eq '{PROPERTY}')")
-}
-
-/// Selects messages with exactly this mark.
-pub(super) fn filter(marker: &Marker) -> String {
-    format!("singleValueExtendedProperties/any(ep: ep/id eq '{PROPERTY}' and ep/value eq '{marker}')")
 }
 
 impl std::fmt::Display for Marker {
@@ -58,7 +46,10 @@ impl std::str::FromStr for Marker {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+    use crate::features::marking::PROPERTY;
 
     #[test]
     fn a_marker_comes_back_from_its_text() {

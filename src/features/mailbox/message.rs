@@ -86,6 +86,30 @@ pub(super) fn creation(original: &Value, letter: &Letter, marker: &Marker, detai
     (Value::Object(message), remarks)
 }
 
+/// What of a message can be changed that is no draft. What was not set is taken back.
+pub(super) fn state_update(original: &Value) -> Value {
+    let unflagged = json!({ "flagStatus": "notFlagged" });
+    let importance = text(&original["importance"]);
+    json!({
+        "isRead": original["isRead"].as_bool().unwrap_or(false),
+        "importance": if importance.is_empty() { "normal" } else { importance },
+        "categories": original["categories"].as_array().cloned().unwrap_or_default(),
+        "flag": flag(&original["flag"]).unwrap_or(unflagged),
+    })
+}
+
+/// A draft can be rewritten whole, but for its attachments.
+pub(super) fn draft_update(original: &Value, letter: &Letter) -> Value {
+    let mut draft = state_update(original);
+    let content_type = if letter.body.html { "html" } else { "text" };
+    draft["subject"] = json!(text(&original["subject"]));
+    draft["body"] = json!({ "contentType": content_type, "content": letter.body.text });
+    for name in ["toRecipients", "ccRecipients", "bccRecipients", "replyTo"] {
+        draft[name] = original[name].as_array().into_iter().flatten().filter_map(recipient).collect();
+    }
+    draft
+}
+
 fn extended(original: &Value, letter: &Letter, marker: &Marker, detail: Detail) -> Vec<Value> {
     let property = |id: &str, value: &str| json!({ "id": id, "value": value });
     let mut properties = vec![marker.property()];

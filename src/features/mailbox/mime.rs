@@ -14,6 +14,7 @@ use mail_parser::{Encoding, HeaderName, HeaderValue, Message, MessageParser, Mes
 use super::nested;
 use super::repair;
 use super::smime::{self, Entity};
+pub(super) use crate::features::attaching::{Attachment, File};
 
 /// A message taken apart.
 #[derive(Debug, Default)]
@@ -35,26 +36,6 @@ pub(super) struct Letter {
 pub(super) struct Body {
     pub html: bool,
     pub text: String,
-}
-
-#[derive(Debug)]
-pub(super) enum Attachment {
-    File(File),
-    /// A message without attachments of its own; `original` is attached instead when Graph does not take it.
-    Message {
-        name: String,
-        item: serde_json::Value,
-        original: File,
-    },
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct File {
-    pub name: String,
-    pub content_type: String,
-    pub inline: bool,
-    pub content_id: Option<String>,
-    pub content: Bytes,
 }
 
 /// Messages in messages in messages: beyond this the parser's result would be too deep to be dropped safely.

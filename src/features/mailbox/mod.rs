@@ -8,12 +8,13 @@
 //! sends mail to anybody.
 //!
 //! Does not do: calendars and contacts (their folders are not mail folders), the online archive (Graph does not reach
-//! it), Exchange's own streams of items (Microsoft says that they are not meant for backups).
+//! it). Exchange's own streams of messages are kept for who wants them; no restore needs them.
 
-mod attachments;
+mod attached;
 mod capture;
 mod changes;
 mod compose;
+mod elsewhere;
 mod fields;
 mod folder_requests;
 mod folders;
@@ -35,8 +36,9 @@ mod target;
 use futures_util::future::BoxFuture;
 
 use super::{
-    CaptureError, Captured, ContainerChanges, Cursor, Existing, Feature, KnownVersion, Need, Page, PathStep,
-    RemoteItem, RestoreError, Restored, Restoring, Source, StoredItem, Walk, WalkError,
+    Action, CaptureError, Captured, ContainerChanges, Cursor, Existing, Feature, KnownVersion, Need, Opening, Page,
+    Parts, PathStep, Present, Recognised, RemoteItem, RestoreError, Restored, Restoring, Source, StoredItem, Walk,
+    WalkError,
 };
 use crate::graph::IMMUTABLE_IDS;
 use crate::ids::ResourceId;
@@ -67,7 +69,6 @@ pub const KIND_SETTINGS: u8 = 10;
 pub const KIND_CATEGORY: u8 = 11;
 /// [`super::Summary::kind`] of an inbox rule.
 pub const KIND_RULE: u8 = 12;
-
 /// [`super::Summary::kind`] of Exchange's own stream of a message, which is its parent.
 pub const KIND_STREAM: u8 = 20;
 
@@ -127,21 +128,56 @@ impl Restoring for Mailbox {
         &'a self,
         target: Source<'a>,
         path: &'a [PathStep],
-    ) -> BoxFuture<'a, Result<String, RestoreError>> {
-        Box::pin(target::open_folder(target, path))
+        opening: Opening,
+    ) -> BoxFuture<'a, Result<Option<String>, RestoreError>> {
+        Box::pin(target::open_folder(target, path, opening))
     }
 
-    fn existing<'a>(&'a self, target: Source<'a>, container: &'a str) -> BoxFuture<'a, Result<Existing, RestoreError>> {
-        Box::pin(target::existing(target, container))
+    fn existing<'a>(
+        &'a self,
+        target: Source<'a>,
+        container: &'a str,
+        opening: Opening,
+    ) -> BoxFuture<'a, Result<Existing, RestoreError>> {
+        Box::pin(target::existing(target, container, opening))
     }
 
-    fn restore<'a>(
+    fn recognise(&self, container: &str, item: &StoredItem) -> Result<Recognised, RestoreError> {
+        restore::recognise(container, item)
+    }
+
+    fn carry_out<'a>(
         &'a self,
         target: Source<'a>,
         container: &'a str,
         item: &'a StoredItem,
-        existing: &'a Existing,
+        action: &'a Action,
     ) -> BoxFuture<'a, Result<Restored, RestoreError>> {
-        Box::pin(restore::restore(target, container, item, existing))
+        Box::pin(restore::carry_out(target, container, item, action))
+    }
+
+    fn locate<'a>(
+        &'a self,
+        target: Source<'a>,
+        item: &'a StoredItem,
+    ) -> BoxFuture<'a, Result<Option<Present>, RestoreError>> {
+        Box::pin(elsewhere::locate(target, item))
+    }
+
+    fn move_back<'a>(
+        &'a self,
+        target: Source<'a>,
+        container: &'a str,
+        id: &'a str,
+    ) -> BoxFuture<'a, Result<Option<String>, RestoreError>> {
+        Box::pin(elsewhere::move_back(target, container, id))
+    }
+
+    fn recognises_by_properties(&self) -> bool {
+        true
+    }
+
+    fn requests_to_create(&self, item: &StoredItem, bytes: u64) -> u64 {
+        restore::requests_to_create(item, bytes)
     }
 }

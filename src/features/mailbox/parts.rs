@@ -10,9 +10,9 @@ use serde_json::{Value, json};
 
 use super::capture::{capture_error, is_lasting};
 use super::compose::{Composition, Label};
-use super::fields::{summary, text};
+use super::fields::{summary, text, words};
 use super::references::{self, is_reference};
-use super::{IMMUTABLE_IDS, KIND_PARTS, NOTES};
+use super::{IMMUTABLE_IDS, KIND_PARTS, NOTES, attached};
 use crate::features::{CaptureError, Captured, Source, flag};
 use crate::graph::{Body, Endpoint, GraphError};
 
@@ -57,6 +57,7 @@ pub(super) async fn capture(
     let content = composition.finish().map_err(not_written)?;
     let mut summary = summary(&properties);
     summary.kind = KIND_PARTS;
+    summary.words = words(&properties, &attached::names_in(&content));
     summary.flags |= flag::KEPT_AS_PARTS;
     properties[NOTES] = json!({ "warning": warning });
     if let Some(noted) = references::noted(&attachments) {

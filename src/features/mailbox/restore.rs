@@ -1,49 +1,73 @@
-//! Bringing one message back: look, create, attach.
-
-use std::time::Duration;
+//! Bringing one message back: create and attach, or bring what is there up to date.
 
 use serde_json::{Value, json};
 
-use super::attachments::attach;
-use super::marker::{self, Marker};
-use super::message::{Detail, creation};
+use super::fields::is_draft;
+use super::marker::Marker;
+use super::message::{Detail, creation, draft_update, state_update};
 use super::mime::{self, Letter};
-use super::target::natural_key;
-use super::{IMMUTABLE_IDS, PAGE_SIZE, settings};
-use crate::features::{Existing, RestoreError, Restored, Source, StoredItem};
+use super::target::identity;
+use super::{IMMUTABLE_IDS, settings, streams};
+use crate::features::attaching::{Holder, attach, is_refusal};
+use crate::features::marking::find_marked;
+use crate::features::{Action, Recognised, RestoreError, Restored, Source, StoredContent, StoredItem};
 use crate::graph::{Endpoint, GraphError};
 
 /// How often a creation with an unclear end is begun again after the message was not found.
 const CREATIONS_MAX: u32 = 3;
-/// A message can be looked for a moment before it can be found.
-const LOOKS: [Duration; 2] = [Duration::from_millis(500), Duration::from_secs(4)];
-const SETTINGS_LEFT_OUT: &str = "this version of kodo does not bring back mailbox settings, categories and rules; \
-    what they were can be read in the restore point";
-/// A filter that a server ignores makes it list the whole folder.
-const LOOK_PAGES_MAX: usize = 2_000;
+const STREAMS_LEFT_OUT: &str =
+    "this version of kodo does not import Exchange's own streams; the message itself comes back";
+/// What one request of an upload carries, for an estimate.
+const UPLOAD_PIECE_BYTES: u64 = 3 << 20;
 
-pub(super) async fn restore(
+pub(super) fn recognise(folder: &str, item: &StoredItem) -> Result<Recognised, RestoreError> {
+    if streams::is_stream(folder) {
+        return Ok(Recognised::LeftOut { why: STREAMS_LEFT_OUT });
+    }
+    if settings::is_own(folder) {
+        return settings::recognise(folder, item);
+    }
+    Ok(Recognised::Item(identity(&properties(item)?)))
+}
+
+fn properties(item: &StoredItem) -> Result<Value, RestoreError> {
+    serde_json::from_slice(&item.properties)
+        .map_err(|error| RestoreError::Item(format!("the stored properties cannot be read: {error}")))
+}
+
+pub(super) async fn carry_out(
     target: Source<'_>,
     folder: &str,
     item: &StoredItem,
-    existing: &Existing,
+    action: &Action,
 ) -> Result<Restored, RestoreError> {
     if settings::is_own(folder) {
-        return Ok(Restored::LeftOut { why: SETTINGS_LEFT_OUT });
+        return settings::carry_out(target, item, action).await;
     }
-    let original: Value = serde_json::from_slice(&item.properties)
-        .map_err(|error| RestoreError::Item(format!("the stored properties cannot be read: {error}")))?;
-    let known = existing.marked.contains_key(&item.key) || existing.by_id.contains(&item.key);
-    if known || natural_key(&original).is_some_and(|key| existing.take_stranger(key)) {
-        return Ok(Restored::AlreadyThere);
+    let original = properties(item)?;
+    match action {
+        Action::Create | Action::CreateBeside => create_whole(target, folder, item, &original).await,
+        Action::Update { id } => update(target, id, item, &original).await,
     }
-    let Some(content) = &item.content else {
-        return Err(RestoreError::Item("the restore point holds no content of this message".to_owned()));
-    };
-    let letter = mime::read(content);
+}
+
+/// One for the message, one for its attachments, and one for each piece of a large one.
+pub(super) fn requests_to_create(item: &StoredItem, bytes: u64) -> u64 {
+    let has_attachments = properties(item).is_ok_and(|message| message["hasAttachments"] == true);
+    if has_attachments { 2 + bytes / UPLOAD_PIECE_BYTES } else { 1 }
+}
+
+async fn create_whole(
+    target: Source<'_>,
+    folder: &str,
+    item: &StoredItem,
+    original: &Value,
+) -> Result<Restored, RestoreError> {
+    let letter = letter(item)?;
     let marker = Marker { key: item.key, n_attachments: letter.attachments.len() };
-    let (id, mut remarks) = create(target, folder, &original, &letter, &marker).await?;
-    let attached = attach(target, &id, &letter.attachments).await.map_err(restore_error)?;
+    let (id, mut remarks) = create(target, folder, original, &letter, &marker).await?;
+    let attachments: Vec<_> = letter.attachments.iter().collect();
+    let attached = attach(target, Holder::Message(&id), 0, &attachments).await.map_err(restore_error)?;
     if attached.count < letter.attachments.len() {
         // What can never be added must not make the next restore begin again.
         let marker = Marker { n_attachments: attached.count, ..marker };
@@ -56,6 +80,32 @@ pub(super) async fn restore(
     remarks.sort();
     remarks.dedup();
     Ok(Restored::Created { remarks })
+}
+
+fn letter(item: &StoredItem) -> Result<Letter, RestoreError> {
+    match &item.content {
+        StoredContent::Whole(content) => Ok(mime::read(content)),
+        StoredContent::None | StoredContent::Large(_) => {
+            Err(RestoreError::Item("the restore point holds no content of this message".to_owned()))
+        }
+    }
+}
+
+/// Exchange lets nobody change the text of a message that is no draft, so what can differ is its state.
+async fn update(target: Source<'_>, id: &str, item: &StoredItem, original: &Value) -> Result<Restored, RestoreError> {
+    let endpoint = Endpoint::Message { user: target.user, message: id };
+    let mut remarks = Vec::new();
+    let body = if is_draft(original) {
+        let letter = letter(item)?;
+        if !letter.attachments.is_empty() {
+            remarks.push("the attachments of the draft are left as they are".to_owned());
+        }
+        draft_update(original, &letter)
+    } else {
+        state_update(original)
+    };
+    target.graph.patch(endpoint).prefer(IMMUTABLE_IDS).body(&body).done().await.map_err(restore_error)?;
+    Ok(Restored::Updated { remarks })
 }
 
 /// Creates the message without its attachments. Says its id and what could not be taken over.
@@ -78,8 +128,10 @@ async fn create(
                 None => return Err(GraphError::protocol(endpoint, "the created message has no id").into()),
             },
             Err(error @ GraphError::Ambiguous { .. }) => {
-                if let Some(id) = look_for(target, endpoint, marker).await? {
-                    return Ok((id, remarks));
+                let mark = marker.to_string();
+                let found = find_marked(target, endpoint, &mark, "id").await?;
+                if let Some(id) = found.as_ref().and_then(|message| message["id"].as_str()) {
+                    return Ok((id.to_owned(), remarks));
                 }
                 if creations >= CREATIONS_MAX {
                     return Err(error.into());
@@ -93,48 +145,7 @@ async fn create(
     }
 }
 
-/// The message with this mark, in case its creation was carried out.
-async fn look_for(target: Source<'_>, endpoint: Endpoint<'_>, marker: &Marker) -> Result<Option<String>, RestoreError> {
-    for pause in LOOKS {
-        tokio::time::sleep(pause).await;
-        let mut call = target
-            .graph
-            .get(endpoint)
-            .query("$select", "id")
-            .query("$filter", &marker::filter(marker))
-            .query("$expand", &marker::expand());
-        for _ in 0..LOOK_PAGES_MAX {
-            let page = call.prefer(IMMUTABLE_IDS).prefer(PAGE_SIZE).page().await?;
-            // A filter that is not understood may be ignored in silence: the mark itself decides.
-            if let Some(found) = page.value.iter().find(|message| Marker::of(message).as_ref() == Some(marker)) {
-                return Ok(found["id"].as_str().map(str::to_owned));
-            }
-            match page.next {
-                Some(next) => call = target.graph.follow(endpoint, &next)?,
-                None => break,
-            }
-        }
-    }
-    Ok(None)
-}
-
 /// What concerns this message alone must not end the restore of the others.
 fn restore_error(error: GraphError) -> RestoreError {
-    match error {
-        GraphError::BadItem { .. }
-        | GraphError::Refused { .. }
-        | GraphError::TooLarge { .. }
-        | GraphError::Conflict { .. }
-        | GraphError::Protocol { .. } => RestoreError::Item(error.to_string()),
-        GraphError::Throttled { .. }
-        | GraphError::Transient { .. }
-        | GraphError::Ambiguous { .. }
-        | GraphError::Login { .. }
-        | GraphError::Forbidden { .. }
-        | GraphError::NoService { .. }
-        | GraphError::NotFound { .. }
-        | GraphError::Resync { .. }
-        | GraphError::Quota { .. }
-        | GraphError::Locked { .. } => RestoreError::Graph(error),
-    }
+    if is_refusal(&error) { RestoreError::Item(error.to_string()) } else { RestoreError::Graph(error) }
 }

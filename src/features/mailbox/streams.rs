@@ -23,6 +23,7 @@ use crate::ids::ItemKey;
 /// The id and the well-known name of the container; its items' ids begin with it.
 pub(super) const CONTAINER: &str = "kodo:streams";
 const NAME: &str = "Exchange streams";
+const STREAM_NAME: &str = "Exchange stream";
 const REMEDY: &str = "Exchange exports items in the global cloud alone, and to an app with the application permission \
     MailboxItem.ImportExport.All with admin consent; or leave the streams out in the policy's options";
 
@@ -84,7 +85,6 @@ impl Parts for Mailbox {
             json!({
                 "id": stream_id(&item.id),
                 "changeKey": properties["changeKey"],
-                "subject": properties["subject"],
                 "receivedDateTime": properties["receivedDateTime"],
             })
         };
@@ -139,10 +139,12 @@ pub(super) async fn capture(source: Source<'_>, item: &RemoteItem) -> Result<Cap
         kind: KIND_STREAM,
         flags: 0,
         change_tag: change_tag(text(&exported["changeKey"])),
-        name: text(&properties["subject"]).to_owned(),
+        // Whoever searches for the subject is to find the message.
+        name: STREAM_NAME.to_owned(),
         party: String::new(),
         time: time(&properties["receivedDateTime"]).unwrap_or_default(),
         parent: Some(ItemKey::of(message)),
+        words: String::new(),
     };
     Ok(Captured {
         summary,

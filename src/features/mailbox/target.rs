@@ -3,12 +3,12 @@
 use futures_util::{StreamExt, TryStreamExt, stream};
 use serde_json::{Value, json};
 
-use super::attachments::count_attachments;
-use super::fields::text;
+use super::fields::{state, text, time};
 use super::folders::RECOVERABLE;
 use super::marker::{self, Marker};
-use super::{IMMUTABLE_IDS, PAGE_SIZE, settings};
-use crate::features::{Existing, PathStep, RestoreError, Source};
+use super::{IMMUTABLE_IDS, PAGE_SIZE, settings, streams};
+use crate::features::attaching::{Holder, count_attachments};
+use crate::features::{Existing, Identity, Opening, PathStep, Present, RestoreError, Source, change_tag};
 use crate::graph::{Endpoint, GraphError};
 use crate::ids::ItemKey;
 
@@ -16,23 +16,36 @@ const CHILDREN_MAX: usize = 50_000;
 /// About 100 MB of keys; a folder beyond it is restored to a new one instead.
 const EXISTING_MAX: usize = 1_000_000;
 const CHECKS_AT_ONCE: usize = 4;
+pub(super) const PRESENT_PROPERTIES: &str = "id,changeKey,internetMessageId,hasAttachments,isRead,importance,categories,flag,\
+    lastModifiedDateTime";
 
 /// The folder at `path`. A default folder is found by its name in every language; others by what they are called.
-pub(super) async fn open_folder(target: Source<'_>, path: &[PathStep]) -> Result<String, RestoreError> {
-    if let Some(own) = path.last().and_then(|step| step.well_known.as_ref()).filter(|name| settings::is_own(name)) {
-        return Ok(own.clone());
+pub(super) async fn open_folder(
+    target: Source<'_>,
+    path: &[PathStep],
+    opening: Opening,
+) -> Result<Option<String>, RestoreError> {
+    if path.last().and_then(|step| step.well_known.as_deref()) == Some(streams::CONTAINER) {
+        return Ok(Some(streams::CONTAINER.to_owned()));
+    }
+    if path.last().and_then(|step| step.well_known.as_ref()).is_some_and(|name| settings::is_own(name)) {
+        return Ok(Some(settings::open(path)));
     }
     let mut folder = "msgfolderroot".to_owned();
     for step in path {
-        folder = match default_folder(target, step).await? {
-            Some(id) => id,
-            None => child(target, &folder, step).await?,
+        let found = match default_folder(target, step).await? {
+            Some(id) => Some(id),
+            None => child(target, &folder, step, opening).await?,
         };
+        match found {
+            Some(found) => folder = found,
+            None => return Ok(None),
+        }
     }
     if path.is_empty() {
         return Err(RestoreError::Item("a message cannot be restored without a folder".to_owned()));
     }
-    Ok(folder)
+    Ok(Some(folder))
 }
 
 async fn default_folder(target: Source<'_>, step: &PathStep) -> Result<Option<String>, RestoreError> {
@@ -47,9 +60,15 @@ async fn default_folder(target: Source<'_>, step: &PathStep) -> Result<Option<St
     }
 }
 
-async fn child(target: Source<'_>, parent: &str, step: &PathStep) -> Result<String, RestoreError> {
-    if let Some(id) = find_child(target, parent, &step.name).await? {
-        return Ok(id);
+async fn child(
+    target: Source<'_>,
+    parent: &str,
+    step: &PathStep,
+    opening: Opening,
+) -> Result<Option<String>, RestoreError> {
+    let found = find_child(target, parent, &step.name).await?;
+    if found.is_some() || opening == Opening::Look {
+        return Ok(found);
     }
     let endpoint = Endpoint::ChildFolders { user: target.user, folder: parent };
     let mut body = json!({ "displayName": step.name });
@@ -57,10 +76,10 @@ async fn child(target: Source<'_>, parent: &str, step: &PathStep) -> Result<Stri
         body["isHidden"] = json!(true);
     }
     match target.graph.post(endpoint).prefer(IMMUTABLE_IDS).body(&body).json().await {
-        Ok(folder) => id_of(&folder, endpoint),
+        Ok(folder) => id_of(&folder, endpoint).map(Some),
         // Somebody was faster, or our own request had been carried out after all.
         Err(error @ (GraphError::Conflict { .. } | GraphError::Ambiguous { .. })) => {
-            find_child(target, parent, &step.name).await?.ok_or(RestoreError::Graph(error))
+            find_child(target, parent, &step.name).await?.ok_or(RestoreError::Graph(error)).map(Some)
         }
         Err(error @ (GraphError::Refused { .. } | GraphError::BadItem { .. })) => {
             Err(RestoreError::Item(error.to_string()))
@@ -87,39 +106,31 @@ fn id_of(folder: &Value, endpoint: Endpoint<'_>) -> Result<String, RestoreError>
 }
 
 struct Found {
-    id: String,
-    natural_key: Option<ItemKey>,
+    present: Present,
     marker: Option<Marker>,
     has_attachments: bool,
 }
 
 /// Lists a folder. A message that an interrupted restore left without some of its attachments is deleted here.
-pub(super) async fn existing(target: Source<'_>, folder: &str) -> Result<Existing, RestoreError> {
-    if settings::is_own(folder) {
+pub(super) async fn existing(target: Source<'_>, folder: &str, opening: Opening) -> Result<Existing, RestoreError> {
+    if streams::is_stream(folder) {
         return Ok(Existing::default());
     }
+    if settings::is_own(folder) {
+        return settings::existing(target, folder).await;
+    }
     let endpoint = Endpoint::FolderMessages { user: target.user, folder };
-    let mut call = target
-        .graph
-        .get(endpoint)
-        .query("$select", "id,internetMessageId,hasAttachments")
-        .query("$expand", &marker::expand());
+    let mut call = target.graph.get(endpoint).query("$select", PRESENT_PROPERTIES).query("$expand", &marker::expand());
     let mut existing = Existing::default();
     loop {
         let page = call.prefer(IMMUTABLE_IDS).prefer(PAGE_SIZE).page().await?;
         let found = page.value.into_iter().filter_map(found);
-        let complete = stream::iter(found).map(|found| complete_or_deleted(target, found));
+        let complete = stream::iter(found).map(|found| complete_or_deleted(target, found, opening));
         let complete: Vec<Option<Found>> = complete.buffer_unordered(CHECKS_AT_ONCE).try_collect().await?;
         for found in complete.into_iter().flatten() {
-            let own = ItemKey::of(&found.id);
-            existing.by_id.insert(own);
-            match (found.marker, found.natural_key) {
-                (Some(marker), _) => drop(existing.marked.insert(marker.key, found.id)),
-                (None, Some(natural_key)) => existing.add_stranger(natural_key, own),
-                (None, None) => {}
-            }
+            existing.add(found.present, found.marker.map(|marker| marker.key));
         }
-        if existing.by_id.len() > EXISTING_MAX {
+        if existing.len() > EXISTING_MAX {
             let text = format!("the target folder holds more than {EXISTING_MAX} messages: restore to a new folder");
             return Err(RestoreError::Item(text));
         }
@@ -132,32 +143,46 @@ pub(super) async fn existing(target: Source<'_>, folder: &str) -> Result<Existin
 
 fn found(message: Value) -> Option<Found> {
     Some(Found {
-        id: message["id"].as_str()?.to_owned(),
-        natural_key: natural_key(&message),
+        present: Present { id: message["id"].as_str()?.to_owned(), identity: identity(&message) },
         marker: Marker::of(&message),
         has_attachments: message["hasAttachments"].as_bool().unwrap_or(false),
     })
 }
 
 /// What is the same for all copies of a mail.
-pub(super) fn natural_key(message: &Value) -> Option<ItemKey> {
+fn natural_key(message: &Value) -> Option<ItemKey> {
     let id = text(&message["internetMessageId"]);
     (!id.is_empty()).then(|| ItemKey::of(id))
 }
 
-async fn complete_or_deleted(target: Source<'_>, found: Found) -> Result<Option<Found>, RestoreError> {
+/// What tells a message, on the target or in a backup, from others, and one state of it from another.
+pub(super) fn identity(message: &Value) -> Identity {
+    Identity {
+        natural_key: natural_key(message),
+        change_tag: message["changeKey"].as_str().map(change_tag),
+        state: Some(state(message)),
+        modified: time(&message["lastModifiedDateTime"]),
+    }
+}
+
+async fn complete_or_deleted(
+    target: Source<'_>,
+    found: Found,
+    opening: Opening,
+) -> Result<Option<Found>, RestoreError> {
     let expected = found.marker.map_or(0, |marker| marker.n_attachments);
     // One attachment that is not inline shows in the listing; more must be counted.
     if expected == 0 || (expected == 1 && found.has_attachments) {
         return Ok(Some(found));
     }
-    match count_attachments(target, &found.id).await {
+    match count_attachments(target, Holder::Message(&found.present.id)).await {
         Ok(count) if count >= expected => return Ok(Some(found)),
+        Ok(_) if opening == Opening::Look => return Ok(None),
         Ok(_) => {}
         Err(GraphError::NotFound { .. }) => return Ok(None),
         Err(error) => return Err(error.into()),
     }
-    let message = Endpoint::Message { user: target.user, message: &found.id };
+    let message = Endpoint::Message { user: target.user, message: &found.present.id };
     match target.graph.delete(message).prefer(IMMUTABLE_IDS).done().await {
         Ok(()) | Err(GraphError::NotFound { .. }) => Ok(None),
         Err(error) => Err(error.into()),

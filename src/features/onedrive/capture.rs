@@ -3,9 +3,10 @@
 use bytes::Bytes;
 use serde_json::{Value, json};
 
+use super::chosen;
 use super::content::{self, FileState};
 use super::facets::{download_url, is, is_complete, kept, skip_reason, summary, want_permissions, wants_permissions};
-use super::{KIND_FILE, PERMISSIONS};
+use super::{KIND_FILE, PERMISSIONS, versions};
 use crate::features::{CaptureError, Captured, Content, Need, RemoteItem, SkipReason, Source};
 use crate::graph::{DriveEndpoint, Endpoint, GraphError};
 
@@ -56,6 +57,7 @@ async fn read_content(source: Source<'_>, id: &str, entry: &Value) -> Result<Con
         graph: source.graph.clone(),
         drive: drive.to_owned(),
         item: id.to_owned(),
+        version: None,
         bytes,
         hash: text(&entry["file"]["hashes"]["quickXorHash"]),
         e_tag: text(&entry["eTag"]),
@@ -64,7 +66,7 @@ async fn read_content(source: Source<'_>, id: &str, entry: &Value) -> Result<Con
 }
 
 /// The item as it is now.
-async fn read_item(source: Source<'_>, drive: Option<&str>, id: &str) -> Result<Value, CaptureError> {
+pub(super) async fn read_item(source: Source<'_>, drive: Option<&str>, id: &str) -> Result<Value, CaptureError> {
     let found;
     let drive = match drive {
         Some(drive) => drive,
@@ -85,7 +87,10 @@ async fn read_item(source: Source<'_>, drive: Option<&str>, id: &str) -> Result<
     if source.options.onedrive.permissions {
         want_permissions(&mut entry);
     }
-    Ok(entry)
+    versions::want_versions(&mut entry, source.options.onedrive.versions);
+    // What the policy leaves out by now is as good as gone.
+    let wanted = chosen::is_wanted(source, drive, &mut entry).await.map_err(capture_error)?;
+    if wanted { Ok(entry) } else { Err(CaptureError::Gone) }
 }
 
 /// Everyone who may see the item. That they cannot be read is said in their place: the file itself is worth more.
@@ -100,7 +105,7 @@ async fn read_permissions(source: Source<'_>, drive: &str, id: &str) -> Result<V
     }
 }
 
-fn drive_of<'a>(entry: &'a Value, id: &str) -> Result<&'a str, CaptureError> {
+pub(super) fn drive_of<'a>(entry: &'a Value, id: &str) -> Result<&'a str, CaptureError> {
     let drive = entry["parentReference"]["driveId"].as_str();
     drive.ok_or_else(|| unreadable("", id, "it does not say in which drive it is"))
 }

@@ -2,9 +2,14 @@
 
 use serde_json::Value;
 
+use super::chosen;
 use super::facets::{
     content_half, content_tag, is, is_complete, kept, sharing_changed, tag, want_permissions, wants_permissions,
 };
+use super::places::Trail;
+use super::rules::Rules;
+use super::versions::{self, Versions};
+use crate::clock;
 use crate::features::entries::{self, is_removed};
 use crate::features::{
     Change, ContainerChanges, Cursor, KnownVersion, Need, Next, OneDriveOptions, Page, RemoteContainer, RemoteItem,
@@ -30,45 +35,74 @@ pub(super) async fn drive(source: Source<'_>) -> Result<ContainerChanges, WalkEr
     let id = id.ok_or_else(|| GraphError::protocol(endpoint, "the drive has no id"))?.to_owned();
     let name = drive["name"].as_str().filter(|name| !name.is_empty()).unwrap_or("OneDrive").to_owned();
     let container = RemoteContainer { id, parent: None, name, hidden: false, well_known: None, n_items: None };
-    Ok(ContainerChanges { whole: true, present: vec![container], removed: Vec::new(), cursor: None, passed_over: None })
+    let mut present = vec![container];
+    if source.options.onedrive.versions != Versions::None {
+        present.push(versions::container(&present[0].id));
+    }
+    let passed_over = Some(chosen::passed_over(&source.options.onedrive));
+    Ok(ContainerChanges { whole: true, present, removed: Vec::new(), cursor: None, passed_over })
 }
 
 pub(super) async fn page(source: Source<'_>, drive: &str, walk: &Walk) -> Result<Page, WalkError> {
-    let changes = Endpoint::Drive(DriveEndpoint::Changes { drive });
-    let call = match walk {
-        Walk::Start => source.graph.get(Endpoint::Drive(DriveEndpoint::Everything { drive })).query("$top", PAGE_ITEMS),
-        // A link of another service is one from before the configuration changed: it is worth nothing now.
-        Walk::Since(Cursor(link)) | Walk::Resume(Cursor(link)) => {
-            source.graph.follow(changes, link).map_err(|_| WalkError::Expired)?
-        }
+    let Some(rules) = Rules::of(&source.options.onedrive) else {
+        let (value, next) = match walk {
+            Walk::Start => read_page(source, drive, None).await?,
+            Walk::Since(Cursor(link)) | Walk::Resume(Cursor(link)) => read_page(source, drive, Some(link)).await?,
+        };
+        let change = |id, entry| Some(change(id, entry, &source.options.onedrive));
+        let changes = entries::read(value, change).ok_or_else(|| without_id(drive))?;
+        return Ok(Page { begins_full_walk: false, changes, next });
     };
-    let call = PREFERENCES.iter().fold(call, |call, preference| call.prefer(preference));
-    let JsonPage { value, next, delta } = call.page().await.map_err(walk_error)?;
-    let next = match (next, delta) {
-        (Some(next), _) => Next::Page(Cursor(next)),
-        (None, Some(delta)) => Next::Done(Cursor(delta)),
-        (None, None) => {
-            return Err(GraphError::protocol(changes, "the page has neither nextLink nor deltaLink").into());
-        }
+    let trail = match walk {
+        Walk::Start => Trail::over_everything(),
+        Walk::Since(cursor) => Trail::over_changes(cursor)?,
+        Walk::Resume(cursor) => Trail::resumed(cursor)?,
     };
-    let change = |id, entry| Some(change(id, entry, &source.options.onedrive));
-    let changes = entries::read(value, change).ok_or_else(|| GraphError::protocol(changes, "an entry has no id"))?;
+    let (value, next) = read_page(source, drive, Some(trail.link.as_str()).filter(|link| !link.is_empty())).await?;
+    let changes =
+        chosen::changes(source, drive, &rules, &trail, (value, &next)).await?.ok_or_else(|| without_id(drive))?;
+    let next = match next {
+        Next::Page(Cursor(link)) => Next::Page(trail.goes_on(link)),
+        Next::Done(Cursor(link)) => Next::Done(trail.ends(link, clock::now().timestamp())),
+    };
     Ok(Page { begins_full_walk: false, changes, next })
 }
 
-fn change(id: String, mut entry: Value, options: &OneDriveOptions) -> Change {
+/// The entries of a page, and the link to the next; the first page of all without a link.
+async fn read_page(source: Source<'_>, drive: &str, link: Option<&str>) -> Result<(Vec<Value>, Next), WalkError> {
+    let changes = Endpoint::Drive(DriveEndpoint::Changes { drive });
+    let call = match link {
+        None => source.graph.get(Endpoint::Drive(DriveEndpoint::Everything { drive })).query("$top", PAGE_ITEMS),
+        // A link of another service is one from before the configuration changed: it is worth nothing now.
+        Some(link) => source.graph.follow(changes, link).map_err(|_| WalkError::Expired)?,
+    };
+    let call = PREFERENCES.iter().fold(call, |call, preference| call.prefer(preference));
+    let JsonPage { value, next, delta } = call.page().await.map_err(walk_error)?;
+    match (next, delta) {
+        (Some(next), _) => Ok((value, Next::Page(Cursor(next)))),
+        (None, Some(delta)) => Ok((value, Next::Done(Cursor(delta)))),
+        (None, None) => Err(GraphError::protocol(changes, "the page has neither nextLink nor deltaLink").into()),
+    }
+}
+
+fn without_id(drive: &str) -> GraphError {
+    GraphError::protocol(Endpoint::Drive(DriveEndpoint::Changes { drive }), "an entry has no id")
+}
+
+pub(super) fn change(id: String, mut entry: Value, options: &OneDriveOptions) -> Change {
     if is(&entry, "deleted") || is_removed(&entry) || is_excluded(&entry, options) {
         return Change::Removed { id };
     }
     if options.permissions {
         want_permissions(&mut entry);
     }
+    versions::want_versions(&mut entry, options.versions);
     let properties = is_complete(&entry).then_some(entry);
     Change::Present(RemoteItem { id, properties })
 }
 
 /// Whether the policy does not want this file. One that was renamed into an excluded extension leaves the backup.
-fn is_excluded(entry: &Value, options: &OneDriveOptions) -> bool {
+pub(super) fn is_excluded(entry: &Value, options: &OneDriveOptions) -> bool {
     let Some((_, extension)) = entry["name"].as_str().and_then(|name| name.rsplit_once('.')) else { return false };
     let excluded = |wanted: &String| wanted.trim_start_matches('.').to_lowercase() == extension.to_lowercase();
     is(entry, "file") && options.exclude_extensions.iter().any(excluded)
@@ -86,7 +120,7 @@ pub(super) fn need(item: &RemoteItem, known: Option<&KnownVersion>) -> Need {
     if same { Need::Nothing } else { Need::Properties }
 }
 
-fn walk_error(error: GraphError) -> WalkError {
+pub(super) fn walk_error(error: GraphError) -> WalkError {
     match error {
         // The whole site: an administrator blocked it, or the subscription lapsed.
         GraphError::Locked { .. } => WalkError::NotApplicable(format!("the drive is locked: {error}")),
@@ -112,7 +146,7 @@ mod tests {
     fn told(entries: Vec<Value>, options: &OneDriveOptions) -> Vec<(String, Option<bool>)> {
         let told = |change| match change {
             Change::Present(item) => (item.id, Some(item.properties.is_some())),
-            Change::Removed { id } => (id, None),
+            Change::Removed { id } | Change::LeftOut { id } => (id, None),
         };
         let change = |id, entry| Some(change(id, entry, options));
         entries::read(entries, change).unwrap().into_iter().map(told).collect()

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
-use super::{KIND_FILE, KIND_FOLDER, KIND_PACKAGE, KIND_SHORTCUT, PERMISSIONS};
+use super::{KIND_FILE, KIND_FOLDER, KIND_PACKAGE, KIND_SHORTCUT, PATHS, PERMISSIONS};
 use crate::features::{SkipReason, Summary, change_tag};
 use crate::ids::ItemKey;
 
@@ -98,10 +98,10 @@ pub(super) fn wants_permissions(entry: &Value) -> bool {
     is(entry, PERMISSIONS)
 }
 
-/// What tells one state of a file's content from another, in half a change tag.
+/// What tells one state of a file's content from another, in half a change tag. Of a folder: what is wanted below it.
 pub(super) fn content_tag(properties: &Value) -> u32 {
     if !is(properties, "file") {
-        return 0;
+        return properties[PATHS].as_str().map_or(0, half);
     }
     let hash = properties["file"]["hashes"]["quickXorHash"].as_str();
     // Without a hash any change may be one of the content.
@@ -119,7 +119,7 @@ pub(super) fn content_half(tag: u64) -> u32 {
     (tag >> 32) as u32
 }
 
-fn half(text: &str) -> u32 {
+pub(super) fn half(text: &str) -> u32 {
     content_half(change_tag(text))
 }
 
@@ -137,6 +137,7 @@ pub(super) fn summary(properties: &Value) -> Summary {
         party: party.map(text).unwrap_or_default(),
         time: times.into_iter().find_map(time).unwrap_or_default(),
         parent: parent.map(ItemKey::of),
+        words: String::new(),
     }
 }
 

@@ -26,6 +26,11 @@ impl Default for QuickXor {
 }
 
 impl QuickXor {
+    /// How many bytes there were so far.
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
     pub(super) fn update(&mut self, content: &[u8]) {
         let place = (self.bytes % CIRCLE as u64) as usize;
         self.bytes += content.len() as u64;

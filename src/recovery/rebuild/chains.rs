@@ -1,6 +1,7 @@
 //! One chain after the other into the catalog.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::convert::Infallible;
 
 use futures_util::{StreamExt, TryStreamExt};
 
@@ -11,15 +12,15 @@ use crate::catalog::rebuild::{
     self, ContainerTold, CursorTold, Ends, Finished, FinishedContainer, IssueTold, ItemTold, Line, Points,
     RebuiltIssue, needed,
 };
-use crate::catalog::{NewVersion, PointRow, PointState};
-use crate::db::{Conn, Db};
-use crate::ids::{ChainId, ContainerId, ItemKey, PackUid, PointNumber};
+use crate::catalog::{NewVersion, PointRow, PointState, search};
+use crate::db::{Conn, Db, TxError};
+use crate::ids::{ChainId, ContainerId, ItemKey, PackUid, PointNumber, VersionNumber};
 use crate::recovery::reading::Unit;
 use crate::recovery::story::Story;
 use crate::recovery::survey::{ChainName, Survey};
 
 /// Versions in one transaction, and transactions at once.
-const ROWS_TOGETHER: usize = 10_000;
+const ROWS_TOGETHER: usize = 4 * search::TEXTS_PER_PAGE;
 const CONNECTIONS: usize = 2;
 /// Old rows that one transaction deletes.
 const WIPED_TOGETHER: u32 = 10_000;
@@ -48,6 +49,10 @@ pub struct Chain {
     news: (u64, u64, u64),
     issues: Vec<RebuiltIssue>,
     n_versions: u64,
+    /// The last version that was given a number.
+    number: VersionNumber,
+    /// The page of the search that is written next.
+    page: u32,
     /// Packs that versions need and that are nowhere.
     lost: BTreeSet<PackUid>,
 }
@@ -90,6 +95,24 @@ impl Loader<'_> {
         Ok((None, report))
     }
 
+    /// Writes what is searched, in pages of its own.
+    async fn texts(
+        &self,
+        id: ChainId,
+        page: &mut u32,
+        mut texts: Vec<search::Text>,
+    ) -> Result<(), TxError<Infallible>> {
+        while !texts.is_empty() {
+            let rest = texts.split_off(texts.len().min(ROWS_TOGETHER));
+            let batch = std::mem::replace(&mut texts, rest);
+            let number = *page;
+            *page += search::n_pages(batch.len());
+            let work = move |conn: &mut Conn| only_db(search::put_pages(conn, id, number, &batch));
+            self.db.transaction("write what is searched", work).await?;
+        }
+        Ok(())
+    }
+
     async fn open(&self, id: ChainId, story: &mut Story) -> anyhow::Result<Chain> {
         // Each round deletes rows until none is left.
         while self.db.run("delete old versions", move |conn| rebuild::wipe(conn, id, WIPED_TOGETHER)).await? > 0 {}
@@ -124,6 +147,8 @@ impl Loader<'_> {
             news: (0, 0, 0),
             issues: Vec::new(),
             n_versions: 0,
+            number: VersionNumber::NONE,
+            page: 1,
             lost: BTreeSet::new(),
         })
     }
@@ -132,6 +157,8 @@ impl Loader<'_> {
     async fn items(&self, chain: &mut Chain, story: &mut Story) -> anyhow::Result<u64> {
         let mut n_records = 0;
         let mut rows: Vec<VersionRow> = Vec::new();
+        let mut texts = story.take_texts().into_iter().peekable();
+        let mut searched: Vec<search::Text> = Vec::new();
         for (key, told) in story.take_items() {
             n_records += told.len() as u64;
             if let Some(issues) = story.issues.get_mut(&key) {
@@ -142,6 +169,8 @@ impl Loader<'_> {
             let needed = chain.rows(line);
             let packs = needed.iter().flat_map(|row| [Some(row.version.properties), row.version.content]).flatten();
             chain.lost.extend(packs.filter_map(|content| self.numbers.lost_rows.get(&content.pack)));
+            let of_item = std::iter::from_fn(|| texts.next_if(|text| text.key() <= key));
+            join(of_item, &needed, &mut searched);
             rows.extend(needed);
         }
         chain.issues_of(std::mem::take(&mut story.issues), &story.ends);
@@ -152,12 +181,23 @@ impl Loader<'_> {
             let rest = rows.split_off(rows.len().min(ROWS_TOGETHER));
             batches.push(std::mem::replace(&mut rows, rest));
         }
-        futures_util::stream::iter(batches)
+        let write_versions = futures_util::stream::iter(batches)
             .map(|batch| db.transaction("write versions", move |conn| only_db(rebuild::put_versions(conn, id, &batch))))
             .buffer_unordered(CONNECTIONS)
-            .try_for_each(|()| std::future::ready(Ok(())))
-            .await?;
+            .try_for_each(|()| std::future::ready(Ok(())));
+        tokio::try_join!(write_versions, self.texts(chain.id, &mut chain.page, searched))?;
         Ok(n_records)
+    }
+}
+
+/// The texts of one item that stand for versions that are needed, those of equal versions as one.
+fn join(texts: impl Iterator<Item = search::Text>, rows: &[VersionRow], into: &mut Vec<search::Text>) {
+    let first = into.len();
+    for text in texts.filter(|text| rows.iter().any(|row| text.means(&row.version))) {
+        match into[first..].iter_mut().find(|known| known.is_like(&text)) {
+            Some(known) => known.join(text),
+            None => into.push(text),
+        }
     }
 }
 
@@ -197,7 +237,8 @@ impl Chain {
                 let left = self.tallies.entry(to).or_default().entry(version.container).or_default();
                 *left = (left.0 - 1, left.1 - bytes);
             }
-            rows.push(VersionRow { from, to, version });
+            self.number = VersionNumber::new(self.number.get().saturating_add(1));
+            rows.push(VersionRow { number: self.number, from, to, version });
         }
         rows
     }

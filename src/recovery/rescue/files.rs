@@ -1,29 +1,21 @@
-//! Items as files: a folder for each folder, the content and beside it the properties; what was a file in a drive is a file
-//! again, in its folders and with its time.
+//! Items as files in folders: what exports put into an archive, and beside it the properties. What was a file in a drive is
+//! a file again, in its folders and with its time.
 
 use std::fs::{self, File};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use anyhow::Context;
 use serde::Serialize;
 
-use super::tree::{self, Tree};
+use super::tree;
 use super::{Place, Selection};
 use crate::catalog::items::VersionRow;
+use crate::files::{FileOf, Properties, Source, names, render};
 use crate::ids::PointNumber;
 use crate::recovery::survey::ChainName;
 use crate::recovery::{Hear, Step};
-
-/// File systems take 255 bytes; the key, the time and the ending need some of them.
-const NAME_BYTES_MAX: usize = 120;
-/// The same for names that stand alone, and for those that a key and an ending follow.
-const OWN_BYTES_MAX: usize = 250;
-const STEM_BYTES_MAX: usize = 200;
-/// What may be behind the last dot of a name and still be its ending.
-const ENDING_BYTES_MAX: usize = 16;
-/// Digits of an item's key in its file name.
-const KEY_DIGITS: usize = 12;
 
 /// What was written.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -56,7 +48,7 @@ impl Place {
         let of = self.survey.chains.get(chain).map_or(0, |chain| chain.n_items);
         let tree = self.tree(chain, point).await?;
         let mut times = FolderTimes::default();
-        let named = if chain.feature == tree::FEATURE { own } else { safe };
+        let named = if chain.feature == tree::FEATURE { names::own } else { names::safe };
         for unit in self.parts(chain) {
             let mut part = self.part(unit, chain, point).await?;
             let items: Vec<_> =
@@ -64,10 +56,10 @@ impl Place {
             for (path, row) in items {
                 let folder = path.iter().fold(to.to_owned(), |below, name| below.join(named(name)));
                 fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
-                let written = match self.form(chain, &tree, &row) {
-                    Form::Folder => times.make(&folder, &row).map(|()| 0).map_err(WriteError::Here),
-                    Form::File => self.write_file(&folder, &row).await,
-                    Form::Beside(ending) => self.write(ending, &folder, &row).await,
+                let written = if tree.is_folder(row.version.key) {
+                    times.make(&folder, &row).map(|()| 0).map_err(WriteError::Here)
+                } else {
+                    self.write(&chain.feature, &folder, &row).await
                 };
                 match written {
                     Ok(bytes) => {
@@ -89,71 +81,44 @@ impl Place {
         Ok(done)
     }
 
-    fn form(&self, chain: &ChainName, tree: &Tree, row: &VersionRow) -> Form {
-        match chain.feature.as_str() {
-            tree::FEATURE if tree.is_folder(row.version.key) => Form::Folder,
-            tree::FEATURE if row.version.content.is_some() => Form::File,
-            "mailbox" => Form::Beside("eml"),
-            // A bundle of what the service keeps in several pieces: programs for mail can open it.
-            "calendar" => Form::Beside("eml"),
-            "contacts" => Form::Beside("jpg"),
-            _ => Form::Beside("bin"),
-        }
-    }
-
-    /// A file of a drive under its own name, with the time when somebody changed it last.
-    async fn write_file(&self, folder: &Path, row: &VersionRow) -> Result<u64, WriteError> {
-        let version = &row.version;
-        let target = folder.join(file_name(&version.name, &version.key.to_string()));
-        let part = folder.join(format!(".{}.part", version.key));
-        self.write_content(row, &part, &target, Some(version.time.into())).await?;
-        Ok(version.bytes)
-    }
-
-    async fn write(&self, ending: &str, folder: &Path, row: &VersionRow) -> Result<u64, WriteError> {
-        let version = &row.version;
-        let time = version.time.format("%Y-%m-%d %H%M");
-        let key = version.key.to_string();
-        let stem = format!("{time} {} [{}]", safe(&version.name), &key[..KEY_DIGITS]);
-        let properties = self.reader.read(version.properties.pack, version.properties.blob).await;
-        // The content is worth having without them.
-        let properties = properties.map_err(|err| err.to_string());
-        let part = folder.join(format!("{stem}.part"));
-        self.write_content(row, &part, &folder.join(format!("{stem}.{ending}")), None).await?;
-        let properties = properties.map_err(WriteError::Unreadable)?;
-        let target = folder.join(format!("{stem}.json"));
-        fs::write(&target, &properties).with_context(|| format!("cannot write {}", target.display()))?;
-        Ok(version.bytes)
-    }
-
-    /// Writes the content, if there is any, under another name first: what has the right name is whole.
-    async fn write_content(
-        &self,
-        row: &VersionRow,
-        part: &Path,
-        target: &Path,
-        modified: Option<SystemTime>,
-    ) -> Result<(), WriteError> {
-        let Some(content) = row.version.content else { return Ok(()) };
-        let file = File::create(part).with_context(|| format!("cannot create {}", part.display()))?;
-        match self.reader.stream(content.pack, content.blob, file).await {
-            Ok(file) => Ok(settle(&file, part, target, modified)?),
-            Err(err) => {
-                fs::remove_file(part).with_context(|| format!("cannot remove {}", part.display()))?;
-                Err(WriteError::Unreadable(err.to_string()))
+    async fn write(&self, feature: &str, folder: &Path, row: &VersionRow) -> Result<u64, WriteError> {
+        let is_file = feature == tree::FEATURE && row.version.content.is_some();
+        let properties = if is_file { Properties::LeftOut } else { Properties::Beside };
+        let rendered = render(&self.reader, feature, row, properties).await;
+        let rendered = rendered.map_err(|err| WriteError::Unreadable(err.to_string()))?;
+        let mut unreadable = rendered.unreadable;
+        for file in rendered.files {
+            match self.write_file(folder, row, file).await {
+                Ok(()) => {}
+                // The other files are worth having without it.
+                Err(WriteError::Unreadable(why)) => unreadable = unreadable.or(Some(why)),
+                Err(err) => return Err(err),
             }
         }
+        match unreadable {
+            None => Ok(row.version.bytes),
+            Some(why) => Err(WriteError::Unreadable(why)),
+        }
     }
-}
 
-/// What an item becomes.
-enum Form {
-    /// A folder of its name.
-    Folder,
-    /// A file of its name.
-    File,
-    /// Its properties as .json and beside them its content with this ending; both names begin with the item's time.
-    Beside(&'static str),
+    /// Writes a file under another name first: what has the right name is whole.
+    async fn write_file(&self, folder: &Path, row: &VersionRow, file: FileOf) -> Result<(), WriteError> {
+        let part = folder.join(format!(".{}.part", row.version.key));
+        let mut open = File::create(&part).with_context(|| format!("cannot create {}", part.display()))?;
+        match file.source {
+            Source::Made(bytes) => {
+                open.write_all(&bytes).with_context(|| format!("cannot write {}", part.display()))?;
+            }
+            Source::Stored(content) => match self.reader.stream(content.pack, content.blob, open).await {
+                Ok(written) => open = written,
+                Err(err) => {
+                    fs::remove_file(&part).with_context(|| format!("cannot remove {}", part.display()))?;
+                    return Err(WriteError::Unreadable(err.to_string()));
+                }
+            },
+        }
+        Ok(settle(&open, &part, &folder.join(file.name), file.modified)?)
+    }
 }
 
 /// When folders were changed last: told to the file system at the end, because writing into a folder changes it.
@@ -166,7 +131,7 @@ impl FolderTimes {
         // The root of a drive is the folder of the drive itself.
         let folder = match version.parent {
             None => above.to_owned(),
-            Some(_) => above.join(own(&version.name)),
+            Some(_) => above.join(names::own(&version.name)),
         };
         fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
         self.0.push((folder, version.time.into()));
@@ -196,85 +161,7 @@ impl From<anyhow::Error> for WriteError {
     }
 }
 
-fn settle(file: &File, part: &Path, target: &Path, modified: Option<SystemTime>) -> anyhow::Result<()> {
-    let timed = modified.map_or(Ok(()), |time| file.set_modified(time));
-    let done = timed.and_then(|()| file.sync_all()).and_then(|()| fs::rename(part, target));
+fn settle(file: &File, part: &Path, target: &Path, modified: SystemTime) -> anyhow::Result<()> {
+    let done = file.set_modified(modified).and_then(|()| file.sync_all()).and_then(|()| fs::rename(part, target));
     done.with_context(|| format!("cannot write {}", target.display()))
-}
-
-/// The name of a file of a drive: its own, unless a file system might refuse it. Then a part of its key stands before the
-/// ending, so that two names which become one do not become one file.
-fn file_name(name: &str, key: &str) -> String {
-    let plain = own(name);
-    if plain == name {
-        return plain;
-    }
-    let key = &key[..KEY_DIGITS];
-    let has_ending = |(stem, ending): &(&str, &str)| !stem.is_empty() && (1..=ENDING_BYTES_MAX).contains(&ending.len());
-    match name.rsplit_once('.').filter(has_ending) {
-        Some((stem, ending)) => format!("{} [{key}].{}", fitting(stem, STEM_BYTES_MAX), own(ending)),
-        None => format!("{} [{key}]", fitting(name, STEM_BYTES_MAX)),
-    }
-}
-
-/// The name of a thing that has one in a file system already.
-fn own(name: &str) -> String {
-    fitting(name, OWN_BYTES_MAX)
-}
-
-/// A name for a thing that has none in a file system yet.
-fn safe(name: &str) -> String {
-    fitting(name.trim_start_matches([' ', '.']), NAME_BYTES_MAX)
-}
-
-/// A name that every file system takes, and that cannot leave the folder.
-fn fitting(name: &str, bytes_max: usize) -> String {
-    let plain = |c: char| if c.is_control() || "/\\:*?\"<>|".contains(c) { '_' } else { c };
-    let mut out = String::new();
-    for c in name.chars().map(plain) {
-        if out.len() + c.len_utf8() > bytes_max {
-            break;
-        }
-        out.push(c);
-    }
-    // Windows takes no name that ends so; without this, "." and ".." would be left.
-    let trimmed = out.trim_end_matches([' ', '.']);
-    if trimmed.is_empty() { "_".to_owned() } else { trimmed.to_owned() }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_of_items_cannot_leave_their_folder_or_be_refused_by_a_file_system() {
-        for (name, file) in [
-            ("../../etc/passwd", "_.._etc_passwd"),
-            ("a:b*c?\u{7}", "a_b_c__"),
-            ("..", "_"),
-            ("", "_"),
-            ("Grüße ", "Grüße"),
-        ] {
-            assert_eq!(safe(name), file, "{name}");
-        }
-        assert!(safe(&"ü".repeat(500)).len() <= NAME_BYTES_MAX);
-    }
-
-    #[test]
-    fn a_file_keeps_its_name_unless_a_file_system_might_refuse_it() {
-        let key = "0123456789abcdef0123456789abcdef";
-
-        for (name, file) in [
-            ("Plan 2026.xlsx", "Plan 2026.xlsx"),
-            ("a:b.txt", "a_b [0123456789ab].txt"),
-            (".gitignore", ".gitignore"),
-            (".hidden:", ".hidden_ [0123456789ab]"),
-            ("..", "_ [0123456789ab]"),
-        ] {
-            assert_eq!(file_name(name, key), file, "{name}");
-        }
-        assert_ne!(file_name("a:b.txt", key), file_name("a_b.txt", key));
-        let long = file_name(&format!("{}.docx", "ü".repeat(250)), key);
-        assert!(long.len() <= 255 && long.ends_with(".docx"), "{long}");
-    }
 }

@@ -22,7 +22,7 @@ use super::{Hear, ITEMS_AT_ONCE, Unreadable};
 use crate::catalog::items::VersionRow;
 use crate::catalog::rebuild::{ContainerTold, ContainerVersion, ItemTold, Points};
 use crate::catalog::{PointRow, PointState};
-use crate::ids::{BlobId, ChainId, ContainerId, ItemKey, PackId, PackUid, PointNumber};
+use crate::ids::{BlobId, ChainId, ContainerId, ItemKey, PackId, PackUid, PointNumber, VersionNumber};
 use crate::repository::{Reader, Scanned, Store};
 
 /// Folders within folders; more are a circle.
@@ -230,7 +230,15 @@ impl Place {
                 // A folder has no content, and neither has a shortcut: what it is tells its properties.
                 if row.version.content.is_none() && self.says_folder(&row).await {
                     tree.add(&row.version);
+                } else {
+                    tree.await_holder(row.version.parent);
                 }
+            }
+        }
+        if tree.awaits_files() {
+            for unit in self.parts(chain) {
+                let mut part = self.part(unit, chain, point).await?;
+                part.take_versions().for_each(|row| tree.add_file(&row.version));
             }
         }
         Ok(tree)
@@ -279,7 +287,7 @@ impl Part {
         items.into_iter().filter_map(|(_, told)| {
             let mut spans = ItemTold::replay(told, &self.story.ends).spans();
             let (from, to, version) = spans.find(|(from, to, _)| *from <= self.point && self.point < *to)?;
-            Some(VersionRow { from, to, version })
+            Some(VersionRow { number: VersionNumber::NONE, from, to, version })
         })
     }
 

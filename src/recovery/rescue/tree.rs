@@ -1,6 +1,6 @@
 //! The folders among the items of a drive, by their keys.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::DEPTH_MAX;
 use crate::catalog::NewVersion;
@@ -14,6 +14,10 @@ pub const UNKNOWN: &str = "(unknown folder)";
 #[derive(Debug, Default)]
 pub struct Tree {
     folders: HashMap<ItemKey, Folder>,
+    /// What others than folders lie in: folders, and files that have older versions.
+    awaited: HashSet<ItemKey>,
+    /// The files among them.
+    files: HashMap<ItemKey, Folder>,
     containers: HashMap<ContainerId, Vec<String>>,
 }
 
@@ -34,6 +38,24 @@ impl Tree {
     pub fn add(&mut self, folder: &NewVersion) {
         let known = Folder { container: folder.container, parent: folder.parent, name: folder.name.clone() };
         self.folders.insert(folder.key, known);
+    }
+
+    /// Learns that something lies in this.
+    pub fn await_holder(&mut self, holder: Option<ItemKey>) {
+        self.awaited.extend(holder);
+    }
+
+    /// Whether something lies in what is no folder.
+    pub fn awaits_files(&self) -> bool {
+        self.awaited.iter().any(|key| !self.folders.contains_key(key))
+    }
+
+    /// Learns a file if something lies in it.
+    pub fn add_file(&mut self, file: &NewVersion) {
+        if self.awaited.contains(&file.key) && !self.is_folder(file.key) {
+            let known = Folder { container: file.container, parent: file.parent, name: file.name.clone() };
+            self.files.insert(file.key, known);
+        }
     }
 
     pub fn is_folder(&self, key: ItemKey) -> bool {
@@ -58,7 +80,7 @@ impl Tree {
         let mut names = Vec::new();
         let mut next = parent;
         while let Some(key) = next.filter(|_| names.len() < DEPTH_MAX) {
-            let Some(folder) = self.folders.get(&key) else {
+            let Some(folder) = self.folders.get(&key).or_else(|| self.files.get(&key)) else {
                 names.push(UNKNOWN.to_owned());
                 break;
             };
@@ -115,6 +137,22 @@ mod tests {
         let mut paths: Vec<String> = tree().paths().map(|path| path.join("/")).collect();
         paths.sort();
         assert_eq!(paths, ["OneDrive", "OneDrive/A", "OneDrive/A/B"]);
+    }
+
+    #[test]
+    fn an_older_version_is_below_its_file() {
+        let (mut tree, file) = (tree(), item("f", Some("b"), "f.txt"));
+        let version = item("f:versions:1.0", Some("f"), "f (version 1.0).txt");
+        tree.await_holder(file.parent);
+        assert!(!tree.awaits_files());
+        tree.await_holder(version.parent);
+        assert!(tree.awaits_files());
+        for item in [&file, &version] {
+            tree.add_file(item);
+        }
+
+        assert_eq!(tree.names_above(&version), ["A", "B", "f.txt"]);
+        assert!(!tree.is_folder(file.key));
     }
 
     #[test]

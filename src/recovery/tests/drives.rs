@@ -58,6 +58,7 @@ async fn tell(packer: &mut Packer, point: u32, things: &[Thing<'_>]) {
             properties: stored.properties,
             content: content.map(|content| content.location),
             refs: content.map(|content| content.refs.clone()).unwrap_or_default(),
+            words: None,
             parent: thing.parent.map(|parent| Parent(ItemKey::of(parent))),
         };
         packer.add_record(&chain, point, Record::Item(item));

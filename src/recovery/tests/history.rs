@@ -104,6 +104,7 @@ fn item_record(item: u8, container: u8, tag: u64) -> Record {
     let place = Location { pack: PackUid::from_bytes([1; 16]), blob: BlobId::from_bytes([item; 16]) };
     Record::Item(record::Item {
         parent: None,
+        words: None,
         container: container_id(container),
         graph_id: item_id(item),
         kind: 1,

@@ -6,7 +6,7 @@ use crate::catalog::items::{self, VersionRow};
 use crate::catalog::rebuild::put_versions;
 use crate::catalog::{ContentRef, NewVersion};
 use crate::db::{Conn, DbError};
-use crate::ids::{BlobId, ChainId, ContainerId, ItemKey, PackId, PointNumber, WalkNumber};
+use crate::ids::{BlobId, ChainId, ContainerId, ItemKey, PackId, PointNumber, VersionNumber, WalkNumber};
 use crate::repository::tests::server::TestDb;
 
 const CHAIN: ChainId = ChainId::new(7);
@@ -36,7 +36,7 @@ fn row(name: &str) -> VersionRow {
         content: Some(place(9)),
         refs: vec![BlobId::from_bytes([10; 16]), BlobId::from_bytes([11; 16])],
     };
-    VersionRow { from: PointNumber::new(1), to: PointNumber::new(2), version }
+    VersionRow { number: VersionNumber::NONE, from: PointNumber::new(1), to: PointNumber::new(2), version }
 }
 
 /// Rows with everything that a value could be taken for something else in.
@@ -63,6 +63,11 @@ fn awkward() -> Vec<VersionRow> {
     rows
 }
 
+fn numbered(mut rows: Vec<VersionRow>) -> Vec<VersionRow> {
+    (1..).zip(&mut rows).for_each(|(number, row)| row.number = VersionNumber::new(number));
+    rows
+}
+
 async fn written(server: &TestDb, rows: Vec<VersionRow>) -> Result<Vec<VersionRow>, DbError> {
     let write = move |conn: &mut Conn| {
         put_versions(conn, CHAIN, &rows)?;
@@ -74,7 +79,7 @@ async fn written(server: &TestDb, rows: Vec<VersionRow>) -> Result<Vec<VersionRo
 #[tokio::test]
 async fn versions_are_read_back_as_they_were_written_whatever_is_in_them() {
     let server = TestDb::start();
-    let mut rows = awkward();
+    let mut rows = numbered(awkward());
 
     let found = written(&server, rows.clone()).await.unwrap();
 
@@ -85,7 +90,7 @@ async fn versions_are_read_back_as_they_were_written_whatever_is_in_them() {
 #[tokio::test]
 async fn more_versions_than_one_statement_takes_are_all_written() {
     let server = TestDb::start();
-    let mut rows: Vec<VersionRow> = (0..10_000).map(|n| row(&format!("item {n}"))).collect();
+    let mut rows = numbered((0..10_000).map(|n| row(&format!("item {n}"))).collect());
 
     let found = written(&server, rows.clone()).await.unwrap();
 
@@ -99,7 +104,7 @@ async fn a_version_is_not_written_twice_and_a_time_beyond_all_calendars_is_refus
     let mut late = row("late");
     late.version.time = DateTime::from_timestamp(300_000_000_000, 0).unwrap();
 
-    let twice = written(&server, vec![row("twice"), row("twice")]).await.unwrap_err();
+    let twice = written(&server, numbered(vec![row("twice"), row("twice")])).await.unwrap_err();
     let late = written(&server, vec![late]).await.unwrap_err();
 
     assert!(format!("{twice:?}").contains("Duplicate entry"), "{twice:?}");

@@ -161,6 +161,7 @@ fn tell_items(packer: &mut Packer, chain: &Arc<ChainIdentity>, point: u32, names
         let content = stored.content.as_ref().unwrap();
         let item = record::Item {
             parent: None,
+            words: Some(">bo@contoso.example".to_owned()),
             container: "inbox".into(),
             graph_id: name.clone(),
             kind: 1,

@@ -5,6 +5,7 @@
 //! once a call on it failed (but for [`StoreError::Item`]) or was dropped half-way; the task starts over from its last
 //! commit with a new one, and what was already put becomes an orphan that collection adopts or removes.
 
+mod streaming;
 mod work;
 
 use std::collections::{BTreeSet, HashSet};
@@ -12,7 +13,6 @@ use std::fs::File;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures_util::StreamExt;
 
 use super::commit::Flushed;
 use super::door::blocking;
@@ -21,10 +21,11 @@ use super::ingest::{Parts, SharedPart, take_apart_mime, take_apart_raw};
 use super::recipe::Recipe;
 use super::record::{ChainIdentity, Entry, Location, Record};
 use super::spooled::Spool;
-use super::streamed::{Incoming, Streamed};
+use super::streamed::Incoming;
 use super::{Store, StoreError, blobs, packs};
 use crate::db::Db;
 use crate::ids::{BlobId, PointNumber, WriterId};
+pub use streaming::Streaming;
 use work::Work;
 
 /// One item to store.
@@ -212,32 +213,6 @@ impl Packer {
         self.keep_recipe(properties, recipe, added).await
     }
 
-    /// Content is cut, looked up and kept piece by piece, and each piece is read while the one before is worked on.
-    async fn store_stream(&mut self, properties: Bytes, mut incoming: Incoming) -> Result<Stored, StoreError> {
-        let mut streamed = Streamed::new(incoming.bytes, self.store.chunking());
-        let mut added = 0;
-        let mut next = incoming.pieces.next().await;
-        while let Some(piece) = next {
-            let piece = piece.map_err(StoreError::Item)?;
-            let keep = async {
-                let (back, window) = blocking(move || {
-                    let window = streamed.push(&piece);
-                    (streamed, window)
-                })
-                .await;
-                let window = window.map_err(StoreError::Item)?;
-                Ok::<_, StoreError>((back, self.keep_window(window).await?))
-            };
-            let (kept, following) = tokio::join!(keep, incoming.pieces.next());
-            let (back, n) = kept?;
-            (streamed, next) = (back, following);
-            added += n;
-        }
-        let (last, recipe) = blocking(move || streamed.finish()).await.map_err(StoreError::Item)?;
-        added += self.keep_window(last).await?;
-        self.keep_recipe(properties, recipe, added).await
-    }
-
     /// Keeps what is new among these parts; says how many bytes that added.
     async fn keep_window(&mut self, window: Vec<SharedPart>) -> Result<u64, StoreError> {
         let live = self.find_live(window.iter().map(|part| part.hash.id())).await?;
@@ -245,6 +220,12 @@ impl Packer {
         let (work, added) = blocking(move || work.keep_shared(&window, &live).map(|n| (work, n))).await?;
         self.work = Some(work);
         Ok(added)
+    }
+
+    /// The next flush builds on all that this recipe names.
+    fn build_on(&mut self, recipe: &Recipe) -> Result<(), StoreError> {
+        self.work.as_mut().ok_or(StoreError::Interrupted)?.build_on(&recipe.refs());
+        Ok(())
     }
 
     /// Ends an item whose parts are kept already.

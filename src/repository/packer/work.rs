@@ -84,6 +84,11 @@ impl Work {
         Ok(added)
     }
 
+    /// Notes blobs that an earlier flush stored.
+    pub fn build_on(&mut self, blobs: &[BlobId]) {
+        self.reused.extend(blobs.iter().filter(|blob| !self.fresh.contains(blob)));
+    }
+
     fn keep_own(&mut self, plain: &[u8], kind: BlobKind) -> (Location, u64) {
         let hash = self.store.chunking().hash(plain);
         let open = self.open();

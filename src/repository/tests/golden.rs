@@ -49,6 +49,7 @@ fn golden_records(properties: Location, content: Location, refs: Vec<BlobId>) ->
         }),
         Record::Item(record::Item {
             parent: None,
+            words: None,
             container: inbox(),
             graph_id: "AAMkItem".into(),
             kind: 1,

@@ -29,6 +29,7 @@ fn long_mail() -> Bytes {
 fn of_items(properties: Location, content: Location, refs: Vec<BlobId>) -> Vec<Record> {
     let item = |id: &str, content, refs| record::Item {
         parent: None,
+        words: None,
         container: "AAMkInbox".into(),
         graph_id: id.into(),
         kind: 1,

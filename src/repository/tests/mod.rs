@@ -11,6 +11,7 @@ mod keys;
 mod kill;
 mod mutants;
 mod places;
+mod ranges;
 pub mod server;
 mod storing;
 mod verify;

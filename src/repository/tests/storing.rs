@@ -176,6 +176,7 @@ async fn packs_alone_tell_what_was_recorded_in_order() {
         let content = stored.content.unwrap();
         told.push(Record::Item(record::Item {
             parent: None,
+            words: None,
             container: "inbox".into(),
             graph_id: subject.clone(),
             kind: 1,

@@ -3,6 +3,9 @@
 mod failure;
 mod gathered;
 mod large;
+mod long;
+mod parts;
+mod storing;
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -10,21 +13,19 @@ use std::time::Duration;
 use serde_json::json;
 use tokio::time::Instant;
 
-use self::failure::StoreFailure;
 use self::gathered::Gathered;
 pub use self::gathered::{Draft, Place};
-use self::large::{Cause, is_large};
 use super::records::Recorder;
-use super::walk::{Arrival, Event};
+use super::walk::Event;
 use super::{Backup, Done, End, TaskError};
 use crate::catalog::containers::Cursors;
-use crate::catalog::items::After;
+use crate::catalog::items::Held;
 use crate::catalog::{self, Container, CursorUpdate, ItemIssue, PointCounts, VersionRow};
 use crate::db::TxError;
-use crate::features::{Captured, Content};
-use crate::ids::{ContainerId, ItemKey, PointNumber, WalkNumber};
+use crate::features;
+use crate::ids::{ContainerId, PointNumber, WalkNumber};
 use crate::queue::{self, Outcome};
-use crate::repository::{self, CommitRefused, Ingest, IngestContent, Packer, Reader, StoreError, Stored};
+use crate::repository::{self, CommitRefused, Packer, Reader, StoreError};
 use crate::workers::task::Refusal;
 use crate::workers::workshop::OpenStorage;
 
@@ -46,6 +47,8 @@ pub struct Ledger<'a> {
     recorder: Recorder,
     gathered: Gathered,
     walks: HashMap<ContainerId, FullWalk>,
+    /// Where parts of items lie, if the policy wants any.
+    parts: Option<ContainerId>,
     had_issues: bool,
     committed_at: Instant,
     phase: String,
@@ -71,6 +74,7 @@ impl<'a> Ledger<'a> {
             recorder: Recorder::new(backup.subject.identity(feature), backup.point, untold),
             gathered: Gathered::default(),
             walks: HashMap::new(),
+            parts: None,
             had_issues: issues > 0,
             committed_at: Instant::now(),
             phase: String::new(),
@@ -87,6 +91,8 @@ impl<'a> Ledger<'a> {
 
     /// Learns the containers that are about to be walked.
     pub fn know(&mut self, containers: &[Container]) {
+        let feature = self.backup.feature.name();
+        self.parts = containers.iter().find(|one| features::holds_parts(feature, &one.graph_id)).map(|one| one.id);
         for container in containers {
             self.recorder.know(container);
             let Cursors { full_walk, walking, .. } = container.cursors;
@@ -142,11 +148,14 @@ impl<'a> Ledger<'a> {
             Event::Removed { container, key } => {
                 self.recorder.item_left(container, key);
                 self.gathered.remove_from(container, key);
+                self.keep_parts(key, &[]).await?;
             }
             Event::Gone { key } => {
                 self.recorder.item_gone(key);
                 self.gathered.remove(key);
+                self.keep_parts(key, &[]).await?;
             }
+            Event::Parts { of, keep } => self.keep_parts(of, &keep).await?,
             Event::Failed { container, id, name, reason, skipped, message } => {
                 self.items_seen += 1;
                 let issue = ItemIssue { graph_id: id, container, name, reason: reason.to_owned(), skipped, message };
@@ -184,69 +193,6 @@ impl<'a> Ledger<'a> {
         Ok(())
     }
 
-    /// Stores arrivals: small ones together, so that their blobs are looked up at once, each large one alone.
-    async fn store(&mut self, arrivals: Vec<Arrival>) -> Result<(), End> {
-        let mut together = Vec::with_capacity(arrivals.len());
-        for arrival in arrivals {
-            if !is_large(&arrival.captured) {
-                together.push(arrival);
-                continue;
-            }
-            self.store_group(std::mem::take(&mut together)).await.map_err(TaskError::from)?;
-            Box::pin(self.store_alone(arrival)).await?;
-        }
-        Ok(self.store_group(together).await.map_err(TaskError::from)?)
-    }
-
-    async fn store_group(&mut self, arrivals: Vec<Arrival>) -> Result<(), StoreFailure> {
-        if arrivals.is_empty() {
-            return Ok(());
-        }
-        let mut large = None;
-        let mut cause = Cause::default();
-        let mut batch = Vec::with_capacity(arrivals.len());
-        let mut facts = Vec::with_capacity(arrivals.len());
-        let lacking: Vec<ItemIssue> = arrivals.iter().filter_map(Arrival::issue).collect();
-        for Arrival { container, id, captured, known, lack: _ } in arrivals {
-            let Captured { summary, properties, content } = captured;
-            self.gathered.counts.bytes_read += properties.len() as u64;
-            let content = match content {
-                None => None,
-                Some(Content::Mime(mime)) => Some(IngestContent::Mime(mime)),
-                Some(Content::Raw(bytes)) => Some(IngestContent::Raw(bytes)),
-                Some(Content::Spooled { file, bytes }) => {
-                    let unspooled = self.backup.workshop.unspool(file, bytes).await?;
-                    large = unspooled.large;
-                    Some(unspooled.content)
-                }
-                Some(Content::Stream(stream)) => Some(IngestContent::Stream(cause.watch(stream))),
-            };
-            batch.push(Ingest { properties, content });
-            facts.push((container, id, summary, known));
-        }
-        let stored = self.packer.store(batch).await.map_err(|err| cause.explain(err))?;
-        drop(large);
-        let mut drafts = Vec::with_capacity(stored.len());
-        for ((container, id, summary, known), stored) in facts.into_iter().zip(stored) {
-            let Stored { properties, content, .. } = stored;
-            self.items_seen += 1;
-            self.gathered.counts.bytes_read += content.as_ref().map_or(0, |content| content.bytes);
-            let key = ItemKey::of(&id);
-            let place = (container, self.walk(container));
-            drafts.push((id, Draft::captured(key, place, summary, properties, content, known.as_deref())));
-        }
-        for (id, draft) in drafts {
-            self.learn_packs(&draft).await?;
-            self.recorder.item(&id, &draft);
-            self.gathered.put(draft);
-        }
-        for issue in lacking {
-            self.recorder.issue(&issue);
-            self.gathered.issues.push(issue);
-        }
-        Ok(())
-    }
-
     async fn end_page(&mut self, container: ContainerId, cursor: CursorUpdate) -> Result<(), TaskError> {
         let walk_is_over = matches!(cursor, CursorUpdate::Done(_));
         if walk_is_over && self.walks.get(&container).is_some_and(|walk| walk.under_way) {
@@ -277,8 +223,8 @@ impl<'a> Ledger<'a> {
                 catalog::items::unmet(conn, chain, walk, container, after, CLOSE_AT_ONCE)
             });
             let gone = gone.await?;
-            let Some(last) = gone.last().copied() else { return Ok(()) };
-            after = Some(last);
+            let Some(last) = gone.last() else { return Ok(()) };
+            after = Some(last.at);
             self.end_items(container, gone).await?;
         }
     }
@@ -293,16 +239,19 @@ impl<'a> Ledger<'a> {
                 catalog::items::held(conn, chain, container, after, CLOSE_AT_ONCE)
             });
             let held = held.await?;
-            let Some(last) = held.last().copied() else { return Ok(()) };
-            after = Some(last);
+            let Some(last) = held.last() else { return Ok(()) };
+            after = Some(last.at);
             self.end_items(container, held).await?;
         }
     }
 
-    async fn end_items(&mut self, container: ContainerId, ended: Vec<After>) -> Result<(), TaskError> {
-        for After { key, .. } in ended {
+    async fn end_items(&mut self, container: ContainerId, ended: Vec<Held>) -> Result<(), TaskError> {
+        for Held { key, .. } in ended {
             self.recorder.item_left(container, key);
             self.gathered.remove_from(container, key);
+            if self.parts != Some(container) {
+                self.keep_parts(key, &[]).await?;
+            }
         }
         self.flush().await
     }
@@ -332,15 +281,17 @@ impl<'a> Ledger<'a> {
             let packs = repository::commit(conn, storage, writer, &flushed).map_err(TxError::widen)?;
             Ok(gathered.write(conn, chain, point, &packs, resolve)?)
         });
-        let counts = committed.await.inspect_err(|err| {
-            // The next attempt must not rely on them again.
-            if let TxError::Refused(Refusal::Store(CommitRefused::ReusedBlobGone(gone))) = err {
-                self.packer.forget(gone);
-            }
-        })?;
+        let counts = committed.await.inspect_err(|err| self.forget_gone(err))?;
         self.n_items = (self.n_items + counts.added).saturating_sub(counts.removed);
         self.total.add(&counts);
         Ok(())
+    }
+
+    /// The next attempt must not rely again on blobs that were not there.
+    fn forget_gone(&self, err: &TxError<Refusal>) {
+        if let TxError::Refused(Refusal::Store(CommitRefused::ReusedBlobGone(gone))) = err {
+            self.packer.forget(gone);
+        }
     }
 
     /// Ends the backup: seals the point and finishes the task in one transaction.
@@ -360,6 +311,7 @@ impl<'a> Ledger<'a> {
             queue::assert_held(conn, &lease).map_err(TxError::widen)?;
             repository::commit(conn, storage, writer, &flushed).map_err(TxError::widen)?;
             catalog::points::seal(conn, chain, point, n_issues)?;
+            catalog::begun::forget_before(conn, chain, point)?;
             let result = report(point.get(), &total, n_issues).to_string();
             queue::finish_in(conn, &lease, &Outcome::Succeeded { result, n_issues }).map_err(TxError::widen)
         });

@@ -5,18 +5,21 @@
 //! and commits it with the cursor that stands behind it. Interrupted at any point, the next attempt continues from the
 //! last committed page.
 
+mod ahead;
 mod containers;
 mod ledger;
+mod parts;
 mod records;
 mod walk;
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
 use serde_json::json;
-use tokio::sync::mpsc;
 
+use self::ahead::Waiting;
 use self::ledger::Ledger;
 use self::walk::{Event, Walker};
 use super::task::{Control, Done, TaskError};
@@ -28,9 +31,8 @@ use crate::ids::{ChainId, PointNumber};
 use crate::queue::Progress;
 use crate::queue::work::{BackupWork, Keeping, NOT_APPLICABLE};
 
-/// Captured items on their way to the ledger. Each may hold a message in memory, so this bounds memory.
-const EVENTS_AHEAD: usize = 4;
 const REPORT_EVERY: Duration = Duration::from_millis(500);
+const WAITS_EVERY: Duration = Duration::from_secs(1);
 /// Events that the ledger stores together: enough for one look-up of many blobs, few enough for memory.
 const STORED_TOGETHER: usize = 32;
 
@@ -59,8 +61,16 @@ pub async fn run(workshop: &Workshop, control: &Control) -> Result<Done, TaskErr
     let subject = Arc::new(workshop.subject(work.resource).await?.capturing(options));
     let backup = Backup { workshop, control, feature, subject, chain, point };
     let mut ledger = Ledger::open(&backup, &storage, work.feature.as_str()).await?;
-    match backup.drive(&mut ledger).await {
-        Ok(()) => ledger.seal().await,
+    let driven = tokio::select! {
+        driven = backup.drive(&mut ledger) => driven,
+        never = backup.say_waits() => match never {},
+    };
+    match driven {
+        Ok(()) => {
+            // Sealing ends the task: from then on another agent may send to the mailbox.
+            backup.subject.graph.told().await;
+            ledger.seal().await
+        }
         Err(End::NotApplicable(reason)) => {
             ledger.flush().await?;
             workshop.not_applicable(control.lease(), chain, reason.clone()).await?;
@@ -135,22 +145,25 @@ impl Backup<'_> {
         let containers = containers::refresh(self, ledger).await?;
         let expected = containers::expected_items(&containers);
         let walker = Walker::new(self, containers.iter().map(|(container, _)| container.clone()).collect());
-        let (events, mut arriving) = mpsc::channel(EVENTS_AHEAD);
+        let (ahead, mut arriving) = ahead::channel();
         let producer = async {
             let mut stream = std::pin::pin!(walker.events());
             while let Some(event) = stream.next().await {
                 let failed = event.is_err();
-                if events.send(event).await.is_err() || failed {
+                if !ahead.put(event).await || failed {
                     break;
                 }
             }
-            drop(events);
+            drop(ahead);
         };
         let consumer = async {
             let mut reported = tokio::time::Instant::now();
             let mut batch = Vec::with_capacity(STORED_TOGETHER);
             while arriving.recv_many(&mut batch, STORED_TOGETHER).await > 0 {
-                ledger.take(batch.drain(..).collect::<Result<Vec<Event>, End>>()?).await?;
+                let (events, shares): (Vec<_>, Vec<_>) =
+                    batch.drain(..).map(|Waiting { event, share }| (event, share)).unzip();
+                ledger.take(events.into_iter().collect::<Result<Vec<Event>, End>>()?).await?;
+                drop(shares);
                 if reported.elapsed() >= REPORT_EVERY {
                     reported = tokio::time::Instant::now();
                     self.say_progress(ledger, expected).await?;
@@ -166,6 +179,19 @@ impl Backup<'_> {
             biased;
             ended = &mut consumer => ended,
             () = producer => consumer.await,
+        }
+    }
+
+    /// Tells what the task waits for while it waits, when there is no progress to tell of.
+    async fn say_waits(&self) -> Infallible {
+        let scope = self.feature.scope(&self.subject.graph_id);
+        loop {
+            tokio::time::sleep(WAITS_EVERY).await;
+            if let Some(waits_for) = self.subject.waits_for(&scope)
+                && let Err(err) = self.control.queue.waits(self.control.lease(), waits_for).await
+            {
+                tracing::debug!(error = %err, "what a task waits for could not be told");
+            }
         }
     }
 

@@ -88,6 +88,7 @@ impl Recorder {
             content: draft.content.map(|place| self.location(place)),
             refs: draft.refs.clone(),
             parent: draft.summary.parent.map(record::Parent),
+            words: (!draft.summary.words.is_empty()).then(|| draft.summary.words.clone()),
         };
         self.tell(Record::Item(item));
     }

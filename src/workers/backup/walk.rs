@@ -1,7 +1,6 @@
 //! From containers to a stream of captured items, in the order in which the service reported them.
 
 use std::collections::HashMap;
-use std::collections::VecDeque;
 use std::future::ready;
 use std::sync::Arc;
 
@@ -10,6 +9,7 @@ use futures_util::stream::{self, Stream, StreamExt};
 use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument;
 
+use super::parts::{OfItem, PartsPlace};
 use super::{Backup, End};
 use crate::catalog::{self, Container, CursorUpdate, ItemIssue, VersionRow};
 use crate::db::Conn;
@@ -17,8 +17,11 @@ use crate::features::{
     CaptureError, Captured, Change, Cursor, KnownVersion, Lack, Need, Next, Page, RemoteItem, Walk, WalkError,
 };
 use crate::graph::GraphError;
-use crate::ids::{ContainerId, ItemKey};
+use crate::ids::{ContainerId, ItemKey, PointNumber};
 
+/// Containers whose first page is asked for ahead of their turn: as many as a mailbox takes requests at once. Of the one
+/// whose turn it is, one page is.
+const CONTAINERS_AHEAD: usize = 4;
 /// Issues of earlier runs that one page of retries takes up.
 const ISSUES_PAGE: u32 = 200;
 
@@ -42,6 +45,11 @@ pub enum Event {
     /// Gone between the report and the read: removed from wherever it was.
     Gone {
         key: ItemKey,
+    },
+    /// An item has these parts and no other.
+    Parts {
+        of: ItemKey,
+        keep: Vec<ItemKey>,
     },
     Failed {
         container: ContainerId,
@@ -83,128 +91,159 @@ impl Arrival {
 }
 
 /// Work that keeps its place in the order while captures overlap.
-enum Step {
+pub(super) enum Step {
     Say(Event),
     Capture { container: ContainerId, item: RemoteItem, need: Need, known: Option<Box<VersionRow>> },
+    Parts(OfItem),
+}
+
+/// Whether the changes of a page are all that there is to plan.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Plan {
+    Made,
+    /// They show that more changed than they tell.
+    WalkEverything,
 }
 
 pub struct Walker<'a> {
-    backup: &'a Backup<'a>,
+    pub(super) backup: &'a Backup<'a>,
     containers: Vec<Container>,
+    pub(super) parts: Option<PartsPlace<'a>>,
 }
 
-/// Where the walk stands between two pages.
-struct Position {
-    containers: VecDeque<Container>,
-    current: Option<(Container, Walk)>,
-    issues: IssueRetries,
+/// A container on its way through the walk, and its page that was asked for.
+struct Turn {
+    container: Container,
+    walk: Walk,
+    page: Asked,
 }
 
-enum IssueRetries {
-    After(Option<ItemKey>),
-    Over,
-}
+type Asked = BoxFuture<'static, Result<Page, WalkError>>;
+type Steps = Result<Vec<Step>, End>;
 
 impl<'a> Walker<'a> {
-    pub fn new(backup: &'a Backup<'a>, containers: Vec<Container>) -> Self {
-        Self { backup, containers }
+    pub fn new(backup: &'a Backup<'a>, mut containers: Vec<Container>) -> Self {
+        let parts = PartsPlace::among(backup.feature, &containers);
+        // Parts are found through the items that they belong to.
+        containers.retain(|container| parts.is_none_or(|parts| parts.container != container.id));
+        Self { backup, containers, parts }
     }
 
-    /// The events of a whole backup; ends after the first error.
+    /// The events of a whole backup; nothing that comes after an error is worth anything. While items are read, the next
+    /// pages are asked for: a mailbox is never left with fewer requests than it takes because of an answer to come.
     pub fn events(&self) -> impl Stream<Item = Result<Event, End>> + '_ {
         let at_once = self.backup.workshop.agent.items_at_once;
-        let position = Position {
-            containers: self.containers.iter().cloned().collect(),
-            current: None,
-            issues: IssueRetries::After(None),
-        };
-        stream::unfold(Some(position), move |position| async move {
-            let mut position = position?;
-            match self.next_steps(&mut position).await {
-                Ok(Some(steps)) => Some((stream::iter(steps.into_iter().map(Ok).collect::<Vec<_>>()), Some(position))),
-                Ok(None) => None,
-                Err(err) => Some((stream::iter(vec![Err(err)]), None)),
-            }
-        })
-        .flatten()
-        .map(move |step| self.begin(step))
-        .buffered(at_once)
+        let pages = stream::iter(self.containers.iter().cloned())
+            .map(|container| self.turn(container))
+            .buffered(CONTAINERS_AHEAD)
+            .flat_map(|turn| self.pages(turn));
+        self.issue_retries()
+            .chain(pages)
+            .flat_map(|steps| match steps {
+                Ok(steps) => stream::iter(steps.into_iter().map(Ok).collect::<Vec<_>>()),
+                Err(end) => stream::iter(vec![Err(end)]),
+            })
+            .map(move |step| self.expand(step))
+            .buffered(at_once)
+            .flat_map(stream::iter)
+            .map(move |step| self.begin(step))
+            .buffered(at_once)
     }
 
-    /// The next page of the walk; `None` at its end.
-    async fn next_steps(&self, position: &mut Position) -> Result<Option<Vec<Step>>, End> {
-        if let IssueRetries::After(after) = position.issues {
-            let (steps, last) = self.issue_retries(after).await?;
-            position.issues = last.map_or(IssueRetries::Over, |last| IssueRetries::After(Some(last)));
-            return Ok(Some(steps));
-        }
-        let (container, walk) = match position.current.take() {
-            Some(current) => current,
-            None => match position.containers.pop_front() {
-                None => return Ok(None),
-                Some(container) => {
-                    let walk = first_walk(&container);
-                    (container, walk)
-                }
-            },
-        };
-        match self.page(&container, &walk).await {
-            Ok(page) => {
-                let mut steps = Vec::with_capacity(page.changes.len() + 2);
-                if walk == Walk::Start || page.begins_full_walk {
-                    steps.push(Step::Say(Event::FullWalk { container: container.id }));
-                }
-                self.plan(&container, page.changes, &mut steps).await?;
-                let cursor = match page.next {
-                    Next::Page(cursor) => {
-                        position.current = Some((container.clone(), Walk::Resume(cursor.clone())));
-                        CursorUpdate::Resume(cursor.0)
+    /// Asks for the first page of a container; returns when it is there.
+    async fn turn(&self, container: Container) -> Turn {
+        let walk = first_walk(&container);
+        let page = self.ask(&container, &walk).await;
+        Turn { container, walk, page: Box::pin(ready(page)) }
+    }
+
+    /// What is to be done for each page of a container.
+    fn pages(&self, turn: Turn) -> impl Stream<Item = Steps> + '_ {
+        stream::unfold(Some(turn), move |turn| async move {
+            let Turn { container, walk, page } = turn?;
+            let next = |walk: Walk| Turn { page: self.ask(&container, &walk), container: container.clone(), walk };
+            match page.await {
+                Ok(page) => {
+                    let next_page = match &page.next {
+                        Next::Page(cursor) => Some(next(Walk::Resume(cursor.clone()))),
+                        Next::Done(_) => None,
+                    };
+                    match self.steps(&container, &walk, page).await {
+                        Ok(Some(steps)) => Some((Ok(steps), next_page)),
+                        Ok(None) => {
+                            tracing::info!(container = %container.id, "more changed than is reported; the container is walked whole");
+                            Some((Ok(Vec::new()), Some(next(Walk::Start))))
+                        }
+                        Err(end) => Some((Err(end), None)),
                     }
-                    Next::Done(cursor) => CursorUpdate::Done(cursor.0),
-                };
-                let name = container.name.as_str().into();
-                steps.push(Step::Say(Event::PageEnd { container: container.id, name, cursor }));
-                Ok(Some(steps))
+                }
+                Err(WalkError::Expired) if walk != Walk::Start => {
+                    tracing::info!(container = %container.id, "the delta token has expired; the container is walked whole");
+                    Some((Ok(Vec::new()), Some(next(Walk::Start))))
+                }
+                Err(WalkError::Graph(GraphError::NotFound { .. })) => {
+                    Some((Ok(vec![Step::Say(Event::Abandoned)]), None))
+                }
+                Err(err) => Some((Err(End::of(err)), None)),
             }
-            Err(WalkError::Expired) if walk != Walk::Start => {
-                tracing::info!(container = %container.id, "the delta token has expired; the container is walked whole");
-                position.current = Some((container, Walk::Start));
-                Ok(Some(Vec::new()))
-            }
-            Err(WalkError::Graph(GraphError::NotFound { .. })) => Ok(Some(vec![Step::Say(Event::Abandoned)])),
-            Err(err) => Err(End::of(err)),
+        })
+    }
+
+    /// `None`: the page shows that more changed than it tells.
+    async fn steps(&self, container: &Container, walk: &Walk, page: Page) -> Result<Option<Vec<Step>>, End> {
+        let mut steps = Vec::with_capacity(page.changes.len() + 2);
+        if *walk == Walk::Start || page.begins_full_walk {
+            steps.push(Step::Say(Event::FullWalk { container: container.id }));
         }
+        if self.plan(container, page.changes, &mut steps).await? == Plan::WalkEverything {
+            return Ok(None);
+        }
+        let cursor = match page.next {
+            Next::Page(cursor) => CursorUpdate::Resume(cursor.0),
+            Next::Done(cursor) => CursorUpdate::Done(cursor.0),
+        };
+        let name = container.name.as_str().into();
+        steps.push(Step::Say(Event::PageEnd { container: container.id, name, cursor }));
+        Ok(Some(steps))
     }
 
     /// Decides what must be read of each change, against what the catalog holds.
-    async fn plan(&self, container: &Container, changes: Vec<Change>, steps: &mut Vec<Step>) -> Result<(), End> {
+    async fn plan(&self, container: &Container, changes: Vec<Change>, steps: &mut Vec<Step>) -> Result<Plan, End> {
         let keys: Vec<ItemKey> = changes
             .iter()
             .filter_map(|change| match change {
-                Change::Present(item) => Some(ItemKey::of(&item.id)),
+                Change::Present(RemoteItem { id, .. }) | Change::LeftOut { id } => Some(ItemKey::of(id)),
                 Change::Removed { .. } => None,
             })
             .collect();
         let mut known = self.known(keys).await?;
         for change in changes {
-            steps.push(match change {
-                Change::Removed { id } => Step::Say(Event::Removed { container: container.id, key: ItemKey::of(&id) }),
+            match change {
+                Change::Removed { id } => {
+                    steps.push(Step::Say(Event::Removed { container: container.id, key: ItemKey::of(&id) }));
+                }
+                Change::LeftOut { id } => match known.get(&ItemKey::of(&id)) {
+                    Some(held) if held.to == PointNumber::OPEN => return Ok(Plan::WalkEverything),
+                    Some(_) | None => {}
+                },
                 Change::Present(item) => {
                     let known = known.remove(&ItemKey::of(&item.id));
-                    self.decide(container.id, item, known)
+                    if self.backup.feature.tells_of_more(&item, known.as_ref().map(before).as_ref()) {
+                        return Ok(Plan::WalkEverything);
+                    }
+                    let whole = self.parts.filter(|place| place.may_have(&item)).map(|_| OfItem::reported(&item));
+                    let step = self.decide(container.id, item, known);
+                    let whole = whole.filter(|_| matches!(step, Step::Capture { .. }));
+                    steps.push(step);
+                    steps.extend(whole.map(Step::Parts));
                 }
-            });
+            }
         }
-        Ok(())
+        Ok(Plan::Made)
     }
 
-    fn decide(&self, container: ContainerId, item: RemoteItem, known: Option<VersionRow>) -> Step {
-        let before = known.as_ref().map(|row| KnownVersion {
-            change_tag: row.version.change_tag,
-            flags: row.version.flags,
-            has_content: row.version.content.is_some(),
-        });
-        match (self.backup.feature.need(&item, before.as_ref()), known) {
+    pub(super) fn decide(&self, container: ContainerId, item: RemoteItem, known: Option<VersionRow>) -> Step {
+        match (self.backup.feature.need(&item, known.as_ref().map(before).as_ref()), known) {
             (Need::Nothing, Some(known)) => {
                 Step::Say(Event::Unchanged { container, id: item.id, known: Box::new(known) })
             }
@@ -215,7 +254,7 @@ impl<'a> Walker<'a> {
         }
     }
 
-    async fn known(&self, keys: Vec<ItemKey>) -> Result<HashMap<ItemKey, VersionRow>, End> {
+    pub(super) async fn known(&self, keys: Vec<ItemKey>) -> Result<HashMap<ItemKey, VersionRow>, End> {
         let (chain, point) = (self.backup.chain, self.backup.point);
         if keys.is_empty() {
             return Ok(HashMap::new());
@@ -230,7 +269,16 @@ impl<'a> Walker<'a> {
     }
 
     /// Items that failed in an earlier run and are due: no delta token will report them again.
-    async fn issue_retries(&self, after: Option<ItemKey>) -> Result<(Vec<Step>, Option<ItemKey>), End> {
+    fn issue_retries(&self) -> impl Stream<Item = Steps> + '_ {
+        stream::unfold(Some(None), move |after| async move {
+            match self.issues_after(after?).await {
+                Ok((steps, last)) => Some((Ok(steps), last.map(Some))),
+                Err(end) => Some((Err(end), None)),
+            }
+        })
+    }
+
+    async fn issues_after(&self, after: Option<ItemKey>) -> Result<(Vec<Step>, Option<ItemKey>), End> {
         let (chain, point) = (self.backup.chain, self.backup.point);
         let db = &self.backup.workshop.db;
         let read = move |conn: &mut Conn| catalog::issues::to_retry(conn, chain, point, after, ISSUES_PAGE);
@@ -238,31 +286,34 @@ impl<'a> Walker<'a> {
         let last = (open.len() == ISSUES_PAGE as usize).then(|| open.last().map(|issue| issue.key)).flatten();
         // One without a Graph id is met by the full walk of its container.
         let nameable = open.into_iter().filter(|open| !open.issue.graph_id.is_empty());
-        let steps = nameable.map(|open| Step::Capture {
-            container: open.issue.container,
-            item: RemoteItem { id: open.issue.graph_id, properties: None },
-            need: Need::Everything,
-            known: None,
+        let steps = nameable.map(|open| match self.parts.and_then(|place| place.listed_by(&open.issue)) {
+            Some(whole) => Step::Parts(whole),
+            None => Step::Capture {
+                container: open.issue.container,
+                item: RemoteItem { id: open.issue.graph_id, properties: None },
+                need: Need::Everything,
+                known: None,
+            },
         });
         Ok((steps.collect(), last))
     }
 
-    /// Asks for a page in a task of its own: while the ledger is busy an answer must not lie unread, since it may be one
-    /// that asks for patience.
-    async fn page(&self, container: &Container, walk: &Walk) -> Result<Page, WalkError> {
+    /// Asks for a page at once, in a task of its own: while the ledger is busy an answer must not lie unread, since it may
+    /// be one that asks for patience.
+    fn ask(&self, container: &Container, walk: &Walk) -> Asked {
         let (feature, subject) = (self.backup.feature, Arc::clone(&self.backup.subject));
         let (container, walk) = (container.graph_id.clone(), walk.clone());
-        apart(async move { feature.page(subject.source(), &container, &walk).await }).await
+        Box::pin(apart(async move { feature.page(subject.source(), &container, &walk).await }))
     }
 
-    /// Begins a step at once, whoever waits for its end: a capture is a task of its own, as [`Walker::page`] tells.
+    /// Begins a step at once, whoever waits for its end: a capture is a task of its own, as [`Walker::ask`] tells.
     fn begin(&self, step: Result<Step, End>) -> BoxFuture<'static, Result<Event, End>> {
         let Step::Capture { container, item, need, known } = (match step {
             Ok(Step::Say(event)) => return Box::pin(ready(Ok(event))),
             Err(end) => return Box::pin(ready(Err(end))),
             Ok(capture) => capture,
         }) else {
-            unreachable!("a step is said or captured")
+            unreachable!("a step is said or captured: parts are steps of their own by now")
         };
         let (feature, subject) = (self.backup.feature, Arc::clone(&self.backup.subject));
         let captured = apart(async move {
@@ -276,8 +327,19 @@ impl<'a> Walker<'a> {
     }
 }
 
+/// What decides what must be read again.
+fn before(row: &VersionRow) -> KnownVersion {
+    KnownVersion {
+        change_tag: row.version.change_tag,
+        flags: row.version.flags,
+        has_content: row.version.content.is_some(),
+    }
+}
+
 /// Runs on its own until its end, or until nobody waits for it any more.
-fn apart<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> impl Future<Output = T> + Send {
+pub(super) fn apart<T: Send + 'static>(
+    work: impl Future<Output = T> + Send + 'static,
+) -> impl Future<Output = T> + Send {
     let task = AbortOnDropHandle::new(tokio::spawn(work.in_current_span()));
     async move {
         match task.await {
@@ -296,9 +358,11 @@ pub fn told(
     captured: Result<Captured, CaptureError>,
     (need, known): (Need, Option<Box<VersionRow>>),
 ) -> Result<Event, End> {
+    let reported = item.properties.as_ref().and_then(|properties| properties["name"].as_str());
+    let reported = reported.unwrap_or_default().to_owned();
     let id = item.id;
     let failed = |reason, skipped, message| {
-        let name = known.as_ref().map_or_else(String::new, |known| known.version.name.clone());
+        let name = known.as_ref().map_or_else(|| reported.clone(), |known| known.version.name.clone());
         Ok(Event::Failed { container, id: id.clone(), name, reason, skipped, message })
     };
     let arrived = |captured, lack| {

@@ -8,7 +8,6 @@ use crate::db::Conn;
 use crate::ids::{ChainId, ItemKey, PointNumber};
 use crate::repository::verify::Counted;
 use crate::repository::{Reader, StoreError};
-use crate::workers::restore::is_damage;
 use crate::workers::task::TaskError;
 
 /// Items of one sample.
@@ -56,7 +55,7 @@ impl Verification<'_> {
     async fn put_together(&mut self, reader: &Reader, chain: &Chain, row: VersionRow) -> Result<(), TaskError> {
         let why = match read_whole(reader, &row).await {
             Ok(()) => return self.count(Counted { n_sampled: 1, ..Counted::default() }).await,
-            Err(err) if is_damage(&err) => err.to_string(),
+            Err(err) if err.is_damage() => err.to_string(),
             Err(err) => return Err(err.into()),
         };
         let (id, key) = (chain.id, row.version.key);

@@ -228,6 +228,7 @@ impl Backup {
             let graph_id = format!("{folder}/{name}");
             let item = record::Item {
                 parent: None,
+                words: None,
                 container: folder.to_owned(),
                 graph_id: graph_id.clone(),
                 kind: 1,

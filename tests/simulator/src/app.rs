@@ -3,6 +3,7 @@
 use crate::clock::{Clock, iso};
 use crate::company::World;
 use crate::faults::Faults;
+use crate::graph::drive;
 use crate::locks::{lock, read, write};
 use crate::options::{Limits, Options};
 use crate::store::Mailbox;
@@ -31,6 +32,8 @@ pub struct App {
     pub faults: RwLock<Arc<Faults>>,
     pub watch: Watch,
     pub sessions: Sessions,
+    /// Upload sessions of files.
+    pub drive_sessions: drive::upload::Sessions,
     /// Resource units spent with SharePoint and with the directory.
     pub sharepoint: Meters,
     pub directory_units: Meters,

@@ -67,6 +67,8 @@ pub enum FaultKind {
     IgnoreRange,
     ShortBody,
     WrongBytes,
+    /// An upload session of a drive is forgotten.
+    ExpireSession,
 }
 
 impl FaultKind {
@@ -86,6 +88,7 @@ impl FaultKind {
             Self::IgnoreRange => "ignore_range",
             Self::ShortBody => "short_body",
             Self::WrongBytes => "wrong_bytes",
+            Self::ExpireSession => "expire_session",
         }
     }
 }

@@ -6,13 +6,14 @@ use crate::clock::{http_date, iso};
 use crate::faults::{FaultBody, FaultKind, FaultRule, RetryAfterForm};
 use crate::graph::drive::{self, download};
 use crate::graph::{self, Target, users};
+use crate::locks::lock;
 use crate::login::grant_of;
 use crate::reply::{Headers, Payload, Refusal, Reply, RequestIds};
 use crate::request::Request;
 use crate::throttle::Running;
 use crate::{units, upload};
 use bytes::Bytes;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// A request that may go on, with what it holds while it runs.
@@ -27,6 +28,7 @@ pub enum Passage {
     Graph { grant: Arc<Grant>, target: Target },
     Upload,
     Download(download::Ticket),
+    DriveUpload(Arc<Mutex<drive::upload::Session>>),
 }
 
 impl Passage {
@@ -43,6 +45,7 @@ impl Passage {
                 }
             }
             Self::Download(ticket) => app.sharepoint.fence(&ticket.client_id, now_ms, seconds),
+            Self::DriveUpload(session) => app.sharepoint.fence(&lock(session).client_id, now_ms, seconds),
             Self::Upload => {}
         }
     }
@@ -50,7 +53,7 @@ impl Passage {
     fn is_sharepoint(&self) -> bool {
         match self {
             Self::Graph { target, .. } => matches!(target.route, graph::Route::Drive(_)),
-            Self::Download(_) => true,
+            Self::Download(_) | Self::DriveUpload(_) => true,
             Self::Upload => false,
         }
     }
@@ -77,6 +80,10 @@ pub fn admit(app: &App, request: &Request, raw_path: &str, body_len: u64) -> Res
             None => None,
         };
         return Ok(Admitted { passage: Passage::Upload, running, headers: Headers::new() });
+    }
+    if drive::upload::is_upload(request) {
+        let (session, headers) = drive::upload::admit(app, request)?;
+        return Ok(Admitted { passage: Passage::DriveUpload(session), running: None, headers });
     }
     if request.segments.first().is_some_and(|s| s == "personal") {
         let (ticket, headers) = download::admit(app, request)?;
@@ -186,6 +193,7 @@ pub async fn answer(app: &App, admitted: &Admitted, request: &Request, ids: &Req
         Passage::Graph { grant, target } => graph::answer(app, grant, target, request),
         Passage::Upload => upload::answer(app, request),
         Passage::Download(ticket) => download::answer(app, request, ticket),
+        Passage::DriveUpload(session) => drive::upload::answer(app, request, session),
     };
     let mut reply = answer.unwrap_or_else(|refusal| refusal.into_reply(ids));
     reply.headers.extend(admitted.headers.iter().cloned());

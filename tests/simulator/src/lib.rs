@@ -13,6 +13,7 @@ mod graph;
 mod locks;
 mod login;
 mod mime;
+mod notices;
 mod options;
 mod outgoing;
 mod reply;
@@ -28,6 +29,7 @@ mod watch;
 
 pub use app::{MailboxState, UserKind};
 pub use faults::{FaultBody, FaultKind, FaultPlan, FaultRule, RetryAfterForm};
+pub use notices::Notice;
 pub use options::{Limits, Options};
 pub use simulator::Simulator;
 pub use store::drive::DriveState;

@@ -84,6 +84,10 @@ pub struct Limits {
     pub directory_units: u64,
     /// How long a download URL lives.
     pub download_seconds: i64,
+    /// What fits into a drive; 0 is a terabyte.
+    pub drive_quota_bytes: u64,
+    /// SharePoint writes properties of the library into office files that were uploaded.
+    pub rewrite_office: bool,
 }
 
 impl Default for Limits {
@@ -101,6 +105,8 @@ impl Default for Limits {
             sharepoint_units_per_day: 0,
             directory_units: 0,
             download_seconds: 3600,
+            drive_quota_bytes: 0,
+            rewrite_office: true,
         }
     }
 }

@@ -17,7 +17,7 @@ use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 
 /// Nothing Graph takes is larger; what comes beyond is read and thrown away.
-const BODY_MAX: usize = 16 * 1024 * 1024;
+const BODY_MAX: usize = 64 * 1024 * 1024;
 const JSON: &str = "application/json;odata.metadata=minimal;odata.streaming=true;IEEE754Compatible=false;charset=utf-8";
 
 pub async fn handle(http: HttpRequest, payload: web::Payload, app: web::Data<App>) -> HttpResponse {
@@ -77,6 +77,7 @@ fn template_of(passage: &Passage) -> String {
         Passage::Graph { target, .. } => target.template.clone(),
         Passage::Upload => "uploadUrl".to_owned(),
         Passage::Download(_) => "downloadUrl".to_owned(),
+        Passage::DriveUpload(_) => "fragmentUrl".to_owned(),
     }
 }
 

@@ -6,6 +6,7 @@ use crate::control::fingerprint::{self, Detail};
 use crate::control::{self, ControlError, calendar, contacts, edits, settings, setup};
 use crate::faults::{FaultPlan, Faults};
 use crate::locks::write;
+use crate::notices::Notice;
 use crate::options::{Limits, Options};
 use crate::watch::{Breach, Violation};
 use crate::{server, tls};
@@ -169,6 +170,13 @@ impl Simulator {
         Ok(calendar::fingerprint(&*control::user(&self.app, user).map_err(flat)?))
     }
 
+    /// Only the default calendar is left, empty.
+    pub fn wipe_calendars(&self, user: &str) -> anyhow::Result<()> {
+        let user = control::user(&self.app, user).map_err(flat)?;
+        calendar::wipe(&user);
+        Ok(())
+    }
+
     pub fn calendar_random_edits(&self, user: &str, seed: u64, count: usize) -> anyhow::Result<Value> {
         let user = control::user(&self.app, user).map_err(flat)?;
         calendar::random(&self.app, &user, &edits::RandomEdits { seed, count }).map_err(flat)
@@ -220,6 +228,12 @@ impl Simulator {
         control::drive::random(&self.app, &user, &edits::RandomEdits { seed, count }).map_err(flat)
     }
 
+    pub fn wipe_drive(&self, user: &str) -> anyhow::Result<()> {
+        let user = control::user(&self.app, user).map_err(flat)?;
+        control::drive::wipe(&self.app, &user);
+        Ok(())
+    }
+
     pub fn drive_edit(&self, user: &str, wanted: Value) -> anyhow::Result<Value> {
         let user = control::user(&self.app, user).map_err(flat)?;
         control::drive::edits::single(&self.app, &user, parse(wanted)?).map_err(flat)
@@ -259,6 +273,11 @@ impl Simulator {
     /// Answers that Graph could not have given, the simulator's own fault; the first thousand of them.
     pub fn contract_breaches(&self) -> Vec<Breach> {
         self.app.watch.breaches()
+    }
+
+    /// What the attendees of meetings would have been mailed, and online meetings made.
+    pub fn notices(&self) -> Vec<Notice> {
+        self.app.watch.notices.all()
     }
 
     pub fn clear_violations(&self) {

@@ -5,6 +5,7 @@ use crate::locks::lock;
 use crate::options::Limits;
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 const BUCKET_MS: i64 = 5_000;
 const REQUEST_WINDOW_MS: i64 = 600_000;
@@ -21,6 +22,8 @@ pub struct Gates {
 pub struct Gate {
     running: u32,
     running_max: u32,
+    /// How long requests were running, each counted.
+    busy: Duration,
     requests: Window,
     uploaded: Window,
     fence: Option<Fence>,
@@ -87,11 +90,16 @@ impl Window {
 
 /// Held while a request runs, until its answer is written.
 #[derive(Debug)]
-pub struct Running(Arc<Mutex<Gate>>);
+pub struct Running {
+    gate: Arc<Mutex<Gate>>,
+    since: Instant,
+}
 
 impl Drop for Running {
     fn drop(&mut self) {
-        lock(&self.0).running -= 1;
+        let mut gate = lock(&self.gate);
+        gate.running -= 1;
+        gate.busy += self.since.elapsed();
     }
 }
 
@@ -138,7 +146,7 @@ impl Gates {
         state.running += 1;
         state.running_max = state.running_max.max(state.running);
         drop(state);
-        (Ok(Running(gate)), offence)
+        (Ok(Running { gate, since: Instant::now() }), offence)
     }
 
     /// A fault answered with `Retry-After`: whoever comes earlier is noted.
@@ -148,6 +156,10 @@ impl Gates {
 
     pub fn running_max(&self) -> u32 {
         lock(&self.by_app).values().map(|gate| lock(gate).running_max).max().unwrap_or(0)
+    }
+
+    pub fn busy(&self) -> Duration {
+        lock(&self.by_app).values().map(|gate| lock(gate).busy).sum()
     }
 
     /// Forgets windows and fences; what runs keeps running.

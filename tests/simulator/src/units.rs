@@ -23,6 +23,7 @@ pub struct Meters {
 
 #[derive(Debug, Default)]
 struct Meter {
+    used: u64,
     spans: Vec<Span>,
     fence: Option<Fence>,
 }
@@ -69,6 +70,7 @@ impl Meters {
     fn charge(&self, app: &str, cost: u64, budgets: &[Budget], now_ms: i64) -> Charged {
         let mut all = lock(&self.by_app);
         let meter = all.entry(app.to_owned()).or_default();
+        meter.used += cost;
         meter.spans.resize(budgets.len(), Span { began_ms: now_ms, used: 0 });
         let (fenced, offence) = Fence::check(&mut meter.fence, now_ms);
         let standings: Vec<Standing> =
@@ -89,6 +91,11 @@ impl Meters {
 
     pub fn reset(&self) {
         lock(&self.by_app).clear();
+    }
+
+    /// All units that were ever charged, refused requests included.
+    pub fn used(&self) -> u64 {
+        lock(&self.by_app).values().map(|meter| meter.used).sum()
     }
 }
 

@@ -1,12 +1,14 @@
 //! Upload sessions of Outlook attachments: parts in order, without Authorization, below 4 MB each.
 
 use crate::app::App;
+use crate::graph::calendar;
 use crate::locks::{lock, write};
 use crate::reply::{Answer, Refusal, Reply};
 use crate::request::Request;
 use crate::store::folder::Changed;
-use crate::store::ids::{self, IdKind};
+use crate::store::ids::{self, IdKind, Name, What};
 use crate::store::message::{Attachment, AttachmentContent, Blob};
+use chrono::NaiveDate;
 use serde_json::json;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -24,12 +26,32 @@ pub struct Session {
     expires: i64,
 }
 
+/// What gets the attachment.
+#[derive(Clone, Copy, Debug)]
+pub enum Holder {
+    Message(u64),
+    /// An event, or what a series has on one day.
+    Event {
+        item: u64,
+        day: Option<NaiveDate>,
+    },
+}
+
+impl Holder {
+    pub fn area(self) -> &'static str {
+        match self {
+            Self::Message(_) => "Messages",
+            Self::Event { .. } => "Events",
+        }
+    }
+}
+
 /// What the client announced.
 #[derive(Clone, Debug)]
 pub struct Planned {
     pub client_id: String,
     pub user_id: String,
-    pub item: u64,
+    pub holder: Holder,
     pub size: u64,
     pub name: String,
     pub content_type: String,
@@ -133,7 +155,7 @@ fn take_part(session: &mut Session, request: &Request) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn parse_range(text: &str) -> Option<(u64, u64, u64)> {
+pub fn parse_range(text: &str) -> Option<(u64, u64, u64)> {
     let (span, total) = text.strip_prefix("bytes ")?.split_once('/')?;
     let (first, last) = span.split_once('-')?;
     Some((first.parse().ok()?, last.parse().ok()?, total.parse().ok()?))
@@ -152,15 +174,29 @@ fn finish(app: &App, session: &mut Session) -> Result<String, Refusal> {
         modified: now,
         content: AttachmentContent::File(Blob::Held(std::mem::take(&mut session.received).into())),
     };
-    let mut mailbox = write(&user.mailbox);
-    let mut number = 0;
-    let stored = mailbox.update(planned.item, Changed::ALL, |message| {
-        message.modified = now;
-        number = message.attach(attachment);
-    });
-    let found = mailbox.item(planned.item).filter(|_| stored).ok_or_else(Refusal::item_not_found)?;
-    let message = ids::item_id(&mailbox.guid, planned.kind, found.item, found.incarnation);
-    let attachment = ids::attachment_id(&mailbox.guid, planned.kind, found.item, found.incarnation, number);
-    let (origin, user) = (app.origin(), &user.id);
-    Ok(format!("{origin}/api/v2.0/Users('{user}')/Messages('{message}')/Attachments('{attachment}')"))
+    let (holder, kind) = (planned.holder, planned.kind);
+    let (held_by, attachment) = match holder {
+        Holder::Message(item) => {
+            let mut mailbox = write(&user.mailbox);
+            let mut number = 0;
+            let stored = mailbox.update(item, Changed::ALL, |message| {
+                message.modified = now;
+                number = message.attach(attachment);
+            });
+            let found = mailbox.item(item).filter(|_| stored).ok_or_else(Refusal::item_not_found)?;
+            let (guid, item, incarnation) = (&mailbox.guid, found.item, found.incarnation);
+            (ids::item_id(guid, kind, item, incarnation), ids::attachment_id(guid, kind, item, incarnation, number))
+        }
+        Holder::Event { item, day } => {
+            let mut calendars = write(&user.calendars);
+            let number = calendar::attach(&mut calendars, holder, attachment, now);
+            let number = number.ok_or_else(Refusal::item_not_found)?;
+            let incarnation = calendars.shelf.entry(item).map_or(0, |entry| entry.incarnation);
+            let event = calendar::view::name(kind, item, incarnation, day);
+            let attachment = Name { what: What::EventAttachment, number, ..event };
+            (event.write(&calendars.shelf.guid), attachment.write(&calendars.shelf.guid))
+        }
+    };
+    let (origin, user, area) = (app.origin(), &user.id, holder.area());
+    Ok(format!("{origin}/api/v2.0/Users('{user}')/{area}('{held_by}')/Attachments('{attachment}')"))
 }

@@ -2,6 +2,7 @@
 //! client would have sent.
 
 use crate::locks::lock;
+use crate::notices::Notices;
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, VecDeque};
@@ -31,6 +32,7 @@ pub struct Breach {
 
 #[derive(Debug, Default)]
 pub struct Watch {
+    pub notices: Notices,
     violations: Mutex<Violations>,
     breaches: Mutex<Vec<Breach>>,
     routes: Mutex<BTreeMap<String, RouteCount>>,

@@ -89,7 +89,7 @@ impl Collected {
                     Change::Removed { id } if self.items.get(&id).is_some_and(|item| item.container == container) => {
                         gone.insert(id);
                     }
-                    Change::Removed { .. } => {}
+                    Change::Removed { .. } | Change::LeftOut { .. } => {}
                 }
             }
             self.take(feature, source, container, present).await;

@@ -104,7 +104,7 @@ impl DriveTenant {
             for change in page.changes {
                 match change {
                     Change::Present(item) => present.push(item),
-                    Change::Removed { id } => drop(kept.items.remove(&id)),
+                    Change::Removed { id } | Change::LeftOut { id } => drop(kept.items.remove(&id)),
                 }
             }
             if let Some(seen) = &mut seen {

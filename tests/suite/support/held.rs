@@ -1,8 +1,9 @@
 //! What restore points hold, read from catalog and storage as a restore reads it.
 
 use anyhow::Context;
+use bytes::Bytes;
 use kodo::catalog::items::{After, Within};
-use kodo::catalog::{self, VersionRow};
+use kodo::catalog::{self, Container, VersionRow};
 use kodo::config;
 use kodo::db::{self, Conn, Db};
 use kodo::features::{RemoteContainer, Summary};
@@ -56,8 +57,36 @@ impl Held {
         Ok(self.db.run("read where chains stand", read).await?)
     }
 
-    /// Everything that a point holds.
-    pub async fn everything(&self, Sealed { chain, point, .. }: Sealed) -> anyhow::Result<Collected> {
+    /// What the backups that are under way have read and committed.
+    pub async fn bytes_read_in_open_points(&self) -> anyhow::Result<u64> {
+        let read = |conn: &mut Conn| {
+            let mut bytes = 0;
+            for chain in catalog::chains::list(conn, None, ChainId::new(0), ROWS_MAX)? {
+                let open = catalog::points::get(conn, chain.id, PointNumber::new(chain.last_point + 1))?;
+                bytes += open.map_or(0, |point| point.counts.bytes_read);
+            }
+            Ok(bytes)
+        };
+        Ok(self.db.run("read how far backups are", read).await?)
+    }
+
+    /// The versions that a point holds, as the catalog has them.
+    pub async fn rows(&self, sealed: Sealed) -> anyhow::Result<Vec<VersionRow>> {
+        Ok(self.tree_and_rows(sealed).await?.1)
+    }
+
+    /// The content of a version.
+    pub async fn content(&self, row: &VersionRow) -> anyhow::Result<Option<Bytes>> {
+        Ok(match row.version.content {
+            Some(content) => Some(self.reader.content(content.pack, content.blob, CONTENT_BYTES_MAX).await?),
+            None => None,
+        })
+    }
+
+    async fn tree_and_rows(
+        &self,
+        Sealed { chain, point, .. }: Sealed,
+    ) -> anyhow::Result<(Vec<Container>, Vec<VersionRow>)> {
         let read = move |conn: &mut Conn| {
             let tree = catalog::containers::as_of(conn, chain, point, ROWS_MAX)?;
             let mut rows: Vec<VersionRow> = Vec::new();
@@ -75,7 +104,12 @@ impl Held {
             }
             Ok((tree, rows))
         };
-        let (tree, rows) = self.db.run("read a point", read).await?;
+        Ok(self.db.run("read a point", read).await?)
+    }
+
+    /// Everything that a point holds.
+    pub async fn everything(&self, sealed: Sealed) -> anyhow::Result<Collected> {
+        let (tree, rows) = self.tree_and_rows(sealed).await?;
         let mut held = Collected::default();
         let graph_id = |id| tree.iter().find(|one| one.id == id).map(|one| one.graph_id.clone()).unwrap_or_default();
         for one in &tree {
@@ -100,10 +134,7 @@ impl Held {
     async fn item(&self, row: &VersionRow, container: String) -> anyhow::Result<Item> {
         let version = &row.version;
         let properties = self.reader.read(version.properties.pack, version.properties.blob).await?;
-        let content = match version.content {
-            Some(content) => Some(self.reader.content(content.pack, content.blob, CONTENT_BYTES_MAX).await?),
-            None => None,
-        };
+        let content = self.content(row).await?;
         let summary = Summary {
             kind: version.kind,
             flags: version.flags,
@@ -112,6 +143,7 @@ impl Held {
             party: version.party.clone(),
             time: version.time,
             parent: version.parent,
+            words: String::new(),
         };
         Ok(Item { container, summary, properties: serde_json::from_slice(&properties)?, content })
     }

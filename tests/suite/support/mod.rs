@@ -1,5 +1,6 @@
 //! What the tests stand on.
 
+pub mod agenda;
 pub mod chance;
 pub mod collected;
 pub mod drive;

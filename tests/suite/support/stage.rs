@@ -301,7 +301,10 @@ impl Stage {
 
     /// Backs up one mailbox, to the end.
     pub fn back_up(&self, user: &str) -> anyhow::Result<Value> {
-        self.expect(&["backup", "--user", user, "--feature", "mailbox", "--wait"])
+        let backed_up = self.expect(&["backup", "--user", user, "--feature", "mailbox", "--wait"]);
+        backed_up.with_context(|| {
+            format!("what could not be captured:\n{}", self.run(&["issue", "list", "--user", user]).stdout)
+        })
     }
 
     /// The addresses of ordinary users, in their order.

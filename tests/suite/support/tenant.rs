@@ -6,8 +6,9 @@ use std::io::Read;
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use kodo::features::{
-    CaptureError, Change, Content, Cursor, Feature, FeatureOptions, KnownVersion, Need, Next, OWN_CONTAINER, PathStep,
-    RemoteContainer, RemoteItem, Restored, Source, StoredItem, Walk, WalkError, find,
+    CaptureError, Change, Content, Cursor, Feature, FeatureOptions, KnownVersion, Need, Next, OWN_CONTAINER,
+    OnConflict, Opening, PathStep, RemoteContainer, RemoteItem, Restored, Source, StoredContent, StoredItem, Walk,
+    WalkError, bring_back, find,
 };
 use kodo::graph::{Credential, GraphClient, GraphConfig, TenantCredentials};
 use kodo::ids::ItemKey;
@@ -140,6 +141,7 @@ impl Tenant {
                     }
                     None
                 }
+                Change::LeftOut { .. } => None,
             });
             let captures: Vec<RemoteItem> = captures.collect();
             if let Some(seen) = &mut seen {
@@ -226,17 +228,18 @@ impl Tenant {
         let (mut n_created, mut remarks) = (0, Vec::new());
         for folder in kept.folders.values() {
             let path = path_of(folder, &kept.folders);
-            let container = mailbox.open_container(target, &path).await.unwrap();
-            let existing = mailbox.existing(target, &container).await.unwrap();
+            let container = mailbox.open_container(target, &path, Opening::Create).await.unwrap().unwrap();
+            let existing = mailbox.existing(target, &container, Opening::Create).await.unwrap();
             let items = kept.items.iter().filter(|(_, item)| item.folder == folder.id).map(|(id, item)| StoredItem {
                 key: ItemKey::of(id),
                 kind: item.kind,
                 properties: item.properties.clone(),
-                content: item.content.clone(),
+                content: item.content.clone().map_or(StoredContent::None, StoredContent::Whole),
             });
             let (container, existing) = (&container, &existing);
-            let restored = stream::iter(items.collect::<Vec<_>>())
-                .map(|item| async move { mailbox.restore(target, container, &item, existing).await });
+            let restored = stream::iter(items.collect::<Vec<_>>()).map(|item| async move {
+                bring_back(mailbox, target, container, &item, existing, OnConflict::Skip).await
+            });
             let restored: Vec<Restored> = restored.buffer_unordered(6).try_collect().await.unwrap();
             for one in restored {
                 if let Restored::Created { remarks: more } = one {

@@ -5,10 +5,10 @@ use diesel::mysql::Mysql;
 use diesel::prelude::*;
 
 use super::{VersionRecord, item_key, parent, parent_key};
-use crate::catalog::items::{After, VersionRow, Within};
+use crate::catalog::items::{After, Held, VersionRow, Within};
 use crate::db::schema::item_versions;
 use crate::db::{Conn, QueryResult};
-use crate::ids::{ChainId, ContainerId, ItemKey, PointNumber, WalkNumber};
+use crate::ids::{ChainId, ContainerId, ItemKey, PointNumber, VersionNumber, WalkNumber};
 
 /// Versions in a container, parent by parent and newest first, behind `after`.
 ///
@@ -28,13 +28,13 @@ fn newest_first(
             item_versions::container_id.desc(),
             item_versions::parent_key.desc(),
             item_versions::item_time.desc(),
-            item_versions::item_key.desc(),
+            item_versions::version_number.desc(),
         ))
         .into_boxed();
-    let Some(After { parent, time, key }) = after else { return query };
-    let (parent, time, key) = (parent_key(parent), time.naive_utc(), key.as_bytes().to_vec());
-    let earlier =
-        item_versions::item_time.lt(time).or(item_versions::item_time.eq(time).and(item_versions::item_key.lt(key)));
+    let Some(After { parent, time, number }) = after else { return query };
+    let (parent, time) = (parent_key(parent), time.naive_utc());
+    let before = item_versions::item_time.eq(time).and(item_versions::version_number.lt(number.get()));
+    let earlier = item_versions::item_time.lt(time).or(before);
     query
         .filter(item_versions::parent_key.le(parent.clone()))
         .filter(item_versions::parent_key.lt(parent.clone()).or(item_versions::parent_key.eq(parent).and(earlier)))
@@ -48,17 +48,19 @@ pub(in crate::catalog::items) fn open_in(
     unmet_by: Option<WalkNumber>,
     after: Option<After>,
     limit: u32,
-) -> QueryResult<Vec<After>> {
+) -> QueryResult<Vec<Held>> {
     let mut query = newest_first(chain, container, after).filter(item_versions::to_point.eq(PointNumber::OPEN.get()));
     if let Some(walk) = unmet_by {
         query = query.filter(item_versions::full_walk.ne(walk.get()));
     }
-    let columns = (item_versions::parent_key, item_versions::item_time, item_versions::item_key);
-    let found: Vec<(Vec<u8>, NaiveDateTime, Vec<u8>)> = query.limit(limit.into()).select(columns).load(conn)?;
-    let after = |(held_by, time, key): (Vec<u8>, NaiveDateTime, Vec<u8>)| {
-        Ok(After { parent: parent(&held_by)?, time: time.and_utc(), key: item_key(&key)? })
+    let columns =
+        (item_versions::item_key, item_versions::parent_key, item_versions::item_time, item_versions::version_number);
+    let found: Vec<(Vec<u8>, Vec<u8>, NaiveDateTime, u32)> = query.limit(limit.into()).select(columns).load(conn)?;
+    let held = |(key, held_by, time, number): (Vec<u8>, Vec<u8>, NaiveDateTime, u32)| {
+        let at = After { parent: parent(&held_by)?, time: time.and_utc(), number: VersionNumber::new(number) };
+        Ok(Held { key: item_key(&key)?, at })
     };
-    found.into_iter().map(after).collect()
+    found.into_iter().map(held).collect()
 }
 
 /// What a container, or a parent in it, holds as of a point.

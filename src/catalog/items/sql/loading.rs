@@ -30,7 +30,7 @@ const ID_BYTES: usize = 16;
 pub(in crate::catalog) fn insert_rows(conn: &mut Conn, chain: ChainId, rows: &[VersionRow]) -> QueryResult<()> {
     let mut batch = Batch::default();
     for row in rows {
-        batch.push(&columns(&VersionRecord::new(chain, (row.from, row.to), &row.version))?);
+        batch.push(&columns(&VersionRecord::new(chain, row.number, (row.from, row.to), &row.version))?);
         if batch.records.len() + batch.runs.len() >= STATEMENT_BYTES {
             batch.insert(conn)?;
         }
@@ -39,9 +39,10 @@ pub(in crate::catalog) fn insert_rows(conn: &mut Conn, chain: ChainId, rows: &[V
 }
 
 /// Of which kind a column is must be the same for all versions: the first one of a statement tells how all are cut.
-fn columns(row: &VersionRecord) -> QueryResult<[Column<'_>; 19]> {
+fn columns(row: &VersionRecord) -> QueryResult<[Column<'_>; 20]> {
     let VersionRecord {
         chain_id,
+        version_number,
         item_key,
         from_point,
         to_point,
@@ -65,6 +66,7 @@ fn columns(row: &VersionRecord) -> QueryResult<[Column<'_>; 19]> {
     let content_pack = content_pack.map(|pack| Cell::Digits(pack.into(), U32));
     Ok([
         number("chain_id", chain_id),
+        number("version_number", version_number),
         Column::of("item_key", Cell::Id(item_key)),
         number("from_point", from_point),
         number("to_point", to_point),

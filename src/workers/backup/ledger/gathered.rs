@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 
 use crate::catalog::{
-    ContentRef, CursorUpdate, ItemIssue, NewVersion, PointCounts, VersionRow, containers, issues, items, points,
+    ContentRef, CursorUpdate, ItemIssue, NewVersion, PointCounts, VersionRow, begun, containers, issues, items, points,
+    search,
 };
 use crate::db::{Conn, QueryResult};
 use crate::features::Summary;
@@ -40,6 +41,8 @@ pub struct Draft {
     pub properties: Place,
     pub content: Option<Place>,
     pub refs: Vec<BlobId>,
+    /// What is searched; `None`: what the version before has still holds.
+    pub text: Option<search::Text>,
 }
 
 impl Draft {
@@ -52,6 +55,10 @@ impl Draft {
         content: Option<StoredContent>,
         known: Option<&VersionRow>,
     ) -> Self {
+        let shown = (summary.name.as_str(), summary.party.as_str(), summary.time);
+        let text = search::Text::of(key, shown, &summary.words);
+        let holds = known.is_some_and(|known| text.means(&known.version)) && summary.words.is_empty();
+        let text = (!holds).then_some(text);
         let (content, refs, bytes) = match (content, known) {
             (Some(stored), _) => (Some(Place::New(stored.location)), stored.refs, stored.bytes),
             (None, Some(known)) => {
@@ -60,7 +67,7 @@ impl Draft {
             }
             (None, None) => (None, Vec::new(), 0),
         };
-        Self { key, container, full_walk, summary, bytes, properties: Place::New(properties), content, refs }
+        Self { key, container, full_walk, summary, bytes, properties: Place::New(properties), content, refs, text }
     }
 
     /// A known version, in another container.
@@ -77,11 +84,13 @@ impl Draft {
                 party: known.party.clone(),
                 time: known.time,
                 parent: known.parent,
+                words: String::new(),
             },
             bytes: known.bytes,
             properties: Place::Known(known.properties),
             content: known.content.map(Place::Known),
             refs: known.refs.clone(),
+            text: None,
         }
     }
 
@@ -129,12 +138,16 @@ pub struct Gathered {
     /// Items that were met unchanged, by the full walk that met them.
     met: HashMap<WalkNumber, Vec<ItemKey>>,
     n_met: usize,
+    texts: Vec<search::Text>,
     pub issues: Vec<ItemIssue>,
+    /// Items of long content that is stored whole now.
+    pub whole: Vec<ItemKey>,
     pub counts: PointCounts,
 }
 
 impl Gathered {
-    pub fn put(&mut self, draft: Draft) {
+    pub fn put(&mut self, mut draft: Draft) {
+        self.texts.extend(draft.text.take());
         self.ops.insert(draft.key, Op::Put(Box::new(draft)));
     }
 
@@ -151,6 +164,15 @@ impl Gathered {
     /// The item is nowhere any more.
     pub fn remove(&mut self, key: ItemKey) {
         self.ops.insert(key, Op::Remove);
+    }
+
+    /// Items that wait here and lie in this container, below this parent.
+    pub fn parts_of(&self, container: ContainerId, parent: ItemKey) -> Vec<ItemKey> {
+        let is_part = |op: &Op| match op {
+            Op::Put(draft) => draft.container == container && draft.summary.parent == Some(parent),
+            Op::RemoveFrom(_) | Op::Remove => false,
+        };
+        self.ops.iter().filter(|(_, op)| is_part(op)).map(|(key, _)| *key).collect()
     }
 
     pub fn met(&mut self, walk: WalkNumber, key: ItemKey) {
@@ -204,6 +226,7 @@ impl Gathered {
         let written = items::put(conn, chain, point, &versions)?;
         counts.added += written.added;
         counts.changed += written.changed;
+        search::put(conn, chain, &self.texts)?;
         for (container, keys) in &leaving {
             counts.removed += items::remove(conn, chain, point, *container, keys)?;
         }
@@ -215,6 +238,7 @@ impl Gathered {
             issues::resolve(conn, chain, &settled)?;
         }
         issues::put(conn, chain, point, &self.issues)?;
+        begun::forget(conn, chain, &self.whole)?;
         points::add_counts(conn, chain, point, &counts)?;
         for (container, update) in &self.cursors {
             containers::move_cursor(conn, *container, update)?;
@@ -252,6 +276,7 @@ mod tests {
             party: String::new(),
             time: chrono::DateTime::UNIX_EPOCH,
             parent: None,
+            words: String::new(),
         };
         let key = ItemKey::of("item");
         Draft {
@@ -263,6 +288,7 @@ mod tests {
             properties: place,
             content: None,
             refs: Vec::new(),
+            text: None,
         }
     }
 

@@ -9,14 +9,12 @@ use super::super::End;
 use super::super::walk::{Arrival, Event, told};
 use super::Ledger;
 use super::failure::StoreFailure;
+use super::long::is_long;
 use crate::features::{CaptureError, Captured, Content, ContentStream, Need, RemoteItem};
 use crate::repository::{Incoming, StoreError};
 
 /// Properties above this are stored alone: the packer refuses what is far larger, and then only this item is lost.
 const PROPERTIES_TOGETHER_MAX: usize = 256 << 10;
-
-/// What takes longer than this is committed by itself, so that no interruption undoes it, nor it what came before.
-const COMMITTED_ALONE_BYTES: u64 = 256 << 20;
 
 /// Whether a version is stored alone: its content is large, or it may turn out not to fit at all.
 pub fn is_large(captured: &Captured) -> bool {
@@ -33,17 +31,22 @@ impl Ledger<'_> {
         if is_long {
             self.flush().await?;
         }
-        let mut stored = self.store_group(vec![arrival]).await;
+        let mut stored = self.store_one(arrival).await;
         if let Err(StoreFailure::Capture(CaptureError::Changed { .. })) = stored {
             let item = RemoteItem { id: id.clone(), properties: None };
             let anew = self.backup.feature.capture(self.backup.subject.source(), &item, Need::Everything).await;
             match told(container, item, anew, (Need::Everything, None))? {
-                Event::Captured(arrival) => stored = self.store_group(vec![*arrival]).await,
+                Event::Captured(arrival) => stored = self.store_one(*arrival).await,
                 event => return Ok(self.note(named(event, name)).await?),
             }
         }
         let error = match stored {
-            Err(StoreFailure::Capture(error)) => error,
+            Err(StoreFailure::Capture(error)) => {
+                if is_long && matches!(error, CaptureError::Item { reason: "content_differs", .. }) {
+                    self.forget_begun(&id).await?;
+                }
+                error
+            }
             Err(StoreFailure::Item(message)) => CaptureError::Item { reason: "not_storable", message },
             Err(StoreFailure::Task(err)) => return Err(err.into()),
             Ok(()) if is_long => return Ok(self.flush().await?),
@@ -60,10 +63,6 @@ fn named(mut event: Event, name: String) -> Event {
         *noted = name;
     }
     event
-}
-
-fn is_long(captured: &Captured) -> bool {
-    matches!(&captured.content, Some(Content::Stream(stream)) if stream.bytes >= COMMITTED_ALONE_BYTES)
 }
 
 /// Why content that is read while it is stored could not be read: the store knows no more than a text.

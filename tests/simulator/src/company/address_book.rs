@@ -99,6 +99,16 @@ fn enrich(dice: &mut Dice, contact: &mut Contact, host: &str, given: &str) {
     contact.other_address = Address { city: "Wien".into(), ..Address::default() };
     let id = "String {00020329-0000-0000-c000-000000000046} Name CustomerNumber";
     contact.properties.push((id.to_owned(), format!("C-{}", dice.below(90_000))));
+    // What Outlook shows and Graph has no name for.
+    for (id, value) in [
+        ("String 0x3A02", "+49 30 555 0101"),
+        ("Integer 0x0036", "2"),
+        ("Boolean {00062008-0000-0000-c000-000000000046} Id 0x8506", "true"),
+        ("SystemTime 0x3A41", "2011-06-18T00:00:00Z"),
+        ("String {00062004-0000-0000-c000-000000000046} Id 0x804F", "Kunde seit 2009"),
+    ] {
+        contact.properties.push((id.to_owned(), value.to_owned()));
+    }
 }
 
 fn address(dice: &mut Dice) -> Address {

@@ -2,15 +2,16 @@
 
 use super::{World, populate, text};
 use crate::dice::Dice;
-use crate::store::Mailbox;
-use crate::store::settings::{Category, Replies, ReplyStatus, Rule, Settings};
+use crate::store::settings::{Category, Replies, ReplyStatus, Rule, Settings, object, working_hours};
+use crate::store::{Mailbox, ids};
+use serde_json::json;
 
 pub fn settings(world: &World, salt: u64, mailbox: &Mailbox) -> Settings {
     let mut dice = Dice::of(&[world.seed, 130, salt]);
     let mut settings = Settings::default();
     if dice.percent(30) {
-        settings.language = ("de-DE", "German (Germany)");
-        settings.working_hours = (7, 16);
+        settings.language = ("de-DE".to_owned(), "German (Germany)".to_owned());
+        settings.working_hours = working_hours(7, 16);
     }
     if dice.percent(30) {
         settings.replies = Replies {
@@ -19,32 +20,28 @@ pub fn settings(world: &World, salt: u64, mailbox: &Mailbox) -> Settings {
             external: "<html><body>Bin im Urlaub.</body></html>".into(),
             start: 1_785_000_000,
             end: 1_786_000_000,
+            ..Replies::default()
         };
     }
     for (index, name) in text::CATEGORIES.into_iter().enumerate() {
         let id = populate::guid(&[world.seed, 131, salt, index as u64]);
-        settings.categories.push(Category { id, name: name.to_owned(), color: index as u8 });
+        settings.categories.push(Category { id, name: name.to_owned(), color: Some(index as u8) });
     }
     let newsletters = mailbox.folder_by_path("Newsletters").or(mailbox.well_known("archive"));
+    let newsletters = newsletters.map(|folder| ids::folder_id(&mailbox.guid, folder));
     settings.add_rule(Rule {
-        number: 0,
         name: "Newsletters".into(),
         enabled: true,
-        subject_contains: vec!["newsletter".into(), "Rundschreiben".into()],
-        sender_contains: Vec::new(),
-        move_to: newsletters,
-        mark_read: true,
-        categories: Vec::new(),
+        conditions: object(json!({"subjectContains": ["newsletter", "Rundschreiben"]})),
+        actions: object(json!({"moveToFolder": newsletters, "markAsRead": true, "stopProcessingRules": true})),
+        ..Rule::default()
     });
     settings.add_rule(Rule {
-        number: 0,
         name: "Bank".into(),
         enabled: dice.percent(50),
-        subject_contains: Vec::new(),
-        sender_contains: vec!["mail.invalid-bank.example".into()],
-        move_to: None,
-        mark_read: false,
-        categories: vec![dice.word(&text::CATEGORIES).to_owned()],
+        conditions: object(json!({"senderContains": ["mail.invalid-bank.example"]})),
+        actions: object(json!({"assignCategories": [dice.word(&text::CATEGORIES)], "stopProcessingRules": true})),
+        ..Rule::default()
     });
     settings
 }

@@ -20,6 +20,7 @@ mod value;
 use self::model::{Body, Contract, Format, Operation, Shape, Slot};
 use self::value::{Finding, Side};
 use crate::app::App;
+use crate::graph::drive;
 use crate::reply::{Payload, Reply};
 use crate::request::Request;
 use crate::watch::Breach;
@@ -67,7 +68,11 @@ pub fn watch_answer(app: &App, request: &Request, reply: &Reply) {
             Found::NoPath => ("", answer_findings("", None, request, reply)),
         }
     } else if is_outlook_upload(request) {
-        ("uploadUrl", upload_findings(reply))
+        ("uploadUrl", upload_findings(reply, "outlookUploadProgress"))
+    } else if drive::upload::is_upload(request) {
+        let whole = matches!((request.method.as_str(), reply.status), ("PUT", 200 | 201));
+        let of = if whole { "microsoft.graph.driveItem" } else { "microsoft.graph.uploadSession" };
+        ("fragmentUrl", upload_findings(reply, of))
     } else {
         return;
     };
@@ -110,7 +115,8 @@ fn request_findings(template: &str, operation: &Operation, request: &Request) ->
         return found;
     };
     if request.body.is_empty() {
-        if body.required {
+        // Nothing at all is the content of an empty file.
+        if body.required && content(body, JSON).is_some() {
             found.push(Finding::new("body", "the body is missing"));
         }
         return found;
@@ -179,10 +185,10 @@ fn error_findings(reply: &Reply) -> Vec<Finding> {
 }
 
 /// An upload URL is no operation of the contract, but its answers have a form.
-fn upload_findings(reply: &Reply) -> Vec<Finding> {
+fn upload_findings(reply: &Reply, of: &str) -> Vec<Finding> {
     match &reply.body {
         Payload::Json(value) if reply.status >= 400 => named("ODataError", value),
-        Payload::Json(value) => named("outlookUploadProgress", value),
+        Payload::Json(value) => named(of, value),
         Payload::Empty | Payload::Raw { .. } | Payload::Pieces { .. } => Vec::new(),
     }
 }

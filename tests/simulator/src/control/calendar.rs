@@ -20,7 +20,6 @@ use crate::store::zone::{Zone, day_of};
 use chrono::NaiveDate;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use std::sync::Arc;
 
 /// How far into a series a random edit looks for a day.
 const SEASON: i64 = 90 * 86_400;
@@ -62,6 +61,11 @@ fn describe(guid: &str, entry: &Entry<Event>, instance: &Instance) -> Value {
     Value::Object(out)
 }
 
+/// Only the default calendar is left, empty.
+pub fn wipe(user: &User) {
+    write(&user.calendars).shelf.wipe(&[DEFAULT_CALENDAR]);
+}
+
 pub fn random(app: &App, user: &User, wanted: &RandomEdits) -> Controlled {
     Ok(tally(wanted, 140, |dice| one_edit(app, user, dice)))
 }
@@ -84,15 +88,19 @@ fn one_edit(app: &App, user: &User, dice: &mut Dice) -> (&'static str, String) {
     let shelf = &mut calendars.shelf;
     let kind = match roll {
         20..=39 => {
-            shelf.update(item, |e| change(e, now, |e| e.subject.push_str(" (new)")));
+            shelf.update(item, |e| e.change(None, now, |e| e.subject.push_str(" (new)")));
             "subject"
         }
         40..=49 => {
-            shelf.update(item, |e| change(e, now, |e| (e.start, e.end) = (e.start + 1800, e.end + 1800)));
+            shelf.update(item, |e| e.change(None, now, |e| (e.start, e.end) = (e.start + 1800, e.end + 1800)));
             "later"
         }
         50..=57 => {
-            shelf.update(item, |e| change(e, now, |e| e.attach(made_file("Added.pdf", 4000))));
+            shelf.update(item, |e| {
+                e.change(None, now, |e| {
+                    e.attach(made_file("Added.pdf", 4000));
+                })
+            });
             "attach"
         }
         58..=67 => {
@@ -136,31 +144,12 @@ fn on_some_day(
     let day = *dice.pick(days);
     shelf.update(*item, |event| {
         if cancel {
-            cancel_day(event, day, now);
+            event.cancel_day(day, now);
         } else {
-            change_day(event, day, now, |event| event.subject.push_str(" (today)"));
+            event.change_day(day, now, |event| event.subject.push_str(" (today)"));
         }
     });
     (if cancel { "cancel_occurrence" } else { "change_occurrence" }, id_of(calendars, *item))
-}
-
-fn change(event: &mut Event, now: i64, edit: impl FnOnce(&mut Event)) {
-    edit(event);
-    event.modified = now;
-}
-
-fn cancel_day(event: &mut Event, day: NaiveDate, now: i64) {
-    event.exceptions.remove(&day);
-    event.cancelled.insert(day);
-    event.modified = now;
-}
-
-fn change_day(event: &mut Event, day: NaiveDate, now: i64, edit: impl FnOnce(&mut Event)) {
-    event.cancelled.remove(&day);
-    let mut changed = event.exceptions.get(&day).map_or_else(|| event.occurrence(day), |have| Event::clone(have));
-    change(&mut changed, now, edit);
-    event.exceptions.insert(day, Arc::new(changed));
-    event.modified = now;
 }
 
 fn owner(user: &User) -> Person {
@@ -231,8 +220,10 @@ pub struct Change {
     pub categories: Option<Vec<String>>,
     /// Later by so many minutes.
     pub shift_minutes: i64,
-    /// The name of a small file.
+    /// The name of a file.
     pub attach: Option<String>,
+    /// Its length; a small one if nothing is said.
+    pub attach_bytes: Option<usize>,
 }
 
 impl Change {
@@ -250,7 +241,7 @@ impl Change {
             event.categories = categories;
         }
         if let Some(name) = self.attach {
-            event.attach(made_file(&name, 3000));
+            event.attach(made_file(&name, self.attach_bytes.unwrap_or(3000)));
         }
         event.start += self.shift_minutes * 60;
         event.end += self.shift_minutes * 60;
@@ -276,15 +267,12 @@ pub fn single(app: &App, user: &User, wanted: CalendarEdit) -> Controlled {
         }
         CalendarEdit::Change { id, date, set: wanted } => {
             let (item, of_id) = find(&calendars, &id)?;
-            calendars.shelf.update(item, |event| match date.or(of_id) {
-                Some(day) => change_day(event, day, now, |event| wanted.apply(event)),
-                None => change(event, now, |event| wanted.apply(event)),
-            });
+            calendars.shelf.update(item, |event| event.change(date.or(of_id), now, |event| wanted.apply(event)));
             item
         }
         CalendarEdit::Cancel { id, date } => {
             let (item, _) = find(&calendars, &id)?;
-            calendars.shelf.update(item, |event| cancel_day(event, date, now));
+            calendars.shelf.update(item, |event| event.cancel_day(date, now));
             item
         }
         CalendarEdit::Move { id, calendar } => {

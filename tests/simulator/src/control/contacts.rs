@@ -38,7 +38,7 @@ fn line(contacts: &Contacts, entry: &Entry<Contact>) -> Value {
     for volatile in ["@odata.etag", "changeKey"] {
         out.remove(volatile);
     }
-    let hash = contact.photo.as_ref().map(|photo| blake3::hash(&photo.blob.bytes()).to_hex().to_string());
+    let hash = contact.photo.as_ref().map(|photo| blake3::hash(&photo.bytes()).to_hex().to_string());
     out.insert("photo".into(), json!(hash));
     out.insert("folder".into(), json!(contacts.path(entry.container)));
     out.insert("properties".into(), json!(contact.properties));
@@ -139,6 +139,8 @@ pub enum ContactEdit {
     RemoveFolder {
         folder: String,
     },
+    /// Only the default folder is left, empty.
+    Wipe,
 }
 
 pub fn single(app: &App, user: &User, wanted: ContactEdit) -> Controlled {
@@ -198,6 +200,10 @@ fn on_folder(contacts: &mut Contacts, wanted: ContactEdit) -> Controlled {
             let id = at(contacts, &folder)?;
             contacts.change_container(id, |folder| folder.name = name);
             id
+        }
+        ContactEdit::Wipe => {
+            contacts.wipe(&[DEFAULT_FOLDER]);
+            DEFAULT_FOLDER
         }
         ContactEdit::RemoveFolder { folder } => {
             let id = at(contacts, &folder)?;

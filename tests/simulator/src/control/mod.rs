@@ -17,7 +17,6 @@ use crate::faults::{FaultPlan, Faults};
 use crate::locks::{read, write};
 use crate::options::Limits;
 use crate::request::Request;
-use crate::store::calendar::DEFAULT_CALENDAR;
 use crate::store::contact::DEFAULT_FOLDER;
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
@@ -116,6 +115,11 @@ fn route(app: &App, request: &Request, words: &[&str]) -> Controlled {
             app.watch.clear_log();
             Ok(json!({}))
         }
+        ("GET", ["notices"]) => Ok(app.watch.notices.json()),
+        ("DELETE", ["notices"]) => {
+            app.watch.notices.clear();
+            Ok(json!({}))
+        }
         ("GET", ["stats"]) => Ok(stats(app)),
         ("DELETE", ["stats"]) => {
             app.watch.clear_stats();
@@ -135,7 +139,7 @@ fn on_area(app: &App, user: &User, request: &Request, wanted: (&str, &str, &str)
         ("POST", "calendar", "edits") => calendar::random(app, user, &body(request)?),
         ("POST", "calendar", "edit") => calendar::single(app, user, body(request)?),
         ("POST", "calendar", "wipe") => {
-            write(&user.calendars).shelf.wipe(&[DEFAULT_CALENDAR]);
+            calendar::wipe(user);
             Ok(json!({}))
         }
         ("GET", "contacts", "fingerprint") => Ok(contacts::fingerprint(user)),
@@ -228,5 +232,8 @@ pub fn stats(app: &App) -> Value {
         .map(|user| (user.profile().principal_name, json!(user.gates.running_max())))
         .collect();
     out["concurrency_max"] = Value::Object(running);
+    let busy: std::time::Duration = read(&app.directory).users.iter().map(|user| user.gates.busy()).sum();
+    out["mailbox_busy_s"] = json!(busy.as_secs_f64());
+    out["sharepoint_units"] = json!(app.sharepoint.used());
     out
 }

@@ -12,7 +12,7 @@ use crate::store::Found;
 use crate::store::folder::Changed;
 use crate::store::ids::{self, Id};
 use crate::store::message::{Attachment, AttachmentContent, Blob, Message};
-use crate::upload::Planned;
+use crate::upload::{Holder, Planned};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
@@ -92,10 +92,7 @@ pub fn delete(call: &Call) -> Answer {
 pub fn create(call: &Call) -> Answer {
     let user = call.user()?;
     let found = wanted(call, user)?;
-    if call.request.body.len() >= 4 * 1024 * 1024 + 300_000 {
-        call.violation("too_large", "an attachment of 3 MB or more without upload session");
-        return Err(Refusal::too_large());
-    }
+    check_length(call)?;
     let body: Value =
         serde_json::from_slice(&call.request.body).map_err(|_| Refusal::bad_body("Were expecting JSON object."))?;
     let attachment = read(call, &body)?;
@@ -105,6 +102,14 @@ pub fn create(call: &Call) -> Answer {
     let mut out = show(call, user, &found, &message, pick(&message, number)?);
     out["@odata.context"] = json!(call.context("users/messages/attachments/$entity"));
     Ok(Reply::json(201, out))
+}
+
+pub fn check_length(call: &Call) -> Result<(), Refusal> {
+    if call.request.body.len() < 4 * 1024 * 1024 + 300_000 {
+        return Ok(());
+    }
+    call.violation("too_large", "an attachment of 3 MB or more without upload session");
+    Err(Refusal::too_large())
 }
 
 fn store(call: &Call, user: &User, item: u64, attachment: Attachment) -> Result<u32, Refusal> {
@@ -184,6 +189,10 @@ fn read_item(call: &Call, value: &Value) -> Result<Message, Refusal> {
 pub fn create_session(call: &Call) -> Answer {
     let user = call.user()?;
     let found = wanted(call, user)?;
+    open_session(call, user, Holder::Message(found.item))
+}
+
+pub fn open_session(call: &Call, user: &User, holder: Holder) -> Answer {
     let body = input::object(call)?;
     let item = body.get("AttachmentItem").or_else(|| body.get("attachmentItem")).unwrap_or(&Value::Null);
     let text = |name: &str| item.get(name).and_then(Value::as_str).map(str::to_owned);
@@ -202,7 +211,7 @@ pub fn create_session(call: &Call) -> Answer {
     let planned = Planned {
         client_id: call.client_id.to_owned(),
         user_id: user.id.clone(),
-        item: found.item,
+        holder,
         size,
         name,
         content_type: text("contentType").unwrap_or_else(|| "application/octet-stream".into()),
@@ -212,11 +221,12 @@ pub fn create_session(call: &Call) -> Answer {
     };
     let now = call.app.clock.now();
     let key = call.app.sessions.open(planned, now);
-    let message_id = call.target.message.as_deref().unwrap_or_default();
+    let held_by = call.target.message.as_deref().unwrap_or_default();
     let url = format!(
-        "{}/api/v2.0/Users('{}')/Messages('{message_id}')/AttachmentSessions('{key}')?authtoken={key}",
+        "{}/api/v2.0/Users('{}')/{}('{held_by}')/AttachmentSessions('{key}')?authtoken={key}",
         call.app.origin(),
         user.id,
+        holder.area(),
     );
     Ok(Reply::json(
         201,

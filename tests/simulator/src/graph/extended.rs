@@ -9,18 +9,7 @@ use serde_json::Value;
 
 // The draft state and the dates follow from these only when the message is made.
 pub fn set_properties(call: &Call, m: &mut Message, value: &Value, purpose: Purpose) -> Result<(), Refusal> {
-    let wrong = || Refusal::new(400, "ErrorInvalidProperty", "Extended properties need an id and a value.");
-    for one in value.as_array().ok_or_else(wrong)? {
-        let (Some(id), Some(value)) = (one["id"].as_str(), one["value"].as_str()) else {
-            return Err(wrong());
-        };
-        if !is_property_id(id) {
-            return Err(Refusal::new(
-                400,
-                "ErrorInvalidExtendedProperty",
-                &format!("'{id}' is not the id of an extended property."),
-            ));
-        }
+    for (id, value) in properties(value)? {
         let create = purpose == Purpose::Create;
         match well_known_tag(id).as_deref() {
             Some("e07") if create => {
@@ -44,6 +33,23 @@ pub fn set_properties(call: &Call, m: &mut Message, value: &Value, purpose: Purp
     Ok(())
 }
 
+fn wrong() -> Refusal {
+    Refusal::new(400, "ErrorInvalidProperty", "Extended properties need an id and a value.")
+}
+
+/// The ids and values of a list of extended properties.
+pub fn properties(list: &Value) -> Result<Vec<(&str, &str)>, Refusal> {
+    let all = list.as_array().ok_or_else(wrong)?;
+    all.iter()
+        .map(|one| {
+            let (id, value) = one["id"].as_str().zip(one["value"].as_str()).ok_or_else(wrong)?;
+            let text = format!("'{id}' is not the id of an extended property.");
+            let known = is_property_id(id).then_some((id, value));
+            known.ok_or_else(|| Refusal::new(400, "ErrorInvalidExtendedProperty", &text))
+        })
+        .collect()
+}
+
 fn well_known_tag(id: &str) -> Option<String> {
     let (kind, tag) = id.split_once(' ')?;
     let tag = tag.trim().to_ascii_lowercase();
@@ -56,7 +62,7 @@ fn well_known_tag(id: &str) -> Option<String> {
 }
 
 /// `Type 0xHHHH`, `Type {guid} Name x` or `Type {guid} Id 0xHHHH`.
-fn is_property_id(id: &str) -> bool {
+pub fn is_property_id(id: &str) -> bool {
     const TYPES: [&str; 8] = ["String", "Integer", "SystemTime", "Boolean", "Binary", "Double", "Long", "CLSID"];
     let Some((kind, rest)) = id.split_once(' ') else {
         return false;

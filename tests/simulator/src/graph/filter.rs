@@ -72,6 +72,18 @@ impl Filter {
         self.0.iter().all(|all| all.iter().any(|atom| matches!(atom, Atom::Property { .. })))
     }
 
+    /// If one extended property decides: its id, and the value that it must have, if any will not do.
+    pub fn only_property(&self) -> Option<(&str, Option<&str>)> {
+        match self.0.as_slice() {
+            [all] => match all.as_slice() {
+                [Atom::Property { id, value: Wanted::Exactly(value) }] => Some((id, Some(value))),
+                [Atom::Property { id, value: Wanted::Present }] => Some((id, None)),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
     /// Delta knows `receivedDateTime ge|gt` only.
     pub fn is_received_since(&self) -> bool {
         matches!(self.0.as_slice(), [all] if matches!(all.as_slice(), [Atom::Time { sent: false, order: Order::Ge | Order::Gt, .. }]))
@@ -168,6 +180,14 @@ impl Atom {
                 (None, Wanted::Exactly(_) | Wanted::Present) => false,
             },
         }
+    }
+}
+
+/// The id and the wanted value, if this asks for a property with exactly that value.
+pub fn exact_property(text: &str) -> Option<(String, String)> {
+    match Atom::parse(text) {
+        Ok(Atom::Property { id, value: Wanted::Exactly(value) }) => Some((id, value)),
+        Ok(_) | Err(_) => None,
     }
 }
 

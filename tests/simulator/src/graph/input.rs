@@ -150,7 +150,7 @@ fn set_content(m: &mut Message, name: &str, value: &Value) -> Result<bool, Refus
     Ok(true)
 }
 
-fn wrong_value(name: &str) -> Refusal {
+pub fn wrong_value(name: &str) -> Refusal {
     let text = format!("Cannot read the value of the property '{name}'.");
     Refusal::new(400, "RequestBodyRead", &text)
 }
@@ -180,7 +180,7 @@ fn read_headers(value: &Value) -> Result<Vec<(String, String)>, Refusal> {
     Ok(out)
 }
 
-fn read_body(value: &Value) -> Option<Body> {
+pub fn read_body(value: &Value) -> Option<Body> {
     let content = value.get("content").and_then(Value::as_str).unwrap_or_default();
     let html = match value.get("contentType").and_then(Value::as_str).unwrap_or("text").to_ascii_lowercase().as_str() {
         "html" => true,
@@ -190,17 +190,17 @@ fn read_body(value: &Value) -> Option<Body> {
     Some(Body { html, content: content.to_owned() })
 }
 
-fn read_person(value: &Value) -> Option<Person> {
+pub fn read_person(value: &Value) -> Option<Person> {
     let address = value.get("emailAddress")?;
     let text = |name: &str| address.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
     Some(Person { name: text("name"), address: text("address") })
 }
 
-fn read_people(value: &Value) -> Option<Vec<Person>> {
+pub fn read_people(value: &Value) -> Option<Vec<Person>> {
     value.as_array()?.iter().map(read_person).collect()
 }
 
-fn strings(value: &Value) -> Option<Vec<String>> {
+pub fn strings(value: &Value) -> Option<Vec<String>> {
     value.as_array()?.iter().map(|one| one.as_str().map(str::to_owned)).collect()
 }
 

@@ -42,9 +42,7 @@ pub enum Route {
     Users,
     UsersDelta,
     User,
-    MailboxSettings,
-    MasterCategories,
-    MessageRules,
+    Settings(settings::Route),
     Folders,
     FolderDelta,
     Folder,
@@ -121,9 +119,16 @@ pub fn find_target(request: &Request) -> Option<Target> {
             Some(plain(Route::Exchange(exchange::Route::Settings), "/users/{id}/settings/exchange"))
         }
         ["admin", "exchange", rest @ ..] => exchange::target(plain(Route::User, ""), rest, &segments[2..]),
-        ["users", _, "mailboxsettings"] => Some(plain(Route::MailboxSettings, "/users/{id}/mailboxSettings")),
+        ["users", _, "mailboxsettings"] => {
+            Some(plain(Route::Settings(settings::Route::Mailbox), "/users/{id}/mailboxSettings"))
+        }
         ["users", _, "outlook", "mastercategories"] => {
-            Some(plain(Route::MasterCategories, "/users/{id}/outlook/masterCategories"))
+            Some(plain(Route::Settings(settings::Route::Categories), "/users/{id}/outlook/masterCategories"))
+        }
+        ["users", _, "outlook", "mastercategories", _] => {
+            let category = Route::Settings(settings::Route::Category);
+            let target = plain(category, "/users/{id}/outlook/masterCategories/{id}");
+            Some(Target { message: Some(segments[4].clone()), ..target })
         }
         ["users", _, rest @ ..] if calendar::owns(rest) => {
             calendar::target(plain(Route::User, "/users/{id}"), rest, &segments[2..])
@@ -155,7 +160,11 @@ fn mail_target(mut target: Target, mut words: &[&str], mut segments: &[String]) 
         ["mailfolders"] if target.folder.is_none() => (Route::Folders, "/mailFolders"),
         ["childfolders"] => (Route::ChildFolders, "/childFolders"),
         ["move"] => (Route::MoveFolder, "/move"),
-        ["messagerules"] if target.folder.is_some() => (Route::MessageRules, "/messageRules"),
+        ["messagerules"] if target.folder.is_some() => (Route::Settings(settings::Route::Rules), "/messageRules"),
+        ["messagerules", _] if target.folder.is_some() => {
+            target.message = Some(segments[1].clone());
+            (Route::Settings(settings::Route::Rule), "/messageRules/{id}")
+        }
         ["messages"] => (Route::Messages, "/messages"),
         ["messages", "delta" | "microsoft.graph.delta"] => (Route::MessagesDelta, "/messages/delta"),
         ["messages", _, rest @ ..] => {
@@ -204,9 +213,10 @@ pub fn needed_roles(route: Route, method: &str) -> (&'static [&'static str], &'s
         Route::Users | Route::UsersDelta | Route::User => {
             (&["User.Read.All", "User.ReadWrite.All", "Directory.Read.All"], "Authorization_RequestDenied")
         }
-        Route::MailboxSettings | Route::MasterCategories | Route::MessageRules => {
+        Route::Settings(_) if method == "GET" => {
             (&["MailboxSettings.Read", "MailboxSettings.ReadWrite"], "ErrorAccessDenied")
         }
+        Route::Settings(_) => (&["MailboxSettings.ReadWrite"], "ErrorAccessDenied"),
         Route::Calendar(_) if method == "GET" => (&["Calendars.Read", "Calendars.ReadWrite"], "ErrorAccessDenied"),
         Route::Calendar(_) => (&["Calendars.ReadWrite"], "ErrorAccessDenied"),
         Route::Contacts(_) if method == "GET" => (&["Contacts.Read", "Contacts.ReadWrite"], "ErrorAccessDenied"),
@@ -247,11 +257,9 @@ pub fn answer(app: &App, grant: &Grant, target: &Target, request: &Request) -> A
         (Route::Users, "GET") => users::list(&call),
         (Route::UsersDelta, "GET") => users::delta(&call),
         (Route::User, "GET") => users::one(&call),
-        (Route::MailboxSettings, "GET") => settings::mailbox_settings(&call),
-        (Route::MasterCategories, "GET") => settings::categories(&call),
-        (Route::MessageRules, "GET") => settings::rules(&call),
-        (Route::Calendar(route), "GET") => calendar::answer(&call, route),
-        (Route::Contacts(route), "GET") => contacts::answer(&call, route),
+        (Route::Settings(route), _) => settings::answer(&call, route),
+        (Route::Calendar(route), _) => calendar::answer(&call, route),
+        (Route::Contacts(route), _) => contacts::answer(&call, route),
         (Route::Folders | Route::ChildFolders, "GET") => folders::list(&call),
         (Route::Folders | Route::ChildFolders, "POST") => folders::create(&call),
         (Route::FolderDelta, "GET") => folder_delta::page(&call),

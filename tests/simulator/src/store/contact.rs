@@ -2,6 +2,7 @@
 
 use super::message::{Blob, Person};
 use super::shelf::Shelf;
+use bytes::Bytes;
 use std::collections::BTreeMap;
 
 /// Every mailbox has this folder; no list of folders shows it.
@@ -62,10 +63,43 @@ pub struct Contact {
     pub properties: Vec<(String, String)>,
 }
 
+impl Contact {
+    pub fn text(&self, name: &str) -> &str {
+        self.texts.get(name).map_or("", String::as_str)
+    }
+
+    pub fn set_property(&mut self, id: &str, value: &str) {
+        self.properties.retain(|(have, _)| !have.eq_ignore_ascii_case(id));
+        self.properties.push((id.to_owned(), value.to_owned()));
+    }
+
+    pub fn property(&self, id: &str) -> Option<&str> {
+        let held = self.properties.iter().find(|(have, _)| have.eq_ignore_ascii_case(id));
+        held.map(|(_, value)| value.as_str())
+    }
+}
+
 #[derive(Clone, Debug)]
 pub struct Photo {
     pub side: u32,
     pub blob: Blob,
+}
+
+/// How a JPEG begins.
+const JPEG: [u8; 4] = [0xFF, 0xD8, 0xFF, 0xE0];
+
+impl Photo {
+    /// As a client sent it; what was invented begins like a picture.
+    pub fn bytes(&self) -> Bytes {
+        match &self.blob {
+            Blob::Held(bytes) => bytes.clone(),
+            Blob::Made { .. } => {
+                let mut bytes = self.blob.bytes().to_vec();
+                bytes.iter_mut().zip(JPEG).for_each(|(byte, of_jpeg)| *byte = of_jpeg);
+                Bytes::from(bytes)
+            }
+        }
+    }
 }
 
 #[derive(Clone, Debug, Default)]

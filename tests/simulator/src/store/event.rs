@@ -199,10 +199,12 @@ impl Event {
         self.attachments.iter().any(|a| !a.is_inline)
     }
 
-    pub fn attach(&mut self, mut attachment: Attachment) {
+    /// Says the number under which it is known.
+    pub fn attach(&mut self, mut attachment: Attachment) -> u32 {
         self.next_attachment += 1;
         attachment.number = self.next_attachment;
         self.attachments.push(attachment);
+        self.next_attachment
     }
 
     /// When the occurrence of this day begins by the pattern.
@@ -242,6 +244,39 @@ impl Event {
             cancelled: BTreeSet::new(),
             ..self.clone()
         }
+    }
+
+    /// The day is left out of the series.
+    pub fn cancel_day(&mut self, day: NaiveDate, now: i64) {
+        self.exceptions.remove(&day);
+        self.cancelled.insert(day);
+        self.modified = now;
+    }
+
+    /// What the series has on this day becomes an exception, or another one.
+    pub fn change_day(&mut self, day: NaiveDate, now: i64, edit: impl FnOnce(&mut Self)) {
+        self.cancelled.remove(&day);
+        let mut changed = self.exceptions.get(&day).map_or_else(|| self.occurrence(day), |have| Self::clone(have));
+        edit(&mut changed);
+        changed.modified = now;
+        self.exceptions.insert(day, Arc::new(changed));
+        self.modified = now;
+    }
+
+    /// Changes the event itself, or what it has on one day.
+    pub fn change(&mut self, day: Option<NaiveDate>, now: i64, edit: impl FnOnce(&mut Self)) {
+        match day {
+            Some(day) => self.change_day(day, now, edit),
+            None => {
+                edit(self);
+                self.modified = now;
+            }
+        }
+    }
+
+    pub fn set_property(&mut self, id: &str, value: &str) {
+        self.properties.retain(|(have, _)| !have.eq_ignore_ascii_case(id));
+        self.properties.push((id.to_owned(), value.to_owned()));
     }
 
     /// All of this event that is in the window: itself, or the days of the series.

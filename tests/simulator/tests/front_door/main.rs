@@ -2,6 +2,8 @@
 
 mod attachments;
 mod calendar;
+mod calendar_writes;
+mod contact_writes;
 mod contacts;
 mod contract;
 mod control;
@@ -13,6 +15,7 @@ mod faults;
 mod ids;
 mod login;
 mod settings;
+mod settings_writes;
 mod throttle;
 
 use kodo_simulator::{Options, Simulator};

@@ -43,6 +43,9 @@ pub struct SingleEdit {
     pub move_to: Option<String>,
     #[serde(default)]
     pub delete: bool,
+    /// Somebody opens it for writing, or closes it.
+    #[serde(default)]
+    pub locked: Option<bool>,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize)]
@@ -85,6 +88,9 @@ pub fn single(app: &App, user: &User, wanted: SingleEdit) -> Controlled {
     if let Some(text) = &wanted.modified {
         let moment = parse_iso(text).ok_or_else(|| bad(format!("'{text}' is no date")))?;
         drive.update(number, &at, |item| item.modified = moment);
+    }
+    if let Some(locked) = wanted.locked {
+        drive.update(number, &at, |item| item.locked = locked);
     }
     if let Some(share) = wanted.share {
         let grant = match share {

@@ -5,6 +5,7 @@ use crate::app::User;
 use crate::clock::iso;
 use crate::locks::read;
 use crate::store::drive::Drive;
+use crate::store::drive::content::Content;
 use crate::store::drive::item::{File, Grant, Item, Kind, Permission};
 use serde_json::{Value, json};
 
@@ -53,9 +54,12 @@ fn describe_file(out: &mut Value, file: &File) {
     out["mimeType"] = json!(file.mime);
     out["quickXorHash"] = json!(file.content.quick_xor());
     out["blake3"] = json!(file.content.blake3());
+    // Of what SharePoint rewrote when it arrived: what was sent.
+    let sent = |content: &std::sync::Arc<Content>| json!({"size": content.len(), "blake3": content.blake3()});
+    out["sent"] = json!(file.content.sent().map(sent));
     out["malware"] = json!(file.malware);
     out["downloadable"] = json!(file.malware.is_none() && !file.is_note());
-    let version = |number: u32, at: i64, content: &std::sync::Arc<crate::store::drive::content::Content>| {
+    let version = |number: u32, at: i64, content: &std::sync::Arc<Content>| {
         json!({
             "id": format!("{number}.0"), "modified": iso(at),
             "size": content.len(), "quickXorHash": content.quick_xor(),

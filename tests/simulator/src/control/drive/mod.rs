@@ -6,6 +6,7 @@ mod random;
 
 use super::{ControlError, Controlled, bad, body, not_found};
 use crate::app::{App, User};
+use crate::locks::write;
 use crate::request::Request;
 use crate::store::drive::{DriveRefusal, Stamp};
 use crate::store::message::Person;
@@ -15,9 +16,18 @@ pub use random::random;
 pub fn route(app: &App, user: &User, request: &Request, words: &[&str]) -> Controlled {
     match (request.method.as_str(), words) {
         ("POST", ["edits"]) => random(app, user, &body(request)?),
+        ("POST", ["wipe"]) => {
+            wipe(app, user);
+            Ok(serde_json::json!({}))
+        }
         ("POST", ["edit"]) => edits::single(app, user, body(request)?),
         _ => Err(not_found("control route")),
     }
+}
+
+/// Deletes everything in the drive.
+pub fn wipe(app: &App, user: &User) {
+    write(&user.drive).wipe(app.clock.now());
 }
 
 /// The owner, now.

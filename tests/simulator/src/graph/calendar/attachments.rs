@@ -1,14 +1,19 @@
 //! Attachments of an event. Every exception of a series has its own.
 
 use super::super::Call;
+use super::super::attachments::{self as any, open_session};
+use super::super::input::object;
 use super::events::{Wanted, wanted};
 use super::view::{Shown, day_number};
-use crate::locks::read;
+use super::writes::{is_told, tell, writable};
+use crate::locks::{read, write};
 use crate::mime;
 use crate::reply::{Answer, Refusal, Reply};
+use crate::store::calendar::Calendars;
 use crate::store::ids::{Name, What};
 use crate::store::message::{Attachment, AttachmentContent};
 use crate::store::zone::Zone;
+use crate::upload::Holder;
 use serde_json::{Value, json};
 
 pub fn list(call: &Call) -> Answer {
@@ -56,4 +61,55 @@ pub fn value(call: &Call) -> Answer {
             Err(Refusal::method())
         }
     }
+}
+
+pub fn create(call: &Call) -> Answer {
+    let user = call.user()?;
+    let found = writable(call, user)?;
+    any::check_length(call)?;
+    let attachment = any::read(call, &Value::Object(object(call)?))?;
+    if is_told(&found.instance.event) {
+        tell(call, user, "update", &found.instance.event);
+    }
+    let holder = Holder::Event { item: found.entry.item, day: found.instance.day };
+    let number = attach(&mut write(&user.calendars), holder, attachment, call.app.clock.now());
+    let number = number.ok_or_else(Refusal::item_not_found)?;
+    let found = wanted(call, user)?;
+    let made = found.instance.event.attachments.iter().find(|a| a.number == number);
+    let mut out = show(call, &found, made.ok_or_else(Refusal::item_not_found)?);
+    out["@odata.context"] = json!(call.context("users/events/attachments/$entity"));
+    Ok(Reply::json(201, out))
+}
+
+/// Adds it to an event, or to what a series has on one day.
+pub fn attach(calendars: &mut Calendars, holder: Holder, attachment: Attachment, now: i64) -> Option<u32> {
+    let Holder::Event { item, day } = holder else { return None };
+    let mut number = None;
+    calendars.shelf.update(item, |event| {
+        event.change(day, now, |event| number = Some(event.attach(attachment)));
+    });
+    number
+}
+
+pub fn delete(call: &Call) -> Answer {
+    let user = call.user()?;
+    let found = writable(call, user)?;
+    let number = pick(call, &found)?.number;
+    if is_told(&found.instance.event) {
+        tell(call, user, "update", &found.instance.event);
+    }
+    let now = call.app.clock.now();
+    write(&user.calendars).shelf.update(found.entry.item, |event| {
+        event.change(found.instance.day, now, |event| event.attachments.retain(|a| a.number != number));
+    });
+    Ok(Reply::empty(204))
+}
+
+pub fn create_session(call: &Call) -> Answer {
+    let user = call.user()?;
+    let found = writable(call, user)?;
+    if is_told(&found.instance.event) {
+        tell(call, user, "update", &found.instance.event);
+    }
+    open_session(call, user, Holder::Event { item: found.entry.item, day: found.instance.day })
 }

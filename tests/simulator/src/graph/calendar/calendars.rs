@@ -1,11 +1,13 @@
 //! The calendars of a mailbox, those shared to it among them, and the groups they are shown in.
 
 use super::super::Call;
+use super::super::input::object;
 use super::super::odata::{Query, paged};
-use crate::locks::read;
+use crate::locks::{read, write};
 use crate::reply::{Answer, Refusal, Reply};
 use crate::store::calendar::{Calendar, Calendars, DEFAULT_CALENDAR, GROUPS};
 use crate::store::ids::{self, Name, What};
+use crate::store::message::Person;
 use crate::store::shelf::Container;
 use serde_json::{Map, Value, json};
 
@@ -100,6 +102,29 @@ pub fn calendar_json<T>(guid: &str, calendar: &Container<Calendar, T>, query: &Q
         }
     }
     out
+}
+
+pub fn create(call: &Call) -> Answer {
+    let user = call.user()?;
+    let body = object(call)?;
+    if let Some(name) = body.keys().find(|name| !["name", "color", "hexColor", "@odata.type"].contains(&name.as_str()))
+    {
+        call.violation("read_only_property", format!("'{name}' in the body of a new calendar"));
+        return Err(Refusal::bad_request(&format!("The property '{name}' is read-only and cannot be set.")));
+    }
+    let name = body.get("name").and_then(Value::as_str).filter(|name| !name.trim().is_empty());
+    let name = name.ok_or_else(|| Refusal::new(400, "ErrorRequiredPropertyMissing", "A calendar needs a name."))?;
+    let profile = user.profile();
+    let owner = Person { name: profile.display_name, address: profile.principal_name };
+    let mut calendars = write(&user.calendars);
+    if calendars.shelf.containers().any(|have| have.info.name.eq_ignore_ascii_case(name)) {
+        return Err(Refusal::new(409, "ErrorFolderExists", "A folder with the specified name already exists."));
+    }
+    let id = calendars.shelf.add_container(0, Calendar::of(&owner, name));
+    let made = calendars.shelf.container(id).ok_or_else(Refusal::item_not_found)?;
+    let mut out = calendar_json(&calendars.shelf.guid, made, &call.query);
+    out.insert("@odata.context".into(), json!(call.context("users/calendars/$entity")));
+    Ok(Reply::json(201, Value::Object(out)))
 }
 
 fn wanted_group(call: &Call) -> Result<usize, Refusal> {

@@ -4,6 +4,7 @@ use super::super::messages::{check_kind, item_faults};
 use super::super::odata::{Query, paged};
 use super::super::{Call, Target};
 use super::calendars::{self, id_of};
+use super::filter::Filter;
 use super::view::{EVENT_PROPERTIES, Shown, event_id};
 use crate::app::User;
 use crate::clock::parse_iso;
@@ -84,11 +85,15 @@ pub fn window(call: &Call) -> Result<(i64, i64), Refusal> {
 }
 
 fn shape(call: &Call) -> Result<Zone, Refusal> {
-    call.query.check_select(&EVENT_PROPERTIES, "event")?;
     if let Some(filter) = &call.query.filter {
         let text = format!("The query filter contains one or more invalid nodes: {filter}");
         return Err(Refusal::new(400, "ErrorInvalidUrlQueryFilter", &text));
     }
+    selected(call)
+}
+
+fn selected(call: &Call) -> Result<Zone, Refusal> {
+    call.query.check_select(&EVENT_PROPERTIES, "event")?;
     wanted_zone(call)
 }
 
@@ -107,7 +112,8 @@ fn user_of(target: &Target) -> &str {
 
 /// Single events and series of a calendar; never occurrences.
 pub fn list(call: &Call) -> Answer {
-    let zone = shape(call)?;
+    let zone = selected(call)?;
+    let filter = call.query.filter.as_deref().map(Filter::parse).transpose()?;
     let user = call.user()?;
     let (guid, entries) = {
         let calendars = read(&user.calendars);
@@ -116,6 +122,7 @@ pub fn list(call: &Call) -> Answer {
     };
     let all = entries
         .iter()
+        .filter(|entry| filter.as_ref().is_none_or(|filter| filter.accepts(&entry.content)))
         .map(|entry| Value::Object(show(call, &guid, entry, &Instance::of(&entry.content), zone)))
         .collect();
     paged(call, "users/calendars/events", all)
@@ -146,6 +153,22 @@ pub fn one(call: &Call) -> Answer {
     let mut out = show(call, &found.guid, &found.entry, &found.instance, zone);
     out.insert("@odata.context".into(), json!(call.context("users/events/$entity")));
     Ok(Reply::ok(Value::Object(out)))
+}
+
+/// An event as it is now, after a change; or what it has on one day.
+pub fn show_one(call: &Call, user: &User, (item, day): (u64, Option<NaiveDate>), status: u16) -> Answer {
+    let zone = wanted_zone(call)?;
+    let calendars = read(&user.calendars);
+    let entry = calendars.shelf.entry(item).cloned().ok_or_else(Refusal::item_not_found)?;
+    let guid = calendars.shelf.guid.clone();
+    drop(calendars);
+    let instance = match day {
+        None => Instance::of(&entry.content),
+        Some(day) => entry.content.on_day(day).ok_or_else(Refusal::item_not_found)?,
+    };
+    let mut out = show(call, &guid, &entry, &instance, zone);
+    out.insert("@odata.context".into(), json!(call.context("users/events/$entity")));
+    Ok(Reply::json(status, Value::Object(out)))
 }
 
 /// Occurrences and exceptions of a series in a window.

@@ -1,17 +1,22 @@
-//! Calendars and their events. Read only: whoever writes here would write to somebody's colleagues.
+//! Calendars and their events. Whoever writes here may write to somebody's colleagues: `notices` tells of it.
 
 mod attachments;
 mod calendars;
 mod delta;
 mod events;
+mod filter;
+mod input;
+mod recurring;
 pub mod view;
 mod view_delta;
+mod writes;
 
+pub use attachments::attach;
 pub use calendars::calendar_json;
 pub use events::whole;
 
 use super::{Call, Target};
-use crate::reply::Answer;
+use crate::reply::{Answer, Refusal};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Route {
@@ -30,6 +35,7 @@ pub enum Route {
     Attachments,
     Attachment,
     AttachmentValue,
+    UploadSession,
 }
 
 /// True if this path below a user is one of ours.
@@ -81,6 +87,9 @@ fn event_route(words: &[&str]) -> Option<(Route, &'static str)> {
         ["instances"] => (Route::Instances, "/events/{id}/instances"),
         ["exceptionoccurrences"] => (Route::Exceptions, "/events/{id}/exceptionOccurrences"),
         ["attachments"] => (Route::Attachments, "/events/{id}/attachments"),
+        ["attachments", "createuploadsession"] => {
+            (Route::UploadSession, "/events/{id}/attachments/createUploadSession")
+        }
         ["attachments", _] => (Route::Attachment, "/events/{id}/attachments/{id}"),
         ["attachments", _, "$value"] => (Route::AttachmentValue, "/events/{id}/attachments/{id}/$value"),
         _ => return None,
@@ -88,21 +97,32 @@ fn event_route(words: &[&str]) -> Option<(Route, &'static str)> {
 }
 
 pub fn answer(call: &Call, route: Route) -> Answer {
-    match route {
-        Route::Calendars => calendars::list(call),
-        Route::Calendar => calendars::one(call),
-        Route::Groups => calendars::groups(call),
-        Route::Group => calendars::group(call),
-        Route::GroupCalendars => calendars::list_of_group(call),
-        Route::Events => events::list(call),
-        Route::EventsDelta => delta::page(call),
-        Route::View => events::view(call),
-        Route::ViewDelta => view_delta::page(call),
-        Route::Event => events::one(call),
-        Route::Instances => events::instances(call),
-        Route::Exceptions => events::exceptions(call),
-        Route::Attachments => attachments::list(call),
-        Route::Attachment => attachments::one(call),
-        Route::AttachmentValue => attachments::value(call),
+    match (route, call.request.method.as_str()) {
+        (Route::Calendars, "GET") => calendars::list(call),
+        (Route::Calendars, "POST") => calendars::create(call),
+        (Route::Calendar, "GET") => calendars::one(call),
+        (Route::Groups, "GET") => calendars::groups(call),
+        (Route::Group, "GET") => calendars::group(call),
+        (Route::GroupCalendars, "GET") => calendars::list_of_group(call),
+        (Route::Events, "GET") => events::list(call),
+        (Route::Events, "POST") => writes::create(call),
+        (Route::EventsDelta, "GET") => delta::page(call),
+        (Route::View, "GET") => events::view(call),
+        (Route::ViewDelta, "GET") => view_delta::page(call),
+        (Route::Event, "GET") => events::one(call),
+        (Route::Event, "PATCH") => writes::change(call),
+        (Route::Event, "DELETE") => writes::delete(call),
+        (Route::Instances, "GET") => events::instances(call),
+        (Route::Exceptions, "GET") => events::exceptions(call),
+        (Route::Attachments, "GET") => attachments::list(call),
+        (Route::Attachments, "POST") => attachments::create(call),
+        (Route::Attachment, "GET") => attachments::one(call),
+        (Route::Attachment, "DELETE") => attachments::delete(call),
+        (Route::AttachmentValue, "GET") => attachments::value(call),
+        (Route::UploadSession, "POST") => attachments::create_session(call),
+        _ => {
+            call.violation("method_not_allowed", "this route has no such method");
+            Err(Refusal::method())
+        }
     }
 }

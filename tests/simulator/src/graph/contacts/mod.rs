@@ -1,12 +1,14 @@
-//! Contacts, their folders and photos. Read only.
+//! Contacts, their folders and photos.
 
 mod delta;
 mod folders;
+mod input;
 mod people;
 pub mod view;
+mod write;
 
 use super::{Call, Target};
-use crate::reply::Answer;
+use crate::reply::{Answer, Refusal};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Route {
@@ -59,14 +61,23 @@ pub fn target(mut target: Target, mut words: &[&str], mut segments: &[String]) -
 }
 
 pub fn answer(call: &Call, route: Route) -> Answer {
-    match route {
-        Route::Folders => folders::list(call),
-        Route::FolderDelta => delta::folders(call),
-        Route::Folder => folders::one(call),
-        Route::Contacts => people::list(call),
-        Route::ContactsDelta => delta::contacts(call),
-        Route::Contact => people::one(call),
-        Route::Photo => people::photo(call),
-        Route::PhotoValue => people::photo_value(call),
+    match (route, call.request.method.as_str()) {
+        (Route::Folders, "GET") => folders::list(call),
+        (Route::Folders, "POST") => folders::create(call),
+        (Route::FolderDelta, "GET") => delta::folders(call),
+        (Route::Folder, "GET") => folders::one(call),
+        (Route::Contacts, "GET") => people::list(call),
+        (Route::Contacts, "POST") => write::create(call),
+        (Route::ContactsDelta, "GET") => delta::contacts(call),
+        (Route::Contact, "GET") => people::one(call),
+        (Route::Contact, "PATCH") => write::patch(call),
+        (Route::Contact, "DELETE") => write::delete(call),
+        (Route::Photo, "GET") => people::photo(call),
+        (Route::PhotoValue, "GET") => people::photo_value(call),
+        (Route::PhotoValue, "PUT") => write::put_photo(call),
+        _ => {
+            call.violation("method_not_allowed", "this route has no such method");
+            Err(Refusal::method())
+        }
     }
 }

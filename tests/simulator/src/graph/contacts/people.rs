@@ -1,6 +1,7 @@
 //! Contacts of a folder, one contact, its photo.
 
 use super::super::Call;
+use super::super::filter::Filter;
 use super::super::messages::{check_kind, item_faults};
 use super::super::odata::paged;
 use super::folders;
@@ -14,7 +15,7 @@ use crate::store::shelf::Entry;
 use serde_json::{Value, json};
 
 /// The contact that the path names, if its id is of the kind this request works with.
-fn wanted(call: &Call) -> Result<(String, Entry<Contact>), Refusal> {
+pub fn wanted(call: &Call) -> Result<(String, Entry<Contact>), Refusal> {
     let contacts = read(&call.user()?.contacts);
     let guid = contacts.guid.clone();
     let text = call.target.message.as_deref().unwrap_or_default();
@@ -36,23 +37,34 @@ fn check(call: &Call) -> Result<(), Refusal> {
 
 pub fn list(call: &Call) -> Answer {
     check(call)?;
-    if let Some(filter) = &call.query.filter {
-        let text = format!("The query filter contains one or more invalid nodes: {filter}");
-        return Err(Refusal::new(400, "ErrorInvalidUrlQueryFilter", &text));
-    }
+    let filter = call.query.filter.as_deref().map(Filter::parse).transpose()?;
+    let wanted = filter.as_ref().map(|filter| filter.only_property().ok_or_else(unsupported)).transpose()?;
     let user = call.user()?;
     let contacts = read(&user.contacts);
-    let held = contacts.held_in(folders::wanted(call, &contacts)?);
+    let mut held = contacts.held_in(folders::wanted(call, &contacts)?);
+    if let Some((id, value)) = wanted {
+        held.retain(|entry| entry.content.property(id).is_some_and(|held| value.is_none_or(|value| value == held)));
+    }
     let show = |entry| Value::Object(contact_json(&contacts.guid, entry, &call.request.prefer, &call.query));
     paged(call, "users/contacts", held.iter().map(show).collect())
+}
+
+fn unsupported() -> Refusal {
+    let text = "The query filter contains one or more invalid nodes: contacts are filtered by one extended property";
+    Refusal::new(400, "ErrorInvalidUrlQueryFilter", text)
 }
 
 pub fn one(call: &Call) -> Answer {
     check(call)?;
     let (guid, entry) = wanted(call)?;
-    let mut out = contact_json(&guid, &entry, &call.request.prefer, &call.query);
+    Ok(shown(call, &guid, &entry, 200))
+}
+
+/// The contact as it is now.
+pub fn shown(call: &Call, guid: &str, entry: &Entry<Contact>, status: u16) -> Reply {
+    let mut out = contact_json(guid, entry, &call.request.prefer, &call.query);
     out.insert("@odata.context".into(), json!(call.context("users/contacts/$entity")));
-    Ok(Reply::ok(Value::Object(out)))
+    Reply::json(status, Value::Object(out))
 }
 
 // The same code as for a contact that is gone; only the text tells the difference.
@@ -64,7 +76,7 @@ fn photo_of(entry: &Entry<Contact>) -> Result<&Photo, Refusal> {
 pub fn photo(call: &Call) -> Answer {
     let (_, entry) = wanted(call)?;
     let photo = photo_of(&entry)?;
-    let etag = blake3::hash(&photo.blob.bytes()).to_hex().as_str()[..16].to_owned();
+    let etag = blake3::hash(&photo.bytes()).to_hex().as_str()[..16].to_owned();
     Ok(Reply::ok(json!({
         "@odata.context": call.context("users/contacts/photo/$entity"),
         "@odata.mediaContentType": "image/jpeg",
@@ -77,5 +89,5 @@ pub fn photo(call: &Call) -> Answer {
 
 pub fn photo_value(call: &Call) -> Answer {
     let (_, entry) = wanted(call)?;
-    Ok(Reply::raw("image/jpeg", photo_of(&entry)?.blob.bytes()))
+    Ok(Reply::raw("image/jpeg", photo_of(&entry)?.bytes()))
 }

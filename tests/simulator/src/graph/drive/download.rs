@@ -129,6 +129,10 @@ pub fn answer(app: &App, request: &Request, ticket: &Ticket) -> Answer {
     let drive = read(&user.drive);
     let item = drive.item(ticket.item).ok_or_else(item_not_found)?;
     let file = item.file().ok_or_else(item_not_found)?;
+    if !file.content.is_held() {
+        app.violation("not_held", &request.method, &request.path, "this tenant does not hold uploads of this size");
+        return Err(Refusal::new(500, "generalException", "The content is not held."));
+    }
     let content = match ticket.version {
         None => &file.content,
         Some(number) => {

@@ -3,7 +3,7 @@
 use super::token::{DriveToken, Phase};
 use super::view::{Shown, check_select, identity, site_url};
 use super::{ItemAt, bad_request, item_not_found, owner};
-use crate::app::User;
+use crate::app::{App, User};
 use crate::clock::iso;
 use crate::faults::FaultKind;
 use crate::graph::Call;
@@ -18,6 +18,14 @@ use serde_json::{Map, Value, json};
 const CHILDREN_PAGE: usize = 200;
 const CHILDREN_TOP_MAX: usize = 1000;
 const QUOTA: u64 = 1024 * 1024 * 1024 * 1024;
+
+/// How much fits into a drive.
+pub fn quota(app: &App) -> u64 {
+    match read(&app.limits).drive_quota_bytes {
+        0 => QUOTA,
+        bytes => bytes,
+    }
+}
 
 pub fn drive(call: &Call) -> Answer {
     let mut out = drive_json(call, owner(call)?);
@@ -37,6 +45,7 @@ fn drive_json(call: &Call, user: &User) -> Map<String, Value> {
     let used = root.map_or(0, |item| item.size);
     let at = |when: fn(&Item) -> i64| iso(root.map_or(profile.created, when));
     let person = Person { name: profile.display_name.clone(), address: profile.principal_name.clone() };
+    let quota = quota(call.app);
     let all = json!({
         "id": drive.id,
         "driveType": "business",
@@ -47,7 +56,7 @@ fn drive_json(call: &Call, user: &User) -> Map<String, Value> {
         "lastModifiedDateTime": at(|item| item.touched),
         "createdBy": {"user": {"displayName": "System Account"}},
         "owner": identity(&person),
-        "quota": {"deleted": 0, "remaining": QUOTA.saturating_sub(used), "state": "normal", "total": QUOTA, "used": used},
+        "quota": {"deleted": 0, "remaining": quota.saturating_sub(used), "state": "normal", "total": quota, "used": used},
     });
     let mut out = Map::new();
     if let Value::Object(all) = all {
@@ -62,6 +71,10 @@ pub fn wanted<'a>(call: &Call, drive: &'a Drive) -> Result<&'a Item, Refusal> {
         ItemAt::Root => drive.items().next(),
         ItemAt::Id(id) => drive.by_id(id),
         ItemAt::Path(path) => drive.by_path(path),
+        ItemAt::Below { id, path } => {
+            let folder = if id == "root" { drive.items().next() } else { drive.by_id(id) };
+            folder.and_then(|folder| drive.below(folder.number, path))
+        }
     };
     let item = item.ok_or_else(item_not_found)?;
     let (method, path) = (&call.request.method, &call.request.path);

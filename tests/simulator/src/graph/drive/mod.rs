@@ -3,9 +3,12 @@
 pub mod delta;
 pub mod download;
 pub mod items;
+mod names;
 pub mod sharing;
 pub mod token;
+pub mod upload;
 pub mod view;
+mod writes;
 
 use super::{Call, Target};
 use crate::app::{App, User};
@@ -28,7 +31,9 @@ pub enum Route {
     Version,
     VersionContent,
     Permissions,
-    /// Uploads, invitations, copies: known to Graph, not yet to this tenant.
+    UploadSession,
+    Invite,
+    /// Copies, links, old versions put back: known to Graph, not yet to this tenant.
     Write,
 }
 
@@ -49,9 +54,14 @@ pub enum ItemAt {
     Root,
     Id(String),
     Path(String),
+    /// By names, from a folder on.
+    Below {
+        id: String,
+        path: String,
+    },
 }
 
-const WRITES: [&str; 6] = ["createuploadsession", "copy", "createlink", "invite", "restore", "permanentdelete"];
+const WRITES: [&str; 4] = ["copy", "createlink", "restore", "permanentdelete"];
 const TOKEN_FORM: &str = "delta(token='";
 
 /// What this path below `/users/{id}/drive` or `/drives/{id}` is, if anything.
@@ -71,7 +81,14 @@ pub fn resolve(mut target: Target, words: &[&str], segments: &[String]) -> Optio
         [] => return Some(found(target, Route::Drive, base)),
         ["root", tail @ ..] => (tail, "/root"),
         ["root:", ..] => (by_path(&mut target.drive, rest, segments), "/root:/{path}"),
-        ["items", id, ..] if id.ends_with(':') => return Some(found(target, Route::Write, "/items/{id}:/{path}")),
+        ["items", id, ..] if id.ends_with(':') => {
+            let (id, names) = (segments[1].trim_end_matches(':').to_owned(), &rest[1..]);
+            let tail = by_path(&mut target.drive, names, &segments[1..]);
+            if let ItemAt::Path(path) = std::mem::take(&mut target.drive.item) {
+                target.drive.item = ItemAt::Below { id, path };
+            }
+            (tail, "/items/{id}:/{path}")
+        }
         ["items", id, tail @ ..] => {
             if *id != "root" {
                 target.drive.item = ItemAt::Id(segments[1].clone());
@@ -91,6 +108,8 @@ pub fn resolve(mut target: Target, words: &[&str], segments: &[String]) -> Optio
         }
         ["content"] => (Route::Content, "/content"),
         ["permissions"] => (Route::Permissions, "/permissions"),
+        ["createuploadsession"] => (Route::UploadSession, "/createUploadSession"),
+        ["invite"] => (Route::Invite, "/invite"),
         ["versions"] => (Route::Versions, "/versions"),
         ["versions", _, rest @ ..] => {
             target.drive.version = segments.get(segments.len() - 1 - rest.len()).cloned();
@@ -152,9 +171,10 @@ fn cost(route: Route, request: &Request, place: &Place) -> u64 {
             let has_token = place.token.is_some() || token::in_query(&request.raw_query);
             if has_token { 1 } else { 2 }
         }
+        Route::Permissions | Route::Invite => 5,
+        _ if request.method != "GET" => 2,
         Route::Drive | Route::Item | Route::Content | Route::Version | Route::VersionContent => 1,
-        Route::Drives | Route::Children | Route::Versions | Route::Write => 2,
-        Route::Permissions => 5,
+        Route::Drives | Route::Children | Route::Versions | Route::UploadSession | Route::Write => 2,
     }
 }
 
@@ -175,9 +195,15 @@ pub fn answer(call: &Call, route: Route) -> Answer {
         (Route::Drive, "GET") => items::drive(call),
         (Route::Drives, "GET") => items::drives(call),
         (Route::Item, "GET") => items::one(call),
+        (Route::Item, "PATCH") => writes::patch(call),
+        (Route::Item, "DELETE") => writes::delete(call),
         (Route::Children, "GET") => items::children(call),
+        (Route::Children, "POST") => writes::create_folder(call),
         (Route::Delta, "GET") => delta::page(call),
         (Route::Content, "GET") => download::redirect(call),
+        (Route::Content, "PUT") => writes::put_content(call),
+        (Route::UploadSession, "POST") => upload::create(call),
+        (Route::Invite, "POST") => writes::invite(call),
         (Route::Versions, "GET") => items::versions(call),
         (Route::Version, "GET") => items::version(call),
         (Route::VersionContent, "GET") => download::redirect_version(call),

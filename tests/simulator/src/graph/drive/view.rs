@@ -244,7 +244,13 @@ pub fn e_tag(guid: &str, revision: u64) -> String {
 }
 
 pub fn identity(person: &Person) -> Value {
-    json!({"user": user(person)})
+    match person.address.strip_prefix("app:") {
+        // An app that acts for nobody is a user of its own kind to SharePoint.
+        Some(id) => {
+            json!({"application": {"id": id, "displayName": person.name}, "user": {"displayName": "SharePoint App"}})
+        }
+        None => json!({"user": user(person)}),
+    }
 }
 
 pub fn user(person: &Person) -> Value {

@@ -14,6 +14,8 @@ const STAMP: usize = 8;
 /// Beyond this a fingerprint does not read the whole file for a second hash.
 const DIGEST_MAX: u64 = 256 * 1024 * 1024;
 const PIECE: u64 = 256 * 1024;
+/// What SharePoint puts into the office files of a library.
+const PROMOTED: &[u8] = b"<ContentTypeId>0x0101</ContentTypeId>";
 
 #[derive(Debug)]
 pub struct Content {
@@ -25,7 +27,18 @@ pub struct Content {
 #[derive(Debug)]
 enum Source {
     Blob(Blob),
-    Computed { seed: u64 },
+    Computed {
+        seed: u64,
+    },
+    /// Uploaded, and too large to be held: what is known of it is its hashes.
+    Digest {
+        blake3: String,
+    },
+    /// As SharePoint made it of what was sent.
+    Rewritten {
+        sent: Arc<Content>,
+        bytes: Bytes,
+    },
 }
 
 impl Content {
@@ -38,6 +51,32 @@ impl Content {
         Arc::new(Self { source: Source::Computed { seed }, len, hash: OnceLock::new() })
     }
 
+    /// Content of which only this is known.
+    pub fn digest(len: u64, quick_xor: String, blake3: String) -> Arc<Self> {
+        Arc::new(Self { source: Source::Digest { blake3 }, len, hash: OnceLock::from(quick_xor) })
+    }
+
+    /// What SharePoint makes of an office file: somewhat longer, and still what was sent to everybody who opens it.
+    pub fn rewritten(sent: &Arc<Self>) -> Option<Arc<Self>> {
+        let Source::Blob(blob) = &sent.source else { return None };
+        let bytes: Bytes = [&blob.bytes()[..], PROMOTED].concat().into();
+        let len = bytes.len() as u64;
+        Some(Arc::new(Self { source: Source::Rewritten { sent: Arc::clone(sent), bytes }, len, hash: OnceLock::new() }))
+    }
+
+    /// What was sent, where it is not what is there.
+    pub fn sent(&self) -> Option<&Arc<Self>> {
+        match &self.source {
+            Source::Rewritten { sent, .. } => Some(sent),
+            Source::Blob(_) | Source::Computed { .. } | Source::Digest { .. } => None,
+        }
+    }
+
+    /// Whether it can be read again.
+    pub fn is_held(&self) -> bool {
+        !matches!(self.source, Source::Digest { .. })
+    }
+
     pub fn len(&self) -> u64 {
         self.len
     }
@@ -46,6 +85,9 @@ impl Content {
         self.hash.get_or_init(|| match &self.source {
             Source::Blob(blob) => super::quickxor::of(&blob.bytes()),
             Source::Computed { seed } => hash_of_computed(*seed, self.len).base64(),
+            Source::Rewritten { bytes, .. } => super::quickxor::of(bytes),
+            // Known from the beginning.
+            Source::Digest { .. } => String::new(),
         })
     }
 
@@ -53,6 +95,9 @@ impl Content {
     pub fn blake3(self: &Arc<Self>) -> Option<String> {
         if self.len > DIGEST_MAX {
             return None;
+        }
+        if let Source::Digest { blake3 } = &self.source {
+            return Some(blake3.clone());
         }
         let mut hasher = blake3::Hasher::new();
         for piece in self.read(0, self.len) {
@@ -66,7 +111,10 @@ impl Content {
         let base = match &self.source {
             Source::Blob(blob) => blob.bytes(),
             Source::Computed { seed } => block(*seed),
+            Source::Rewritten { bytes, .. } => bytes.clone(),
+            Source::Digest { .. } => Bytes::new(),
         };
+        let until = if self.is_held() { until } else { 0 };
         Reader { content: Arc::clone(self), base, at: from.min(self.len), until: until.min(self.len) }
     }
 }
@@ -89,7 +137,9 @@ impl Iterator for Reader {
         }
         let end = self.until.min(self.at + PIECE);
         let piece = match &self.content.source {
-            Source::Blob(_) => self.base.slice(self.at as usize..end as usize),
+            Source::Blob(_) | Source::Rewritten { .. } | Source::Digest { .. } => {
+                self.base.slice(self.at as usize..end as usize)
+            }
             Source::Computed { .. } => computed(&self.base, self.at, end),
         };
         self.at = end;

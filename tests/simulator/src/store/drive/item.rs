@@ -24,6 +24,8 @@ pub struct Item {
     pub revision: u64,
     /// Of a folder: of everything below.
     pub size: u64,
+    /// Somebody has it open: it can be read, and nobody can write to it.
+    pub locked: bool,
 }
 
 #[derive(Clone, Debug)]

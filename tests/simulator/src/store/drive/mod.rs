@@ -149,7 +149,11 @@ impl Drive {
     }
 
     pub fn by_path(&self, path: &str) -> Option<&Item> {
-        let mut at = ROOT;
+        self.below(ROOT, path)
+    }
+
+    pub fn below(&self, folder: u64, path: &str) -> Option<&Item> {
+        let mut at = folder;
         for name in path.split('/').filter(|name| !name.is_empty()) {
             at = *self.children.get(&at)?.get(&name.to_lowercase())?;
         }
@@ -185,6 +189,7 @@ impl Drive {
             permissions: Vec::new(),
             revision: 1,
             size,
+            locked: false,
         };
         self.items.insert(number, item);
         self.by_id.insert(self.id_of(number), number);
@@ -222,6 +227,31 @@ impl Drive {
         })
     }
 
+    /// What SharePoint makes of content after it has arrived: no version, and nobody's doing.
+    pub fn rewrite(&mut self, number: u64, content: Arc<Content>) {
+        let Some(Item { kind: Kind::File(_), parent, size: before, touched, editor, .. }) = self.item(number) else {
+            return;
+        };
+        let (parent, before, after) = (*parent, *before, content.len());
+        let stamp = Stamp { at: *touched, by: editor.clone() };
+        self.resize(parent, before, after);
+        self.update(number, &stamp, |item| {
+            item.size = after;
+            if let Kind::File(file) = &mut item.kind {
+                file.content = content;
+            }
+        });
+    }
+
+    /// Deletes all that is below the root.
+    pub fn wipe(&mut self, at: i64) {
+        let top: Vec<u64> = self.children(ROOT).map(|item| item.number).collect();
+        for number in top {
+            // The root alone is protected.
+            self.remove(number, at).expect("what is below the root can be deleted");
+        }
+    }
+
     pub fn rename(&mut self, number: u64, name: &str, stamp: &Stamp) -> Result<(), DriveRefusal> {
         let parent = self.movable(number)?.parent;
         self.place(number, parent, name, stamp)
@@ -229,13 +259,19 @@ impl Drive {
 
     pub fn relocate(&mut self, number: u64, parent: u64, stamp: &Stamp) -> Result<(), DriveRefusal> {
         let name = self.movable(number)?.name.clone();
+        self.settle(number, parent, &name, stamp)
+    }
+
+    /// Into a container, under a name, or neither.
+    pub fn settle(&mut self, number: u64, parent: u64, name: &str, stamp: &Stamp) -> Result<(), DriveRefusal> {
+        self.movable(number)?;
         if !self.item(parent).is_some_and(Item::is_container) {
             return Err(DriveRefusal::NotFound);
         }
         if parent == number || self.ancestors(parent).contains(&number) {
             return Err(DriveRefusal::Protected);
         }
-        self.place(number, parent, &name, stamp)
+        self.place(number, parent, name, stamp)
     }
 
     fn place(&mut self, number: u64, to: u64, name: &str, stamp: &Stamp) -> Result<(), DriveRefusal> {

@@ -1,7 +1,6 @@
 use super::{edit, find, home, item, truth};
 use crate::Tenant;
 use kodo_simulator::{DriveState, Options};
-use reqwest::Method;
 use serde_json::json;
 
 #[actix_web::test]
@@ -143,23 +142,6 @@ async fn permissions_tell_what_was_granted_and_what_is_inherited() {
     assert_eq!((&link["link"]["scope"], &link["link"]["type"]), (&json!("organization"), &json!("view")));
     let inherited = below.values().iter().find(|p| p.get("inheritedFrom").is_some()).expect("an inherited one");
     assert_eq!(inherited["inheritedFrom"]["id"], folder["id"]);
-}
-
-#[actix_web::test]
-async fn writing_is_refused_and_noted() {
-    let tenant = Tenant::small().await;
-    let path = item(&tenant, &find(&tenant, |item| item["downloadable"] == true));
-
-    let answers = [
-        crate::send(tenant.request(Method::DELETE, &path)).await,
-        tenant.patch(&path, json!({"name": "x"})).await,
-        tenant.post(&format!("{path}/createUploadSession"), json!({})).await,
-        crate::send(tenant.request(Method::PUT, &format!("{}/items/root:/a.txt:/content", home(&tenant)))).await,
-    ];
-
-    assert!(answers.iter().all(|answer| answer.status == 405));
-    let refused = tenant.violation_kinds().into_iter().filter(|kind| *kind == "method_not_allowed");
-    assert_eq!(refused.count(), answers.len());
 }
 
 #[actix_web::test]

@@ -3,6 +3,7 @@ mod download;
 mod edits;
 mod items;
 mod units;
+mod writes;
 
 use crate::Tenant;
 use serde_json::{Value, json};

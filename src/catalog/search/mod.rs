@@ -1,0 +1,164 @@
+//! Where a word stands: the index by which items of all chains are found.
+//!
+//! Owns: what of an item is searched, how words become rows, and the search itself. Does not own: whose chains a caller
+//! may look into.
+//!
+//! A text is what was to be searched of one item at one time. It stands for every version of the item that shows the same
+//! name, party and time, so that a message that was only read or moved adds nothing. Texts are numbered in pages of
+//! their chain; a page is written by the holder of the chain's task alone, in the transaction that writes the versions.
+//!
+//! Invariants: a version is found by each word of its text; a text whose versions are gone finds nothing (its bytes go
+//! with the next rebuild of the catalog). The index can be made anew from records: it holds nothing of its own.
+
+mod find;
+mod look;
+mod place;
+mod postings;
+mod sql;
+mod words;
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+
+use super::fit;
+use super::items::NewVersion;
+use crate::db::{Conn, QueryResult};
+use crate::ids::{ChainId, ItemKey};
+
+pub use find::{Filter, Found, Hit, Moment, find};
+pub use look::Position;
+pub use place::Places;
+pub use words::{ASKED_MAX, asked};
+
+/// Texts of a page. With seven bytes each they fill one page of the database's.
+pub const TEXTS_PER_PAGE: usize = 2300;
+/// Bytes of an item's key that a text keeps, and those of its check behind them.
+const KEY_BYTES: usize = 5;
+const TEXT_BYTES: usize = KEY_BYTES + 2;
+const SECONDS_A_DAY: i64 = 24 * 3600;
+
+/// A page of the texts of a chain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Page {
+    chain: ChainId,
+    number: u32,
+}
+
+/// What is searched of an item.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Text {
+    key: ItemKey,
+    check: u16,
+    day: u16,
+    words: Vec<words::Word>,
+}
+
+impl Text {
+    /// `gathered` is what the item's feature adds to what is shown, see [`words::of_item`].
+    pub fn of(key: ItemKey, (name, party, time): (&str, &str, DateTime<Utc>), gathered: &str) -> Self {
+        let (name, party) = (fit(name, 255), fit(party, 190));
+        let words = words::of_item([&name, &party], gathered);
+        Self { key, check: check(&name, &party, time), day: day(time), words }
+    }
+
+    pub fn key(&self) -> ItemKey {
+        self.key
+    }
+
+    /// Whether it stands for this version.
+    pub fn means(&self, version: &NewVersion) -> bool {
+        self.key == version.key && self.check == check_of(version)
+    }
+
+    /// Whether it stands for the same versions.
+    pub fn is_like(&self, other: &Self) -> bool {
+        self.key == other.key && self.check == other.check
+    }
+
+    /// Adds what another text of the same versions says.
+    pub fn join(&mut self, other: Self) {
+        for word in other.words {
+            if !self.words.contains(&word) && self.words.len() < words::WORDS_MAX {
+                self.words.push(word);
+            }
+        }
+    }
+}
+
+fn check_of(version: &NewVersion) -> u16 {
+    check(&fit(&version.name, 255), &fit(&version.party, 190), version.time)
+}
+
+/// Tells what shows the same from what does not.
+fn check(name: &str, party: &str, time: DateTime<Utc>) -> u16 {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(name.as_bytes()).update(&[0]).update(party.as_bytes()).update(&time.timestamp().to_le_bytes());
+    let [low, high, ..] = *hasher.finalize().as_bytes();
+    u16::from_le_bytes([low, high])
+}
+
+/// Days since 1970; what lies before counts as the first, what lies beyond as the last.
+fn day(time: DateTime<Utc>) -> u16 {
+    let days = time.timestamp().div_euclid(SECONDS_A_DAY).max(0);
+    u16::try_from(days).unwrap_or(u16::MAX)
+}
+
+/// Adds texts to those of a chain.
+pub fn put(conn: &mut Conn, chain: ChainId, texts: &[Text]) -> QueryResult<()> {
+    if texts.is_empty() {
+        return Ok(());
+    }
+    let (number, held) = sql::last_page(conn, chain)?.unwrap_or((1, 0));
+    put_at(conn, Page { chain, number }, held, texts)
+}
+
+/// Adds texts to a chain in pages of their own, which begin with this number. Whoever writes a chain anew gives out the
+/// numbers: [`n_pages`].
+pub fn put_pages(conn: &mut Conn, chain: ChainId, number: u32, texts: &[Text]) -> QueryResult<()> {
+    put_at(conn, Page { chain, number }, 0, texts)
+}
+
+/// How many pages so many texts take.
+pub fn n_pages(n_texts: usize) -> u32 {
+    n_texts.div_ceil(TEXTS_PER_PAGE) as u32
+}
+
+/// Adds texts to a page that holds some, and to those behind it.
+fn put_at(conn: &mut Conn, mut page: Page, mut held: usize, texts: &[Text]) -> QueryResult<()> {
+    let mut rest = texts;
+    while !rest.is_empty() {
+        let room = TEXTS_PER_PAGE.saturating_sub(held);
+        let (these, others) = rest.split_at(room.min(rest.len()));
+        append(conn, page, held, these)?;
+        rest = others;
+        (page.number, held) = (page.number + 1, 0);
+    }
+    Ok(())
+}
+
+fn append(conn: &mut Conn, page: Page, held: usize, texts: &[Text]) -> QueryResult<()> {
+    if texts.is_empty() {
+        return Ok(());
+    }
+    let mut days = Vec::with_capacity(texts.len() * 2);
+    let mut keys = Vec::with_capacity(texts.len() * TEXT_BYTES);
+    let mut shelves: BTreeMap<u8, Vec<(u32, u16)>> = BTreeMap::new();
+    for (place, text) in (held..).zip(texts) {
+        days.extend(text.day.to_le_bytes());
+        keys.extend(&text.key.as_bytes()[..KEY_BYTES]);
+        keys.extend(text.check.to_le_bytes());
+        for word in &text.words {
+            shelves.entry(word.shelf).or_default().push((word.tag, place as u16));
+        }
+    }
+    sql::append_texts(conn, page, &days, &keys)?;
+    let blocks: Vec<(u8, Vec<u8>)> =
+        shelves.into_iter().map(|(shelf, standing)| (shelf, postings::block(standing))).collect();
+    sql::append_postings(conn, page, &blocks)
+}
+
+/// Forgets the texts of a chain, some rows at a time; 0: none is left.
+pub fn wipe(conn: &mut Conn, chain: ChainId, limit: u32) -> QueryResult<usize> {
+    sql::delete_of(conn, chain, limit)
+}

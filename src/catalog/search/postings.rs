@@ -1,0 +1,128 @@
+//! Which words stand in which texts of a page, in bytes. Pure.
+//!
+//! The postings of a shelf are blocks, one for each time that texts were added, so that adding is appending. A block is
+//! the number of its words, then for each word in the order of their tags: the difference to the tag before, the place of
+//! the first text doubled (and one more if others follow), and then how many others follow, each by its distance to the
+//! one before. All numbers are LEB128.
+
+use super::words::Word;
+
+/// Writes a block: the words of one shelf with the place of the text in which each stands, in any order.
+pub fn block(mut standing: Vec<(u32, u16)>) -> Vec<u8> {
+    standing.sort_unstable();
+    standing.dedup();
+    let by_tag = || standing.chunk_by(|a, b| a.0 == b.0);
+    let mut out = Vec::with_capacity(standing.len() * 4);
+    push(&mut out, by_tag().count() as u32);
+    let mut tag_before = 0;
+    for same in by_tag() {
+        let Some(((tag, first), rest)) = same.split_first() else { continue };
+        push(&mut out, tag - tag_before);
+        tag_before = *tag;
+        push(&mut out, u32::from(*first) << 1 | u32::from(!rest.is_empty()));
+        if rest.is_empty() {
+            continue;
+        }
+        push(&mut out, rest.len() as u32);
+        let mut place_before = *first;
+        for (_, place) in rest {
+            push(&mut out, u32::from(place - place_before));
+            place_before = *place;
+        }
+    }
+    out
+}
+
+/// The places of the texts that hold any of these words of one shelf, in ascending order. `None`: the bytes are not what
+/// [`block`] writes.
+pub fn standing(postings: &[u8], words: &[Word]) -> Option<Vec<u16>> {
+    let mut found = Vec::new();
+    let mut rest = postings;
+    while !rest.is_empty() {
+        let mut tag = 0u32;
+        for _ in 0..pull(&mut rest)? {
+            tag = tag.checked_add(pull(&mut rest)?)?;
+            let wanted = words.iter().any(|word| word.tag == tag);
+            let head = pull(&mut rest)?;
+            let mut place = u16::try_from(head >> 1).ok()?;
+            if wanted {
+                found.push(place);
+            }
+            if head & 1 == 0 {
+                continue;
+            }
+            for _ in 0..pull(&mut rest)? {
+                place = place.checked_add(u16::try_from(pull(&mut rest)?).ok()?)?;
+                if wanted {
+                    found.push(place);
+                }
+            }
+        }
+    }
+    found.sort_unstable();
+    found.dedup();
+    Some(found)
+}
+
+fn push(out: &mut Vec<u8>, mut number: u32) {
+    while number >= 0x80 {
+        out.push(number as u8 | 0x80);
+        number >>= 7;
+    }
+    out.push(number as u8);
+}
+
+fn pull(rest: &mut &[u8]) -> Option<u32> {
+    let mut number = 0u32;
+    for shift in (0..32).step_by(7) {
+        let (byte, behind) = rest.split_first()?;
+        *rest = behind;
+        number |= u32::from(byte & 0x7f) << shift;
+        if byte & 0x80 == 0 {
+            return Some(number);
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn word(tag: u32) -> Word {
+        Word { shelf: 0, tag }
+    }
+
+    proptest! {
+        #[test]
+        fn every_word_is_found_where_it_stands(
+            blocks in prop::collection::vec(prop::collection::vec((0u32..40, 0u16..3000), 1..60), 0..4)
+        ) {
+            let postings: Vec<u8> = blocks.iter().flat_map(|standing| block(standing.clone())).collect();
+            for tags in [vec![3], vec![0, 39], vec![7, 8, 9], vec![1000]] {
+                let mut wanted: Vec<u16> =
+                    blocks.iter().flatten().filter(|(tag, _)| tags.contains(tag)).map(|(_, place)| *place).collect();
+                wanted.sort_unstable();
+                wanted.dedup();
+                let words: Vec<Word> = tags.into_iter().map(word).collect();
+                prop_assert_eq!(standing(&postings, &words), Some(wanted));
+            }
+        }
+
+        #[test]
+        fn any_bytes_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            standing(&bytes, &[word(1)]);
+        }
+    }
+
+    #[test]
+    fn a_word_that_stands_once_takes_four_bytes_and_one_that_stands_everywhere_one_a_text() {
+        let rare: Vec<(u32, u16)> = (0..100).map(|n| (n * 10_000, (n * 20) as u16)).collect();
+        let everywhere: Vec<(u32, u16)> = (0..2000).map(|place| (5, place)).collect();
+
+        assert!(block(rare).len() <= 1 + 100 * 5);
+        assert!(block(everywhere).len() <= 2010);
+    }
+}

@@ -1,0 +1,173 @@
+//! Where contacts go: the folder, created if it is missing, and what it holds already.
+
+use serde_json::{Value, json};
+
+use super::capture::EXTENDED;
+use super::folders::DEFAULT;
+use super::marker::Marker;
+use super::person::identity;
+use crate::features::exchange::{PAGE_SIZE, text};
+use crate::features::{Existing, Opening, PathStep, Present, RestoreError, Source, StoredItem, marking};
+use crate::graph::{Endpoint, GraphError, IMMUTABLE_IDS, Outlook};
+
+const CHILDREN_MAX: usize = 10_000;
+/// About 100 MB of keys; a folder beyond it is restored to a new one instead.
+const EXISTING_MAX: usize = 1_000_000;
+/// Entries are whole contacts, with many extended properties.
+const PAGE_SIZE_CONTACTS: &str = "odata.maxpagesize=100";
+/// Contact folders at the top stand beside mail folders, and no two of all these are called the same.
+const BESIDE_MAIL: &str = " (contacts)";
+
+/// The extended properties of a contact and our mark.
+pub(super) fn expand() -> String {
+    let wanted = EXTENDED.iter().copied().chain([marking::PROPERTY]).map(|id| format!("id eq '{id}'"));
+    format!("singleValueExtendedProperties($filter={})", wanted.collect::<Vec<_>>().join(" or "))
+}
+
+pub(super) fn at<'a>(target: Source<'a>, what: Outlook<'a>) -> Endpoint<'a> {
+    Endpoint::Outlook { user: target.user, what }
+}
+
+/// The folder at `path`. The default one is found by its name in every language; others by what they are called.
+pub(super) async fn open_folder(
+    target: Source<'_>,
+    path: &[PathStep],
+    opening: Opening,
+) -> Result<Option<String>, RestoreError> {
+    let mut folder: Option<String> = None;
+    for step in path {
+        let found = match &step.well_known {
+            Some(_) => Some(default_folder(target).await?),
+            None => child(target, folder.as_deref(), &step.name, opening).await?,
+        };
+        match found {
+            Some(found) => folder = Some(found),
+            None => return Ok(None),
+        }
+    }
+    match folder {
+        Some(folder) => Ok(Some(folder)),
+        None => Err(RestoreError::Item("a contact cannot be restored without a folder".to_owned())),
+    }
+}
+
+async fn default_folder(target: Source<'_>) -> Result<String, RestoreError> {
+    let endpoint = at(target, Outlook::ContactFolder { folder: DEFAULT });
+    let folder = target.graph.get(endpoint).prefer(IMMUTABLE_IDS).query("$select", "id").json().await?;
+    id_of(&folder, endpoint)
+}
+
+async fn child(
+    target: Source<'_>,
+    parent: Option<&str>,
+    name: &str,
+    opening: Opening,
+) -> Result<Option<String>, RestoreError> {
+    let endpoint = at(target, parent.map_or(Outlook::ContactFolders, |folder| Outlook::ContactChildFolders { folder }));
+    let instead = parent.is_none().then(|| format!("{name}{BESIDE_MAIL}"));
+    let names: Vec<&str> = [Some(name), instead.as_deref()].into_iter().flatten().collect();
+    let found = find_child(target, endpoint, &names).await?;
+    if found.is_some() || opening == Opening::Look {
+        return Ok(found);
+    }
+    let mut refused = None;
+    for name in &names {
+        let body = json!({ "displayName": name });
+        match target.graph.post(endpoint).prefer(IMMUTABLE_IDS).body(&body).json().await {
+            Ok(folder) => return id_of(&folder, endpoint).map(Some),
+            // Somebody was faster, our own request had been carried out after all, or a mail folder has the name.
+            Err(error @ GraphError::Conflict { .. }) => match find_child(target, endpoint, &[name]).await? {
+                Some(found) => return Ok(Some(found)),
+                None => refused = Some(RestoreError::Item(error.to_string())),
+            },
+            Err(error @ GraphError::Ambiguous { .. }) => {
+                return find_child(target, endpoint, &[name]).await?.ok_or(RestoreError::Graph(error)).map(Some);
+            }
+            Err(error @ (GraphError::Refused { .. } | GraphError::BadItem { .. })) => {
+                return Err(RestoreError::Item(error.to_string()));
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    refused.map_or(Ok(None), Err)
+}
+
+/// The first of these names that there is. Exchange does not tell upper from lower case in names of folders.
+async fn find_child(
+    target: Source<'_>,
+    endpoint: Endpoint<'_>,
+    names: &[&str],
+) -> Result<Option<String>, RestoreError> {
+    let query = [("$select", "id,displayName")];
+    let children = target.graph.list(endpoint, CHILDREN_MAX, &query, &[IMMUTABLE_IDS, PAGE_SIZE]).await?;
+    let called = |name: &&str| {
+        let wanted = name.to_lowercase();
+        children.iter().find(|child| text(&child["displayName"]).to_lowercase() == wanted)
+    };
+    names.iter().find_map(called).map(|child| id_of(child, endpoint)).transpose()
+}
+
+fn id_of(folder: &Value, endpoint: Endpoint<'_>) -> Result<String, RestoreError> {
+    let id = folder["id"].as_str().map(str::to_owned);
+    id.ok_or_else(|| GraphError::protocol(endpoint, "the folder has no id").into())
+}
+
+/// Lists a folder. A contact that an interrupted restore left without its photo is deleted here.
+pub(super) async fn existing(target: Source<'_>, folder: &str, opening: Opening) -> Result<Existing, RestoreError> {
+    let endpoint = at(target, Outlook::Contacts { folder });
+    let mut call = target.graph.get(endpoint).query("$expand", &expand());
+    let mut existing = Existing::default();
+    loop {
+        let page = call.prefer(IMMUTABLE_IDS).prefer(PAGE_SIZE_CONTACTS).page().await?;
+        for contact in page.value {
+            let Some(id) = contact["id"].as_str() else { continue };
+            let marker = Marker::of(&contact);
+            if marker.is_some_and(|marker| marker.is_partial) {
+                if opening == Opening::Create {
+                    delete(target, id).await?;
+                }
+                continue;
+            }
+            let present = Present { id: id.to_owned(), identity: identity(&contact, false) };
+            existing.add(present, marker.map(|marker| marker.key));
+        }
+        if existing.len() > EXISTING_MAX {
+            let text = format!("the target folder holds more than {EXISTING_MAX} contacts: restore to a new folder");
+            return Err(RestoreError::Item(text));
+        }
+        match page.next {
+            Some(next) => call = target.graph.follow(endpoint, &next)?,
+            None => return Ok(existing),
+        }
+    }
+}
+
+async fn delete(target: Source<'_>, contact: &str) -> Result<(), RestoreError> {
+    match target.graph.delete(at(target, Outlook::Contact { contact })).prefer(IMMUTABLE_IDS).done().await {
+        Ok(()) | Err(GraphError::NotFound { .. }) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The contact itself, if it is in any folder of contacts; a bin is none.
+pub(super) async fn locate(target: Source<'_>, item: &StoredItem) -> Result<Option<Present>, RestoreError> {
+    let stored: Value = serde_json::from_slice(&item.properties).unwrap_or_default();
+    let Some(id) = stored["id"].as_str() else { return Ok(None) };
+    let Some(found) = read(target, id).await? else { return Ok(None) };
+    let endpoint = at(target, Outlook::ContactFolder { folder: text(&found["parentFolderId"]) });
+    match target.graph.get(endpoint).prefer(IMMUTABLE_IDS).query("$select", "id").json().await {
+        Ok(_) => Ok(Some(Present { id: id.to_owned(), identity: identity(&found, false) })),
+        Err(GraphError::NotFound { .. } | GraphError::Refused { .. }) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// A contact with all that can be brought back but its photo; `None`: it is gone, or the id is of another mailbox.
+pub(super) async fn read(target: Source<'_>, contact: &str) -> Result<Option<Value>, RestoreError> {
+    let endpoint = at(target, Outlook::Contact { contact });
+    match target.graph.get(endpoint).prefer(IMMUTABLE_IDS).query("$expand", &expand()).json().await {
+        Ok(contact) => Ok(Some(contact)),
+        Err(GraphError::NotFound { .. } | GraphError::Refused { .. } | GraphError::BadItem { .. }) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}

@@ -1,0 +1,170 @@
+//! Bringing the items of a feature back: what a feature that can do so is asked, and what it answers.
+//!
+//! A feature tells what identifies its items and lists what a target holds; what is then done with an item is decided
+//! in one place for all features, by [`Existing::decide`]; the feature carries it out.
+
+mod content;
+mod deciding;
+mod planning;
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use serde::{Deserialize, Serialize};
+
+pub use content::{LargeContent, StoredContent};
+pub use deciding::{Action, Existing, Identity, OnConflict, Present, Verdict};
+pub use planning::{Plan, Wish, bring_back, carry_out, plan};
+
+use super::Source;
+use crate::graph::GraphError;
+use crate::ids::ItemKey;
+
+/// Bringing the items of a feature back to the service.
+pub trait Restoring: Send + Sync {
+    /// Finds the container at `path` below the target and returns its Graph id. What is missing is created, unless
+    /// the target is only looked at: then it is `None`. Of a feature with folders among its items, such as a drive, the
+    /// path is the container's own step and then the folders in it, the one that receives everything first.
+    fn open_container<'a>(
+        &'a self,
+        target: Source<'a>,
+        path: &'a [PathStep],
+        opening: Opening,
+    ) -> BoxFuture<'a, Result<Option<String>, RestoreError>>;
+
+    /// Lists what is in a target container, so that nothing is created twice. What an interrupted restore left
+    /// half-way there is deleted, unless the target is only looked at: then it is as if it were not there.
+    fn existing<'a>(
+        &'a self,
+        target: Source<'a>,
+        container: &'a str,
+        opening: Opening,
+    ) -> BoxFuture<'a, Result<Existing, RestoreError>>;
+
+    /// What tells a stored item apart from others, and one state of it from another. Pure.
+    fn recognise(&self, container: &str, item: &StoredItem) -> Result<Recognised, RestoreError>;
+
+    /// Carries out for one item what was decided about it. Repeats safely: it carries its own marker, or is told by
+    /// the feature's natural key.
+    fn carry_out<'a>(
+        &'a self,
+        target: Source<'a>,
+        container: &'a str,
+        item: &'a StoredItem,
+        action: &'a Action,
+    ) -> BoxFuture<'a, Result<Restored, RestoreError>>;
+
+    /// Content above this length is handed over as [`StoredContent::Large`]; `None`: never, the feature has no such.
+    fn large_above_bytes(&self) -> Option<u64> {
+        None
+    }
+
+    /// The item itself, by its immutable id, when the target holds it in another container than the one that it comes
+    /// back to. What lies in a bin is as good as gone. `None`: it is gone, or the feature cannot tell.
+    fn locate<'a>(
+        &'a self,
+        _target: Source<'a>,
+        _item: &'a StoredItem,
+    ) -> BoxFuture<'a, Result<Option<Present>, RestoreError>> {
+        Box::pin(async { Ok(None) })
+    }
+
+    /// Moves an item of the target into a container and says the id that it has there. `None`: the feature cannot.
+    fn move_back<'a>(
+        &'a self,
+        _target: Source<'a>,
+        _container: &'a str,
+        _id: &'a str,
+    ) -> BoxFuture<'a, Result<Option<String>, RestoreError>> {
+        Box::pin(async { Ok(None) })
+    }
+
+    /// A folder among items was created, and all that it held was brought back: what is left to do to the folder
+    /// itself, such as giving it its times. Returns remarks. Repeats safely.
+    fn finish_folder<'a>(
+        &'a self,
+        _target: Source<'a>,
+        _folder: &'a str,
+        _item: &'a StoredItem,
+    ) -> BoxFuture<'a, Result<Vec<String>, RestoreError>> {
+        Box::pin(async { Ok(Vec::new()) })
+    }
+
+    /// Whether [`Self::recognise`] needs the properties alone: content is then read only for what is brought back.
+    fn recognises_by_properties(&self) -> bool {
+        false
+    }
+
+    /// How many requests it takes to create this item, whose content has that many bytes: an estimate.
+    fn requests_to_create(&self, _item: &StoredItem, _bytes: u64) -> u64 {
+        1
+    }
+}
+
+/// Whether a restore may change the target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Opening {
+    Create,
+    /// A dry run: nothing is written.
+    Look,
+}
+
+/// One step from the top to a target container.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PathStep {
+    pub name: String,
+    pub well_known: Option<String>,
+    pub hidden: bool,
+}
+
+impl PathStep {
+    /// An ordinary folder.
+    pub fn folder(name: &str) -> Self {
+        Self { name: name.to_owned(), well_known: None, hidden: false }
+    }
+}
+
+/// An item of a restore point, read back from the storage.
+#[derive(Debug)]
+pub struct StoredItem {
+    pub key: ItemKey,
+    pub kind: u8,
+    pub properties: Bytes,
+    pub content: StoredContent,
+}
+
+/// What a stored item is to a restore.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Recognised {
+    Item(Identity),
+    /// This version of kodo brings back no items of its kind; the text says so. What the backup holds can be read.
+    LeftOut {
+        why: &'static str,
+    },
+}
+
+/// What was done with one item.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Restored {
+    /// Created; the remarks name what Microsoft does not let anybody restore.
+    Created { remarks: Vec<String> },
+    /// What was there is now as the backup has it, but for the remarks.
+    Updated { remarks: Vec<String> },
+    /// It was there already.
+    AlreadyThere,
+    /// It is left alone, for this reason.
+    LeftAlone { why: &'static str },
+}
+
+/// Why one item or container could not be restored.
+#[derive(Debug, thiserror::Error)]
+pub enum RestoreError {
+    /// This item fails and others will not.
+    #[error("{0}")]
+    Item(String),
+    /// Nothing else will work either: stop and retry the task.
+    #[error(transparent)]
+    Graph(#[from] GraphError),
+    /// The storage cannot be read just now: as above.
+    #[error("{0}")]
+    Storage(String),
+}

@@ -1,0 +1,5 @@
+//! Files as other programs read them.
+
+mod archives;
+mod libraries;
+mod scene;
