@@ -139,11 +139,14 @@ pub struct MailboxOptions {
     pub recoverable_items: bool,
     /// Settings, categories and inbox rules.
     pub settings: bool,
+    /// Exchange's own stream of each message beside its text: two more requests for each message, and about its length
+    /// once more. Microsoft says that it is not meant for backups and offers it in the global cloud alone.
+    pub exchange_streams: bool,
 }
 
 impl Default for MailboxOptions {
     fn default() -> Self {
-        Self { deleted_items: true, junk: true, recoverable_items: false, settings: true }
+        Self { deleted_items: true, junk: true, recoverable_items: false, settings: true, exchange_streams: false }
     }
 }
 

@@ -10,6 +10,7 @@ use url::Url;
 
 use super::drive::DriveEndpoint;
 use super::drive_target::DriveTarget;
+use super::exchange::Exchange;
 use super::outlook::Outlook;
 use super::settings_part::SettingsPart;
 
@@ -76,6 +77,11 @@ pub enum Endpoint<'a> {
     Outlook {
         user: &'a str,
         what: Outlook<'a>,
+    },
+    /// Import and export of a mailbox.
+    Exchange {
+        user: &'a str,
+        what: Exchange<'a>,
     },
     MailboxSettings {
         user: &'a str,
@@ -188,6 +194,7 @@ impl<'a> Endpoint<'a> {
     pub(super) fn permission(&self) -> &'static str {
         match self {
             Self::Outlook { what, .. } => what.permission(),
+            Self::Exchange { .. } => "MailboxItem",
             Self::MailboxSettings { .. }
             | Self::MasterCategories { .. }
             | Self::InboxRules { .. }
@@ -233,6 +240,10 @@ impl<'a> Endpoint<'a> {
             Self::Outlook { user, what } => {
                 let (path, (id, within)) = what.path();
                 return (path, [user, id, within]);
+            }
+            Self::Exchange { user, what } => {
+                let (path, id) = what.path();
+                return (path, [user, id, ""]);
             }
             Self::SettingsPart { user, what } => {
                 let (path, id) = what.path();
@@ -282,6 +293,7 @@ impl std::fmt::Display for Endpoint<'_> {
             Self::Drive(drive) => drive.fmt(f),
             Self::DriveTarget(target) => target.fmt(f),
             Self::Outlook { user, what } => write!(f, "{what} of user {user}"),
+            Self::Exchange { user, what } => write!(f, "{what} of user {user}"),
             Self::MailboxSettings { user } => write!(f, "the mailbox settings of user {user}"),
             Self::MasterCategories { user } => write!(f, "the categories of user {user}"),
             Self::InboxRules { user } => write!(f, "the inbox rules of user {user}"),

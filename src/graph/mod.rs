@@ -20,6 +20,7 @@ mod drive;
 mod drive_target;
 mod endpoint;
 mod error;
+mod exchange;
 mod json;
 mod login;
 mod outcome;
@@ -52,6 +53,7 @@ pub use drive::DriveEndpoint;
 pub use drive_target::DriveTarget;
 pub use endpoint::{Endpoint, IMMUTABLE_IDS, Scope};
 pub use error::{Answer, GraphError};
+pub use exchange::Exchange;
 pub use outlook::Outlook;
 pub use page::JsonPage;
 pub use settings_part::SettingsPart;
@@ -123,6 +125,11 @@ impl GraphClient {
     /// A call that creates: after an unclear end it answers [`GraphError::Ambiguous`] instead of being repeated.
     pub fn post(&self, endpoint: Endpoint<'_>) -> Call<'_> {
         Call::new(self, Method::POST, endpoint)
+    }
+
+    /// A call that asks with a body and changes nothing.
+    pub fn ask(&self, endpoint: Endpoint<'_>) -> Call<'_> {
+        Call::new(self, Method::POST, endpoint).repeatable()
     }
 
     pub fn put(&self, endpoint: Endpoint<'_>) -> Call<'_> {

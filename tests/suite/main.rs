@@ -27,6 +27,7 @@ mod contacts_restore;
 mod content_rules;
 mod coverage;
 mod exceptions;
+mod exchange_streams;
 mod exports;
 mod faithful;
 mod graph_client;

@@ -13,7 +13,7 @@ use super::folder_requests::{
     AT_ONCE, FOLDERS_MAX, WireFolder, list, list_top, one_by_one, recoverable_items, root_id, too_many, walk_delta,
     well_known_ids,
 };
-use super::settings;
+use super::{settings, streams};
 use crate::clock;
 use crate::features::{ContainerChanges, Cursor, MailboxOptions, PassedOver, RemoteContainer, Source, WalkError};
 use crate::graph::{Endpoint, GraphError};
@@ -115,6 +115,12 @@ async fn whole(source: Source<'_>) -> Result<ContainerChanges, WalkError> {
     }
     if options.settings {
         present.push(settings::container());
+    }
+    if options.exchange_streams {
+        match streams::container(source).await? {
+            Ok(own) => present.push(own),
+            Err(refused) => passed_over.push(refused),
+        }
     }
     let cursor = Some(state.cursor());
     Ok(ContainerChanges { whole: true, present, removed: Vec::new(), cursor, passed_over: Some(passed_over) })

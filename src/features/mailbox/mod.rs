@@ -8,7 +8,7 @@
 //! sends mail to anybody.
 //!
 //! Does not do: calendars and contacts (their folders are not mail folders), the online archive (Graph does not reach
-//! it), Exchange's own streams of items (Microsoft says that they are not meant for backups).
+//! it). Exchange's own streams of messages are kept for who wants them; no restore needs them.
 
 mod attached;
 mod capture;
@@ -30,13 +30,15 @@ mod repair;
 mod restore;
 mod settings;
 mod smime;
+mod streams;
 mod target;
 
 use futures_util::future::BoxFuture;
 
 use super::{
     Action, CaptureError, Captured, ContainerChanges, Cursor, Existing, Feature, KnownVersion, Need, Opening, Page,
-    PathStep, Present, Recognised, RemoteItem, RestoreError, Restored, Restoring, Source, StoredItem, Walk, WalkError,
+    Parts, PathStep, Present, Recognised, RemoteItem, RestoreError, Restored, Restoring, Source, StoredItem, Walk,
+    WalkError,
 };
 use crate::graph::IMMUTABLE_IDS;
 use crate::ids::ResourceId;
@@ -67,6 +69,8 @@ pub const KIND_SETTINGS: u8 = 10;
 pub const KIND_CATEGORY: u8 = 11;
 /// [`super::Summary::kind`] of an inbox rule.
 pub const KIND_RULE: u8 = 12;
+/// [`super::Summary::kind`] of Exchange's own stream of a message, which is its parent.
+pub const KIND_STREAM: u8 = 20;
 
 impl Feature for Mailbox {
     fn name(&self) -> &'static str {
@@ -75,6 +79,10 @@ impl Feature for Mailbox {
 
     fn exclusive_key(&self, resource: ResourceId) -> String {
         format!("mailbox:{resource}")
+    }
+
+    fn parts(&self) -> Option<&dyn Parts> {
+        Some(self)
     }
 
     fn containers<'a>(
@@ -95,7 +103,7 @@ impl Feature for Mailbox {
     }
 
     fn need(&self, item: &RemoteItem, known: Option<&KnownVersion>) -> Need {
-        changes::need(item, known)
+        if streams::is_stream(&item.id) { streams::need(item, known) } else { changes::need(item, known) }
     }
 
     fn capture<'a>(
@@ -104,6 +112,9 @@ impl Feature for Mailbox {
         item: &'a RemoteItem,
         need: Need,
     ) -> BoxFuture<'a, Result<Captured, CaptureError>> {
+        if streams::is_stream(&item.id) {
+            return Box::pin(streams::capture(source, item));
+        }
         Box::pin(capture::capture(source, item, need))
     }
 

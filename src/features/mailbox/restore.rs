@@ -7,7 +7,7 @@ use super::marker::Marker;
 use super::message::{Detail, creation, draft_update, state_update};
 use super::mime::{self, Letter};
 use super::target::identity;
-use super::{IMMUTABLE_IDS, settings};
+use super::{IMMUTABLE_IDS, settings, streams};
 use crate::features::attaching::{Holder, attach, is_refusal};
 use crate::features::marking::find_marked;
 use crate::features::{Action, Recognised, RestoreError, Restored, Source, StoredContent, StoredItem};
@@ -15,10 +15,15 @@ use crate::graph::{Endpoint, GraphError};
 
 /// How often a creation with an unclear end is begun again after the message was not found.
 const CREATIONS_MAX: u32 = 3;
+const STREAMS_LEFT_OUT: &str =
+    "this version of kodo does not import Exchange's own streams; the message itself comes back";
 /// What one request of an upload carries, for an estimate.
 const UPLOAD_PIECE_BYTES: u64 = 3 << 20;
 
 pub(super) fn recognise(folder: &str, item: &StoredItem) -> Result<Recognised, RestoreError> {
+    if streams::is_stream(folder) {
+        return Ok(Recognised::LeftOut { why: STREAMS_LEFT_OUT });
+    }
     if settings::is_own(folder) {
         return settings::recognise(folder, item);
     }

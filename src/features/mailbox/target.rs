@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::fields::{state, text, time};
 use super::folders::RECOVERABLE;
 use super::marker::{self, Marker};
-use super::{IMMUTABLE_IDS, PAGE_SIZE, settings};
+use super::{IMMUTABLE_IDS, PAGE_SIZE, settings, streams};
 use crate::features::attaching::{Holder, count_attachments};
 use crate::features::{Existing, Identity, Opening, PathStep, Present, RestoreError, Source, change_tag};
 use crate::graph::{Endpoint, GraphError};
@@ -25,6 +25,9 @@ pub(super) async fn open_folder(
     path: &[PathStep],
     opening: Opening,
 ) -> Result<Option<String>, RestoreError> {
+    if path.last().and_then(|step| step.well_known.as_deref()) == Some(streams::CONTAINER) {
+        return Ok(Some(streams::CONTAINER.to_owned()));
+    }
     if path.last().and_then(|step| step.well_known.as_ref()).is_some_and(|name| settings::is_own(name)) {
         return Ok(Some(settings::open(path)));
     }
@@ -110,6 +113,9 @@ struct Found {
 
 /// Lists a folder. A message that an interrupted restore left without some of its attachments is deleted here.
 pub(super) async fn existing(target: Source<'_>, folder: &str, opening: Opening) -> Result<Existing, RestoreError> {
+    if streams::is_stream(folder) {
+        return Ok(Existing::default());
+    }
     if settings::is_own(folder) {
         return settings::existing(target, folder).await;
     }

@@ -56,6 +56,11 @@ impl Choice {
         Ok(choice)
     }
 
+    /// Nothing was named: all of the point comes back.
+    pub fn is_of_all(&self) -> bool {
+        self.containers.is_none()
+    }
+
     pub fn takes_all_of(&self, container: ContainerId) -> bool {
         self.containers.as_ref().is_none_or(|all| all.contains(&container))
     }

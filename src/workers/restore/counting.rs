@@ -15,8 +15,8 @@ const UPLOAD_PIECE_BYTES: u64 = 3 << 20;
 impl Restoration<'_> {
     pub(super) async fn count(&mut self, choice: &Choice) -> Result<(), TaskError> {
         let mut asked = Asked::default();
-        let whole: Vec<ContainerId> =
-            self.tree.all.iter().map(|container| container.id).filter(|id| choice.takes_all_of(*id)).collect();
+        let whole = self.tree.all.iter().filter(|container| self.takes_all_of(choice, container));
+        let whole: Vec<ContainerId> = whole.map(|container| container.id).collect();
         if self.gone_at().is_none() {
             let point = self.work.point;
             let read = move |conn: &mut crate::db::Conn| catalog::tallies::as_of(conn, point, &whole);

@@ -127,7 +127,7 @@ impl Restoration<'_> {
         self.report(if self.work.dry_run { "looking" } else { "restoring" }).await?;
         let tree = Arc::clone(&self.tree);
         for container in &tree.all {
-            if choice.takes_all_of(container.id) {
+            if self.takes_all_of(&choice, container) {
                 self.whole(container).await?;
             }
         }
@@ -144,6 +144,13 @@ impl Restoration<'_> {
         }
         self.refuse("the restore point does not hold it", choice.missing).await?;
         self.finish().await
+    }
+
+    /// Parts of items, such as the older versions of files, are looked at only when somebody names them.
+    fn takes_all_of(&self, choice: &Choice, container: &Container) -> bool {
+        let feature = self.shelf.chain.key.feature.as_str();
+        let is_passed_by = choice.is_of_all() && features::holds_parts(feature, &container.graph_id);
+        choice.takes_all_of(container.id) && !is_passed_by
     }
 
     async fn finish(mut self) -> Result<Done, TaskError> {

@@ -30,6 +30,7 @@ pub const ALL_ROLES: [&str; 13] = [
     "MailboxSettings.ReadWrite",
     "Mail.Read",
     "Mail.ReadWrite",
+    "MailboxItem.ImportExport.All",
     "Calendars.Read",
     "Calendars.ReadWrite",
     "Contacts.Read",

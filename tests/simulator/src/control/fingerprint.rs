@@ -4,6 +4,7 @@
 
 use crate::app::User;
 use crate::clock::iso;
+use crate::graph::exchange;
 use crate::locks::read;
 use crate::mime::{self, LINK_FILE};
 use crate::store::Found;
@@ -22,7 +23,8 @@ const PER_PIECE: usize = 200;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Detail {
     Whole,
-    /// With each message's immutable id and the hash of its MIME, as if its importance were normal.
+    /// With each message's immutable id, the hash of Exchange's stream of it, and that of its MIME as if its importance
+    /// were normal.
     WithIds,
     /// Only what Graph lets a client bring back. A link attachment has no address in v1.0, so it may come back as the
     /// small page that its MIME has; a meeting request cannot be created, so its calendar part may come back as an
@@ -130,6 +132,7 @@ impl Pieces {
             line["immutable_id"] = json!(ids::item_id(&guid, IdKind::Immutable, found.item, found.incarnation));
             // Its importance is told beside it, and a client need not read a text again when that changes.
             let ordinary = Message { importance: Importance::Normal, ..Message::clone(&found.message()) };
+            line["streamHash"] = json!(blake3::hash(&exchange::stream(found)).to_hex().as_str());
             line["mimeHash"] = json!(blake3::hash(&mime::write(&ordinary)).to_hex().as_str());
         }
         line

@@ -7,6 +7,7 @@ pub mod contacts;
 pub mod create;
 pub mod delta;
 pub mod drive;
+pub mod exchange;
 pub mod extended;
 pub mod filter;
 pub mod folder_delta;
@@ -61,6 +62,7 @@ pub enum Route {
     Calendar(calendar::Route),
     Contacts(contacts::Route),
     Drive(drive::Route),
+    Exchange(exchange::Route),
 }
 
 /// A path taken apart.
@@ -113,6 +115,10 @@ pub fn find_target(request: &Request) -> Option<Target> {
         ["users"] => Some(plain(Route::Users, "/users")),
         ["users", "delta" | "microsoft.graph.delta"] => Some(plain(Route::UsersDelta, "/users/delta")),
         ["users", _] => Some(plain(Route::User, "/users/{id}")),
+        ["users", _, "settings", "exchange"] => {
+            Some(plain(Route::Exchange(exchange::Route::Settings), "/users/{id}/settings/exchange"))
+        }
+        ["admin", "exchange", rest @ ..] => exchange::target(plain(Route::User, ""), rest, &segments[2..]),
         ["users", _, "mailboxsettings"] => {
             Some(plain(Route::Settings(settings::Route::Mailbox), "/users/{id}/mailboxSettings"))
         }
@@ -216,6 +222,8 @@ pub fn needed_roles(route: Route, method: &str) -> (&'static [&'static str], &'s
         Route::Contacts(_) if method == "GET" => (&["Contacts.Read", "Contacts.ReadWrite"], "ErrorAccessDenied"),
         Route::Contacts(_) => (&["Contacts.ReadWrite"], "ErrorAccessDenied"),
         Route::Drive(_) => drive::needed_roles(method),
+        Route::Exchange(exchange::Route::Settings) => (&exchange::ROLES, "ErrorAccessDenied"),
+        Route::Exchange(exchange::Route::Export) => (&exchange::EXPORT_ROLES, "ErrorAccessDenied"),
         _ if method == "GET" => (&["Mail.Read", "Mail.ReadWrite"], "ErrorAccessDenied"),
         _ => (&["Mail.ReadWrite"], "ErrorAccessDenied"),
     }
@@ -276,6 +284,7 @@ pub fn answer(app: &App, grant: &Grant, target: &Target, request: &Request) -> A
         (Route::AttachmentValue, "GET") => attachments::value(&call),
         (Route::UploadSession, "POST") => attachments::create_session(&call),
         (Route::Drive(route), _) => drive::answer(&call, route),
+        (Route::Exchange(route), _) => exchange::answer(&call, route),
         _ => {
             call.violation("method_not_allowed", "this route has no such method");
             Err(Refusal::method())
