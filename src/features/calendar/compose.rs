@@ -270,6 +270,7 @@ mod tests {
         let until = |day: &str| {
             let mut series = event();
             series["start"]["dateTime"] = json!("2026-01-05T09:00:00");
+            series["end"]["dateTime"] = json!("2026-01-05T10:00:00");
             series["recurrence"] = json!({"pattern": {"type": "daily", "interval": 1},
                 "range": {"type": "endDate", "startDate": "2026-01-05", "endDate": day}});
             composed(&series).fields["isReminderOn"] == true
@@ -301,7 +302,7 @@ mod tests {
 
         let told = composed(&exception).as_exception_of(&composed(&event()));
 
-        assert_eq!(told.keys().collect::<Vec<_>>(), ["end", "start", "subject"]);
+        assert_eq!(told.keys().collect::<Vec<_>>(), ["end", "isAllDay", "start", "subject"]);
     }
 
     #[test]
