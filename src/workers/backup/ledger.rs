@@ -196,9 +196,7 @@ impl<'a> Ledger<'a> {
     async fn end_page(&mut self, container: ContainerId, cursor: CursorUpdate) -> Result<(), TaskError> {
         let walk_is_over = matches!(cursor, CursorUpdate::Done(_));
         if walk_is_over && self.walks.get(&container).is_some_and(|walk| walk.under_way) {
-            // What the walk met must be committed before what it did not meet can be told.
-            self.flush().await?;
-            self.close_unmet(container).await?;
+            self.end_walk(container).await?;
         }
         self.recorder.cursor(container, &cursor);
         self.gathered.cursor(container, cursor);
@@ -208,14 +206,20 @@ impl<'a> Ledger<'a> {
         if due { self.flush().await } else { Ok(()) }
     }
 
-    async fn close_unmet(&mut self, container: ContainerId) -> Result<(), TaskError> {
-        let chain = self.backup.chain;
+    async fn end_walk(&mut self, container: ContainerId) -> Result<(), TaskError> {
         let walk = self.walk(container);
         self.walks.insert(container, FullWalk { number: walk, under_way: false });
-        // Before the first walk nothing can have been met.
+        // Before the first walk nothing can have been met, and a commit for each small folder would cost more than it saves.
         if walk == WalkNumber::FIRST {
             return Ok(());
         }
+        // What the walk met must be committed before what it did not meet can be told.
+        self.flush().await?;
+        self.close_unmet(container, walk).await
+    }
+
+    async fn close_unmet(&mut self, container: ContainerId, walk: WalkNumber) -> Result<(), TaskError> {
+        let chain = self.backup.chain;
         let mut after = None;
         loop {
             let db = &self.backup.workshop.db;
