@@ -15,7 +15,7 @@ const STRETCH_BYTES: usize = 128 << 10;
 /// Content on its way out.
 pub(super) enum Coming {
     Whole(Option<Bytes>),
-    Pieces { first: Option<Bytes>, rest: Pieces },
+    Pieces { first: Option<Bytes>, rest: Box<Pieces> },
 }
 
 impl Coming {
@@ -24,7 +24,7 @@ impl Coming {
         match reader.content(content.pack, content.blob, WHOLE_BYTES_MAX).await {
             Ok(whole) => Ok(Self::Whole(Some(whole))),
             Err(StoreError::TooLarge { .. }) => {
-                let mut rest = reader.pieces(content.pack, content.blob).await?;
+                let mut rest = Box::new(reader.pieces(content.pack, content.blob).await?);
                 Ok(Self::Pieces { first: rest.next().await?, rest })
             }
             Err(err) => Err(err),

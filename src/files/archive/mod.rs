@@ -312,7 +312,7 @@ impl<'a, S: Sink> Archive<'a, S> {
         let Self { zip, sink, mut written, .. } = self;
         written.bytes = zip.bytes();
         let mut closing = zip.finish()?;
-        while let Some(piece) = closing.next()? {
+        while let Some(piece) = closing.next_piece()? {
             written.bytes += piece.len() as u64;
             sink.put(piece.into()).await?;
         }

@@ -48,7 +48,7 @@ pub struct Closing {
 }
 
 impl Closing {
-    pub fn next(&mut self) -> io::Result<Option<Vec<u8>>> {
+    pub fn next_piece(&mut self) -> io::Result<Option<Vec<u8>>> {
         let Some(mut directory) = self.directory.take() else { return Ok(None) };
         let mut piece = Vec::with_capacity(PIECE_BYTES);
         (&mut directory.records).take(PIECE_BYTES as u64).read_to_end(&mut piece)?;

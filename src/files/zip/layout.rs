@@ -179,6 +179,6 @@ pub(super) fn end(n_entries: u64, directory_at: u64, directory_bytes: u64, out: 
 fn dos_time(time: DateTime<Utc>) -> (u16, u16) {
     let year = time.year().clamp(1980, 2107);
     let day = (year - 1980) << 9 | (time.month() << 5 | time.day()).cast_signed();
-    let clock = time.hour() << 11 | time.minute() << 5 | time.second() / 2;
+    let clock = time.hour() << 11 | time.minute() << 5 | (time.second() / 2);
     (clock as u16, day as u16)
 }

@@ -15,7 +15,7 @@ struct Program {
 fn finished(mut zip: Zip, mut out: Vec<u8>) -> Vec<u8> {
     zip.end(&mut out).unwrap();
     let mut closing = zip.finish().unwrap();
-    while let Some(piece) = closing.next().unwrap() {
+    while let Some(piece) = closing.next_piece().unwrap() {
         out.extend(piece);
     }
     out
