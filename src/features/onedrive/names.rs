@@ -61,7 +61,7 @@ fn is_reserved(name: &str, level: Level) -> bool {
         rest.is_some_and(|rest| rest.len() == 1 && rest.starts_with(|digit: char| digit.is_ascii_digit()))
     };
     RESERVED.contains(&name.as_str())
-        || RESERVED_WITH_DIGIT.iter().any(|start| numbered(&start))
+        || RESERVED_WITH_DIGIT.iter().any(numbered)
         || (level == Level::Top && name == RESERVED_AT_TOP)
 }
 
