@@ -7,6 +7,8 @@
 //! alone (where a policy chooses by paths, one that moves across a border is found by a walk over everything); a file is read again only when its hash or its length changed; what does not have the hash or the length that
 //! the service says is not kept. A file above the bound of memory is read while it is stored.
 //!
+//! A restore finds items by their ids or by their names, makes nothing visible before it is whole, and tells nobody by mail.
+//!
 //! Does not do: what lies behind a shortcut (it is somebody else's), OneNote notebooks and infected files (OneDrive does
 //! not hand them out; they are recorded as skipped), drives other than the user's own.
 

@@ -61,12 +61,12 @@ fn is_reserved(name: &str, level: Level) -> bool {
         rest.is_some_and(|rest| rest.len() == 1 && rest.starts_with(|digit: char| digit.is_ascii_digit()))
     };
     RESERVED.contains(&name.as_str())
-        || RESERVED_WITH_DIGIT.iter().any(|start| numbered(&start))
+        || RESERVED_WITH_DIGIT.iter().any(numbered)
         || (level == Level::Top && name == RESERVED_AT_TOP)
 }
 
-/// Where a state goes when its name is taken: `Report (restored 2026-11-25 14.30).docx`, with the time of the state and not of
-/// the restore, so that a repeated restore finds it there. `further`: how many such names hold something else.
+/// Where a state goes when its name is taken: `Report (restored 2026-11-25 14.30).docx`, with the time of the state and
+/// not of the restore, so that a repeated restore finds it there. `further`: how many such names hold something else.
 pub(super) fn beside(name: &str, modified: Option<DateTime<Utc>>, further: u32) -> String {
     let (stem, ending) = parts(name);
     let time = modified.map(|time| time.format(" %Y-%m-%d %H.%M").to_string()).unwrap_or_default();

@@ -1,5 +1,5 @@
-//! Bringing one item of a drive back. A file appears whole, under its name and with its dates, or not at all: what needs
-//! more than one request stands under a working name until the last one.
+//! Bringing one item of a drive back. A file appears whole, under its name and with its dates, or not at all: what
+//! needs more than one request stands under a working name until the last one.
 
 use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
@@ -18,10 +18,10 @@ use crate::graph::{DriveTarget, Endpoint, FRAGMENT_BYTES, GraphError};
 
 /// States of one file of the same minute that can stand beside it.
 const BESIDE_MAX: u32 = 20;
-const NO_SHORTCUT: &str = "a shortcut to another drive: Microsoft lets nobody create one through Graph; what it leads to \
-    can be read in the restore point";
-const NO_OLDER: &str = "this version of kodo does not bring back older versions of files; each can be exported as a file \
-    of its own";
+const NO_SHORTCUT: &str = "a shortcut to another drive: Microsoft lets nobody create one through Graph; what it leads \
+    to can be read in the restore point";
+const NO_OLDER: &str = "this version of kodo does not bring back older versions of files; they can be read in the \
+    restore point";
 const TAKEN: &str = "something else has its name on the target";
 const NOT_SHARED: &str = "whom it was shared with is not brought back: share it again";
 const ORDINARY: &str = "it comes back as an ordinary folder";
@@ -279,7 +279,9 @@ impl Bringing<'_> {
                 // Not every drive takes descriptions. A file is worth more than its own.
                 Err(GraphError::Refused { .. } | GraphError::BadItem { .. }) if is(&wanted, "description") => {
                     described = false;
-                    wanted.as_object_mut().map(|wanted| wanted.remove("description"));
+                    if let Some(wanted) = wanted.as_object_mut() {
+                        wanted.remove("description");
+                    }
                 }
                 Err(error) => return Err(item_error(error)),
             }

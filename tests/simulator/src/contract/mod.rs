@@ -116,7 +116,7 @@ fn request_findings(template: &str, operation: &Operation, request: &Request) ->
     };
     if request.body.is_empty() {
         // Nothing at all is the content of an empty file.
-        if body.required && content(body, JSON).is_some() {
+        if body.required && body.contents.iter().any(|(kind, _)| kind == JSON) {
             found.push(Finding::new("body", "the body is missing"));
         }
         return found;

@@ -9,7 +9,7 @@ const NAME_MAX: usize = 255;
 const PATH_MAX: usize = 400;
 const REFUSED: [&str; 6] = [".lock", "con", "prn", "aux", "nul", "desktop.ini"];
 
-/// Whether something may be called so in this folder. Whoever sends a name that the documentation forbids has not read it.
+/// Whether something may be called so in this folder. Whoever sends a name that is documented as forbidden is noted.
 pub fn check(call: &Call, drive: &Drive, parent: u64, name: &str) -> Result<(), Refusal> {
     if !is_valid(name, parent) {
         call.violation("bad_name", "a name that SharePoint does not take");

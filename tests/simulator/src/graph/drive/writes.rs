@@ -139,7 +139,7 @@ fn free_name(drive: &Drive, parent: u64, name: &str) -> String {
 pub fn patch(call: &Call) -> Answer {
     let user = owner(call)?;
     let body = body(call)?;
-    for name in body.keys().filter(|name| !SETTABLE.contains(&name.as_str())) {
+    if let Some(name) = body.keys().find(|name| !SETTABLE.contains(&name.as_str())) {
         call.violation("read_only_property", format!("'{name}' in the body of a drive item"));
         return Err(bad_request(&format!("The property '{name}' cannot be set.")));
     }

@@ -143,7 +143,8 @@ async fn properties_are_changed_together_and_what_is_locked_or_too_much_is_refus
     let locked = send(tenant.request(Method::DELETE, &path)).await;
     edit(&tenant, json!({"path": "Here/b.txt", "locked": false}));
     let deleted = send(tenant.request(Method::DELETE, &path)).await;
-    tenant.simulator.set_limits(Limits { drive_quota_bytes: 1, ..Limits::default() });
+    let used = tenant.get(&home(&tenant)).await.body["quota"]["used"].as_u64().expect("what is used");
+    tenant.simulator.set_limits(Limits { drive_quota_bytes: used + 1, ..Limits::default() });
     let opened = session(&tenant, "c.txt", "fail").await;
     let full = put(&tenant, url(&opened), 0, b"xx", 2).await;
 
