@@ -23,7 +23,7 @@ const NEWEST: i64 = 1_780_000_000;
 const SPAN: i64 = 3 * 365 * 86_400;
 
 /// Every role a backup with restore may have; registrations may hold fewer.
-pub const ALL_ROLES: [&str; 13] = [
+pub const ALL_ROLES: [&str; 14] = [
     "User.Read.All",
     "Organization.Read.All",
     "MailboxSettings.Read",
