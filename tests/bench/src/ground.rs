@@ -48,11 +48,6 @@ impl Ground {
     }
 }
 
-/// The database of an installation that runs.
-pub fn database(file: &Path) -> anyhow::Result<Db> {
-    visit(&config::load(Some(file))?)
-}
-
 fn visit(config: &Config) -> anyhow::Result<Db> {
     let url = match &config.database.url {
         Some(url) => url.expose().clone(),

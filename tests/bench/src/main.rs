@@ -1,9 +1,8 @@
-//! What `script/bench store` and `script/bench catalog` are made of: a corpus from a seed, and the steps of a measurement, each a process of its
+//! What `script/bench store` is made of: a corpus from a seed, and the steps of a measurement, each a process of its
 //! own so that its time, its CPU and its memory can be told from the others'.
 //!
 //! Every step works with the product's own code on a real MariaDB and a real directory. It prints one line of JSON.
 
-mod catalog;
 mod corpus;
 mod ground;
 mod ingest;
@@ -93,27 +92,6 @@ enum Step {
         #[arg(long, default_value_t = 4)]
         workers: usize,
     },
-    /// Writes a catalog of many item versions, of which no storage knows
-    FillCatalog {
-        #[arg(long, value_name = "FILE")]
-        config: PathBuf,
-        #[arg(long, default_value_t = 10_000_000)]
-        versions: u32,
-        #[arg(long, default_value_t = 1)]
-        seed: u64,
-    },
-    /// Browses and searches such a catalog
-    AskCatalog {
-        #[arg(long, value_name = "FILE")]
-        config: PathBuf,
-        /// As many as were filled
-        #[arg(long)]
-        users: u32,
-        #[arg(long, default_value_t = 1000)]
-        questions: u32,
-        #[arg(long, default_value_t = 1)]
-        seed: u64,
-    },
     /// Proves every blob of every pack, one pack after the other
     Verify3 {
         #[command(flatten)]
@@ -138,12 +116,6 @@ async fn run(step: Step) -> anyhow::Result<Option<Value>> {
         Step::AddStorage { at, path } => ground::add_storage(&at.config, &at.storage, &path).await?,
         Step::Ingest { at, dir, workers } => ingest::run(open(&at).await?, &dir, workers).await?,
         Step::Fill { at, items } => ingest::fill(open(&at).await?, items).await?,
-        Step::FillCatalog { config, versions, seed } => {
-            catalog::fill(&ground::database(&config)?, seed, versions).await?
-        }
-        Step::AskCatalog { config, users, questions, seed } => {
-            catalog::ask(&ground::database(&config)?, seed, users, questions).await?
-        }
         Step::ReadOne { at, reads, seed } => read::one_by_one(open(&at).await?, reads, seed).await?,
         Step::Restore { at, dir, workers } => read::restore(open(&at).await?, &dir, workers).await?,
         Step::Verify3 { at } => read::verify(&open(&at).await?).await?,

@@ -8,7 +8,7 @@
 mod file;
 mod item;
 mod mail;
-pub mod prose;
+mod prose;
 
 use std::path::{Path, PathBuf};
 
