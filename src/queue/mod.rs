@@ -28,7 +28,7 @@ use crate::db::{Db, DbError, TxError};
 pub use endings::{AfterAttempt, Cancelled, Reaped, finish_in, made_progress_in};
 pub use lease::{HeartbeatAnswer, Held, assert_held};
 pub use retry::{ATTEMPTS_MAX, retry_delay};
-pub use sql::{begin_again, ended_of_restore, enqueue, open_task, points_being_restored};
+pub use sql::{EndedTask, begin_again, ended_of_restore, enqueue, open_task, points_being_restored};
 pub use task::{Lease, LeaseLost, LeasedTask, NewTask, Outcome, Priority, Progress, TaskKind, TaskState};
 pub use view::{Counts, Member, TaskFilter, TaskView, run_has_open_tasks, run_progress};
 

@@ -14,7 +14,7 @@ use diesel::sql_types::{BigInt, Bool, Datetime, Nullable, Unsigned};
 mod again;
 mod rows;
 
-pub use again::{begin_again, ended_of_restore};
+pub use again::{EndedTask, begin_again, ended_of_restore};
 use rows::NewRow;
 pub(super) use rows::Row;
 

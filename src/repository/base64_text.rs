@@ -19,7 +19,7 @@ impl Base64Lines {
         let digits = plain.div_ceil(GROUP as u64) * 4;
         let width = u64::from(self.width);
         // A last line that is full has no line end behind it.
-        let line_ends = if width == 0 { 0 } else { digits.saturating_sub(1) / width };
+        let line_ends = digits.saturating_sub(1).checked_div(width).unwrap_or(0);
         digits + line_ends * if self.crlf { 2 } else { 1 }
     }
 }

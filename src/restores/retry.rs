@@ -1,12 +1,12 @@
 //! Doing again what a restore could not bring back, and nothing else.
 
-use std::collections::HashSet;
+use std::collections::BTreeMap;
 
 use super::sql;
-use crate::catalog::parts;
+use crate::catalog::{Part, parts, points};
 use crate::db::{Conn, Db, DbError, QueryResult, TxError};
-use crate::ids::{ChainId, RestoreId, TaskId};
-use crate::queue::{self, Queue};
+use crate::ids::{ChainId, PointNumber, RestoreId, TaskId};
+use crate::queue::{self, EndedTask, Queue, TaskState};
 
 const PARTS_PAGE: u32 = 500;
 
@@ -19,6 +19,8 @@ pub enum RetryError {
     AtWork(RestoreId),
     #[error("nothing of restore {0} failed or was left undone")]
     NothingFailed(RestoreId),
+    #[error("point {point} of chain {chain} was given up since: restore another point")]
+    PointGone { chain: ChainId, point: PointNumber },
     #[error(transparent)]
     Db(#[from] DbError),
 }
@@ -31,15 +33,22 @@ pub async fn retry(db: &Db, queue: &Queue, restore: RestoreId) -> Result<u64, Re
             if !sql::lock(conn, restore)? {
                 return Err(TxError::Refused(RetryError::NoRestore(restore)));
             }
-            let undone = undone(conn, restore)?;
-            let ended = queue::ended_of_restore(conn, restore)?;
-            let Some(ended) = ended else { return Err(TxError::Refused(RetryError::AtWork(restore))) };
-            let again: Vec<TaskId> =
-                ended.into_iter().filter(|(chain, _)| undone.contains(chain)).map(|(_, task)| task).collect();
+            let Some(ended) = queue::ended_of_restore(conn, restore)? else {
+                return Err(TxError::Refused(RetryError::AtWork(restore)));
+            };
+            let parts = all_parts(conn, restore)?;
+            let again: Vec<EndedTask> = ended.into_iter().filter(|task| is_undone(task, &parts)).collect();
             if again.is_empty() {
                 return Err(TxError::Refused(RetryError::NothingFailed(restore)));
             }
-            Ok(queue::begin_again(conn, &again)?)
+            for part in again.iter().filter_map(|task| parts.get(&task.chain)) {
+                let (chain, point) = (part.chain, part.point);
+                // From here to the commit nobody can give the point up, and who wants to afterwards finds the task.
+                if !points::lock_sealed(conn, chain, point)? {
+                    return Err(TxError::Refused(RetryError::PointGone { chain, point }));
+                }
+            }
+            Ok(queue::begin_again(conn, &again.iter().map(|task| task.id).collect::<Vec<TaskId>>())?)
         })
         .await
         .map_err(|err| match err {
@@ -50,17 +59,21 @@ pub async fn retry(db: &Db, queue: &Queue, restore: RestoreId) -> Result<u64, Re
     Ok(begun)
 }
 
-/// The chains of which not everything is settled.
-fn undone(conn: &mut Conn, restore: RestoreId) -> QueryResult<HashSet<ChainId>> {
-    let mut undone = HashSet::new();
+/// Whether a part failed as a whole, or something of it did or was not reached.
+fn is_undone(task: &EndedTask, parts: &BTreeMap<ChainId, Part>) -> bool {
+    let is_unsettled =
+        |part: &Part| part.told.failed > 0 || part.asked.is_none_or(|asked| part.told.total() < asked.items);
+    task.state != TaskState::Succeeded || parts.get(&task.chain).is_some_and(is_unsettled)
+}
+
+/// As many as a request may have.
+fn all_parts(conn: &mut Conn, restore: RestoreId) -> QueryResult<BTreeMap<ChainId, Part>> {
+    let mut all = BTreeMap::new();
     let mut after = ChainId::new(0);
     loop {
         let page = parts::list(conn, restore, after, PARTS_PAGE)?;
-        let Some(last) = page.last() else { return Ok(undone) };
+        let Some(last) = page.last() else { return Ok(all) };
         after = last.chain;
-        let is_undone = |part: &&parts::Part| {
-            part.told.failed > 0 || part.asked.is_none_or(|asked| part.told.total() < asked.items)
-        };
-        undone.extend(page.iter().filter(is_undone).map(|part| part.chain));
+        all.extend(page.into_iter().map(|part| (part.chain, part)));
     }
 }

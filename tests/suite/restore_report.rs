@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use kodo::access::Role;
-use kodo_simulator::Options;
+use kodo_simulator::{Limits, Options};
 use serde_json::{Value, json};
 
 use crate::support::http::Http;
@@ -99,13 +99,12 @@ async fn the_report_names_each_item_and_where_it_was_for_programs_and_for_spread
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restore_that_was_cancelled_goes_on_when_it_is_tried_again() -> anyhow::Result<()> {
-    let mut options = company();
-    options.limits.latency_ms = 30;
-    let stage = Stage::ready(options).await?;
+    let stage = Stage::ready(company()).await?;
     let user = stage.users().remove(0);
     stage.back_up(&user)?;
     let before = stage.mailbox(&user)?.messages.len();
     stage.tenant.wipe_mailbox(&user)?;
+    stage.tenant.set_limits(Limits { latency_ms: 400, ..Limits::default() });
     let started = stage.expect(&["restore", "--user", &user])?;
     let id = started["restore_id"].to_string();
 
@@ -113,6 +112,7 @@ async fn a_restore_that_was_cancelled_goes_on_when_it_is_tried_again() -> anyhow
     stage.expect(&["restore", "cancel", &id])?;
     let ended = crate::support::wait::until_ended(&stage, &["restore", "show", &id]);
 
+    stage.tenant.set_limits(Limits::default());
     assert!(at_work.code != 0 && at_work.stderr.contains("still at work"), "{at_work:?}");
     assert_eq!(ended["state"], json!("cancelled"), "{ended}");
     assert!(stage.mailbox(&user)?.messages.len() < before, "it had ended before it was cancelled");

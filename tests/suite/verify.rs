@@ -46,9 +46,9 @@ fn findings(stage: &Stage, state: &str) -> anyhow::Result<Vec<Value>> {
     Ok(found)
 }
 
-/// Restores a point where everything of it is there already, and returns what became of its items.
+/// Restores a point beside what is there, so that all its contents are read, and returns what became of its items.
 fn try_point(stage: &Stage, user: &str, point: &str) -> anyhow::Result<Value> {
-    let ran = stage.run(&["restore", "--user", user, "--point", point, "--wait", "--json"]);
+    let ran = stage.run(&["restore", "--user", user, "--point", point, "--to-folder", "Then", "--wait", "--json"]);
     let detail: Value = serde_json::from_str(&ran.stdout)?;
     assert_eq!(ran.code == 3, detail["outcomes"]["failed"] != json!(0), "{ran:?}");
     Ok(detail)
@@ -99,7 +99,7 @@ async fn a_flipped_bit_is_found_and_named_and_the_next_backup_heals_it() -> anyh
     }
     let restored = try_point(&stage, &user, "1")?;
     assert_eq!(restored["outcomes"]["failed"], json!(hit.len()), "{restored}");
-    assert_eq!(restored["outcomes"]["created"], json!(0), "{restored}");
+    assert!(restored["outcomes"]["created"].as_u64().is_some_and(|created| created > 0), "{restored}");
     let clean = stage.run(&["verify-storage", &path]);
     assert_eq!(clean.code, 0, "what is left is sound: {clean:?}");
     assert_heals(&stage, &user)

@@ -162,10 +162,10 @@ pub async fn cancel(app: Data<Shared>, restore: Path<RestoreId>) -> ApiResult<Js
 }
 
 /// Does again what failed or was left undone, and nothing else.
-pub async fn retry(app: Data<Shared>, admin: Admin, restore: Path<RestoreId>) -> ApiResult<Accepted<RestoreView>> {
+pub async fn retry(app: Data<Shared>, restore: Path<RestoreId>) -> ApiResult<Accepted<RestoreView>> {
     let found = find(&app, *restore).await?;
     let n_tasks = restores::retry(&app.db, &app.queue, found.id).await?;
-    tracing::info!(restore.id = %found.id, admin = admin.0.name, tasks = n_tasks, "a restore is tried again");
+    tracing::info!(restore.id = %found.id, tasks = n_tasks, "a restore is tried again");
     Ok(Accepted(view(&app, found, Detail::Full).await?))
 }
 
@@ -287,7 +287,7 @@ impl From<RetryError> for ApiError {
         match err {
             RetryError::NoRestore(_) => Self::NotFound(err.to_string()),
             RetryError::AtWork(_) => Self::Conflict(err.to_string()),
-            RetryError::NothingFailed(_) => Self::Unprocessable(err.to_string()),
+            RetryError::NothingFailed(_) | RetryError::PointGone { .. } => Self::Unprocessable(err.to_string()),
             RetryError::Db(err) => err.into(),
         }
     }

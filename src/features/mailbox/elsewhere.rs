@@ -9,7 +9,7 @@ use crate::features::{Present, RestoreError, Source, StoredItem};
 use crate::graph::{Endpoint, GraphError};
 
 /// What is in these is as good as gone, and so is what is in a folder below them.
-const BINS: [&str; 2] = ["deleteditems", "recoverableitemsroot"];
+const BINS: [&str; 2] = ["deleteditems", "recoverableitemsdeletions"];
 /// Exchange nests no deeper than 300.
 const DEPTH_MAX: usize = 300;
 

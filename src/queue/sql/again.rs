@@ -10,21 +10,27 @@ use crate::db::schema::tasks;
 use crate::ids::{ChainId, OrganizationId, ResourceId, RestoreId, TaskId, TenantId};
 use crate::queue::task::{NewTask, Priority, TaskKind, TaskState};
 
-/// The tasks of a restore with the chain of each; `None` while one of them is unfinished.
-pub fn ended_of_restore(conn: &mut Conn, restore: RestoreId) -> QueryResult<Option<Vec<(ChainId, TaskId)>>> {
+/// A task of a restore that has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EndedTask {
+    pub id: TaskId,
+    pub chain: ChainId,
+    pub state: TaskState,
+}
+
+/// The tasks of a restore; `None` while one of them is unfinished.
+pub fn ended_of_restore(conn: &mut Conn, restore: RestoreId) -> QueryResult<Option<Vec<EndedTask>>> {
     let chain = sql::<Nullable<Unsigned<BigInt>>>("CAST(JSON_VALUE(work, '$.chain') AS UNSIGNED)");
     let rows: Vec<(u64, String, Option<u64>)> = tasks::table
         .filter(tasks::restore_id.eq(restore.get()))
         .order(tasks::id)
         .select((tasks::id, tasks::state, chain))
         .load(conn)?;
-    let ended = |state: &str| TaskState::parse(state).is_some_and(TaskState::is_ended);
-    if rows.iter().any(|(_, state, _)| !ended(state)) {
-        return Ok(None);
-    }
-    let chain =
-        |(id, _, chain): (u64, String, Option<u64>)| Some((ChainId::new(u32::try_from(chain?).ok()?), TaskId::new(id)));
-    Ok(Some(rows.into_iter().filter_map(chain).collect()))
+    let task = |(id, state, chain): (u64, String, Option<u64>)| {
+        let state = TaskState::parse(&state).filter(|state| state.is_ended())?;
+        Some(EndedTask { id: TaskId::new(id), chain: ChainId::new(u32::try_from(chain?).ok()?), state })
+    };
+    Ok(rows.into_iter().map(task).collect())
 }
 
 type Copied = (u64, u32, Option<u32>, Option<u32>, Option<u64>, String, Option<String>);

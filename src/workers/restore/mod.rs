@@ -12,6 +12,8 @@ mod large;
 mod pace;
 mod path;
 mod place;
+#[cfg(test)]
+mod tests;
 mod walk;
 
 use std::collections::HashSet;
