@@ -42,6 +42,9 @@ pub(super) struct Candidate {
     pub check: u16,
 }
 
+/// A text by its page and its place there, with its day.
+type Dated = ((Page, u16), u16);
+
 /// One word of a question: it may stand in any of these fields.
 #[derive(Clone, Debug)]
 pub(super) struct Asked {
@@ -109,7 +112,7 @@ impl Look<'_> {
         conn: &mut Conn,
         wanted: &HashSet<ChainId>,
         after: Option<Page>,
-    ) -> QueryResult<(Vec<((Page, u16), u16)>, Option<Page>)> {
+    ) -> QueryResult<(Vec<Dated>, Option<Page>)> {
         let Some((first, others)) = self.words.split_first() else {
             let rows = sql::days(conn, self.chains, after, ROWS_AT_ONCE)?;
             let last = last_of(&rows);

@@ -12,12 +12,15 @@ const DEPTH_MAX: usize = 400;
 /// Containers of one chain: what Exchange allows in one mailbox, with room.
 const CONTAINERS_MAX: u32 = 100_000;
 
+/// The name of an item that holds others, and what holds it.
+type Holder = (String, Option<ItemKey>);
+
 /// What was looked up for the answers to one question.
 #[derive(Default)]
 pub struct Places {
     containers: HashMap<(ChainId, PointNumber), HashMap<ContainerId, Container>>,
-    /// Name and holder of items that hold others; `None`: the point does not have it.
-    holders: HashMap<(ChainId, PointNumber, ItemKey), Option<(String, Option<ItemKey>)>>,
+    /// Items that hold others; `None`: the point does not have it.
+    holders: HashMap<(ChainId, PointNumber, ItemKey), Option<Holder>>,
 }
 
 impl Places {
