@@ -96,7 +96,7 @@ fn is_device(name: &str) -> bool {
         let number = stem.strip_prefix(*device).unwrap_or_default();
         number.chars().count() == 1 && number.chars().all(|c| DEVICE_NUMBERS.contains(c))
     };
-    DEVICES.contains(&stem.as_str()) || NUMBERED_DEVICES.iter().any(|device| numbered(device))
+    DEVICES.contains(&stem.as_str()) || NUMBERED_DEVICES.iter().any(numbered)
 }
 
 #[cfg(test)]
