@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::{calendar, contact, names};
 use crate::catalog::{ContentRef, VersionRow};
+use crate::features::mailbox::KIND_STREAM;
 use crate::features::{self, Piece};
 use crate::repository::{Reader, StoreError};
 
@@ -62,6 +63,8 @@ pub async fn render(
     match feature {
         "calendar" => item.event(reader).await?,
         "contacts" => item.contact(reader).await?,
+        // What only Exchange reads.
+        "mailbox" if row.version.kind == KIND_STREAM => item.stored("stream", UNKNOWN),
         "mailbox" => item.stored("eml", "message/rfc822"),
         "onedrive" => item.file(),
         _ => item.stored("bin", UNKNOWN),

@@ -169,16 +169,19 @@ impl<'a, S: Sink> Archive<'a, S> {
     async fn part(&mut self, part: &Part, top: &str) -> Result<(), ArchiveError> {
         let containers = self.containers(part).await?;
         let folders = Folders::of(&containers, top);
-        let mut parents = Parents::default();
         let mut picked = self.picked(part).await?;
         for container in &containers {
             let path = folders.path(container.id);
+            // Parts of items lie below the names of what they belong to, in a tree of their own.
+            let mut parents = Parents::default();
+            let are_parts = features::holds_parts(part.feature(), &container.graph_id);
+            let gathers = self.gathers(part) && !are_parts;
             if part.takes_all_of(container.id) {
                 self.zip.folder(path, self.plan.at, &mut self.out)?;
                 let rows = Rows::of_container(container.id, Within::Anywhere);
-                self.rows(part, path, rows, &mut parents).await?;
+                self.rows(part, path, rows, (gathers, &mut parents)).await?;
             } else if let Some(keys) = picked.remove(&container.id) {
-                self.rows(part, path, Rows::of_keys(keys), &mut parents).await?;
+                self.rows(part, path, Rows::of_keys(keys), (gathers, &mut parents)).await?;
             }
         }
         Ok(())
@@ -199,8 +202,18 @@ impl<'a, S: Sink> Archive<'a, S> {
         Ok(picked)
     }
 
-    async fn rows(&mut self, part: &Part, path: &str, rows: Rows, parents: &mut Parents) -> Result<(), ArchiveError> {
-        let gathers = self.plan.layout == Layout::FolderFiles && gathered::is_gathered(part.feature());
+    /// Whether all items of a folder become one file.
+    fn gathers(&self, part: &Part) -> bool {
+        self.plan.layout == Layout::FolderFiles && gathered::is_gathered(part.feature())
+    }
+
+    async fn rows(
+        &mut self,
+        part: &Part,
+        path: &str,
+        rows: Rows,
+        (gathers, parents): (bool, &mut Parents),
+    ) -> Result<(), ArchiveError> {
         if !gathers {
             return self.item_files(part, path, rows, parents).await;
         }
