@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::support::stage::{Ran, Stage, assert_same};
 
 fn company() -> Options {
-    Options { users: 1, messages: 60, special_users: false, ..Options::default() }
+    Options { users: 2, messages: 60, special_users: false, ..Options::default() }
 }
 
 /// The packs on the storage, the largest first.
@@ -46,9 +46,11 @@ fn findings(stage: &Stage, state: &str) -> anyhow::Result<Vec<Value>> {
     Ok(found)
 }
 
-/// Restores a point beside what is there, so that all its contents are read, and returns what became of its items.
+/// Restores a point into another mailbox, so that all its contents are read, and returns what became of its items.
 fn try_point(stage: &Stage, user: &str, point: &str) -> anyhow::Result<Value> {
-    let ran = stage.run(&["restore", "--user", user, "--point", point, "--to-folder", "Then", "--wait", "--json"]);
+    let other = &stage.users()[1];
+    let into = ["--to-user", other, "--to-folder", "Then"];
+    let ran = stage.run(&[&["restore", "--user", user, "--point", point, "--wait", "--json"], &into[..]].concat());
     let detail: Value = serde_json::from_str(&ran.stdout)?;
     assert_eq!(ran.code == 3, detail["outcomes"]["failed"] != json!(0), "{ran:?}");
     Ok(detail)
