@@ -161,7 +161,13 @@ fn without_importance(mime: &[u8]) -> Vec<u8> {
 
 fn categories_and_rules(held: &Collected) -> Vec<Value> {
     let own = held.items.values().filter(|item| item.summary.kind > KIND_SETTINGS);
-    sorted(own.map(|item| item.properties.clone()).collect())
+    // What kodo itself notes in them, such as where a rule's folders are, is not the tenant's.
+    let told = |item: &Item| {
+        let mut told = item.properties.clone();
+        told.as_object_mut().map(|told| told.remove("kodo"));
+        told
+    };
+    sorted(own.map(told).collect())
 }
 
 fn as_files(held: Collected) -> KeptDrive {

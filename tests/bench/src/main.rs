@@ -115,7 +115,7 @@ async fn run(step: Step) -> anyhow::Result<Option<Value>> {
         }
         Step::AddStorage { at, path } => ground::add_storage(&at.config, &at.storage, &path).await?,
         Step::Ingest { at, dir, workers } => ingest::run(open(&at).await?, &dir, workers).await?,
-        Step::Fill { at, items } => ingest::fill(open(&at).await?, items).await?,
+        Step::Fill { at, items } => Box::pin(ingest::fill(open(&at).await?, items)).await?,
         Step::ReadOne { at, reads, seed } => read::one_by_one(open(&at).await?, reads, seed).await?,
         Step::Restore { at, dir, workers } => read::restore(open(&at).await?, &dir, workers).await?,
         Step::Verify3 { at } => read::verify(&open(&at).await?).await?,
