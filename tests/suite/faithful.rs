@@ -220,7 +220,7 @@ async fn rough_backup(stage: &mut Stage, worker: &mut Process, seed: u64) -> any
     for n in 0..KILLS {
         let chance = seed / 3 + n * 1_777;
         tokio::time::sleep(Duration::from_millis(chance % LIFE_MS_MAX)).await;
-        if chance % 2 == 0 {
+        if chance.is_multiple_of(2) {
             stage.serve().kill()?;
             stage.start_serve()?;
         } else {

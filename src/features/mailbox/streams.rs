@@ -24,12 +24,12 @@ use crate::ids::ItemKey;
 pub(super) const CONTAINER: &str = "kodo:streams";
 const NAME: &str = "Exchange streams";
 const STREAM_NAME: &str = "Exchange stream";
-const REMEDY: &str = "Exchange exports items in the global cloud alone, and to an app with the application permission \
-    MailboxItem.ImportExport.All with admin consent; or leave the streams out in the policy's options";
+/// Said before what Microsoft answered, which may be long.
+const REMEDY: &str = "exporting takes the global cloud and the application permission MailboxItem.ImportExport.All";
 
 /// The container, or why this mailbox has no streams to offer.
 pub(super) async fn container(source: Source<'_>) -> Result<Result<RemoteContainer, PassedOver>, WalkError> {
-    let refused = |why: String| Ok(Err(PassedOver { name: NAME.to_owned(), why: format!("{why}: {REMEDY}") }));
+    let refused = |why: String| Ok(Err(PassedOver { name: NAME.to_owned(), why: format!("{REMEDY}: {why}") }));
     match mailbox_id(source).await {
         Ok(_) => Ok(Ok(RemoteContainer {
             id: CONTAINER.to_owned(),
@@ -163,7 +163,7 @@ fn refusal(code: &str, message: &str) -> CaptureError {
 fn capture_error(error: GraphError) -> CaptureError {
     match error {
         GraphError::Forbidden { answer, .. } => {
-            CaptureError::Skipped { reason: SkipReason::MissingRole, message: format!("{answer}: {REMEDY}") }
+            CaptureError::Skipped { reason: SkipReason::MissingRole, message: format!("{REMEDY}: {answer}") }
         }
         error => Trouble::of(error).into(),
     }
