@@ -263,7 +263,12 @@ impl<'c> Call<'c> {
             ReadError::Spool(_) => Failure::Local { answer: told(error.to_string()) },
         };
         match want {
-            Want::Nothing => Ok(Got::Nothing),
+            // What it says does not matter, and yet the request is over only when it has been said: until then it is one
+            // of those that the scope has at once.
+            Want::Nothing => {
+                read_bounded(response, JSON_BYTES_MAX).await.ok();
+                Ok(Got::Nothing)
+            }
             Want::Location => Err(Failure::Unreadable { answer: told("it does not redirect".to_owned()) }),
             Want::Spooled => {
                 read_spooled(response, self.client.0.limits.spool_above_bytes).await.map(Got::Body).map_err(failed)
