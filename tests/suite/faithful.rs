@@ -19,7 +19,7 @@ use crate::support::stage::{Process, Stage};
 use crate::support::wait::until_ended;
 
 /// Users, each a case of its own seed; `KODO_TEST_CASES` asks for fewer or more.
-const CASES: usize = 200;
+const CASES: usize = 40;
 /// How often all of them are edited and backed up.
 const ROUNDS: u64 = 3;
 const EDITS: usize = 4;
