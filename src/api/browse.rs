@@ -20,9 +20,6 @@ use crate::db::{Conn, QueryResult};
 use crate::features::{self, flag};
 use crate::ids::{ChainId, ContainerId, FeatureName, PointNumber, VersionNumber};
 
-/// Containers of one chain: what Exchange allows in one mailbox, with room.
-const CONTAINERS_MAX: u32 = 100_000;
-
 /// One container as of a point: what is directly in it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct BrowseView {
@@ -179,7 +176,7 @@ pub async fn browse(app: Data<Shared>, query: Query<BrowseQuery>) -> ApiResult<J
 async fn find(app: &Shared, chain: &Chain, point: PointNumber, wanted: Wanted) -> ApiResult<(Place, Vec<Container>)> {
     let chain = chain.clone();
     let read = move |conn: &mut Conn| {
-        let containers = catalog::containers::as_of(conn, chain.id, point, CONTAINERS_MAX)?;
+        let containers = catalog::containers::as_of(conn, chain.id, point)?;
         let shelf = Shelf { chain: &chain, point, containers: &containers, is_folder: features::is_folder };
         Ok(shelf.find(conn, &wanted)?.map(|place| (place, containers)))
     };

@@ -21,8 +21,6 @@ use crate::tenants::{self, ResourceFilter, ResourceState};
 
 /// Chains that one resource can have: features times storages.
 const CHAINS_MAX: u32 = 1_000;
-/// Containers of one chain: what Exchange allows in one mailbox, with room.
-const CONTAINERS_MAX: u32 = 100_000;
 /// Containers that are shown of a chain, those first whose counts differ.
 const CONTAINERS_SHOWN: usize = 1_000;
 /// Folders within folders; more are a ring.
@@ -138,7 +136,7 @@ pub async fn of_resource(app: Data<Shared>, resource: Path<String>) -> ApiResult
     let chains = resolve::chains(&app, Some(resource.id), ChainId::new(0), CHAINS_MAX).await?;
     let mut features = Vec::with_capacity(chains.len());
     for chain in chains {
-        let read = move |conn: &mut Conn| Ok((coverage::of_chain(conn, &chain, CONTAINERS_MAX)?, chain.clone()));
+        let read = move |conn: &mut Conn| Ok((coverage::of_chain(conn, &chain)?, chain.clone()));
         let (coverage, chain) = app.db.run("read what a chain covers", read).await?;
         features.push(FeatureCoverage::new(chain, coverage));
     }

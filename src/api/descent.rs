@@ -302,7 +302,7 @@ mod tests {
     fn look(conn: &mut Conn, wanted: &Wanted) -> QueryResult<ApiResult<(Vec<String>, Vec<String>)>> {
         let chain = drive(conn)?;
         let point = PointNumber::new(chain.last_point);
-        let all = containers::as_of(conn, chain.id, point, 10)?;
+        let all = containers::as_of(conn, chain.id, point)?;
         let is_folder = |_: &str, kind: u8| kind == FOLDER;
         let place = match (Shelf { chain: &chain, point, containers: &all, is_folder }).find(conn, wanted)? {
             Ok(place) => place,

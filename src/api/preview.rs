@@ -5,14 +5,15 @@ use actix_web::web::{Data, Json};
 use mail_parser::decoders::html::html_to_text;
 use mail_parser::{MessageParser, MimeHeaders};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::Shared;
 use super::browse::ItemView;
-use super::content_rules;
+use super::content_rules::{self, Asking};
 use super::error::ApiResult;
 use super::items::{self, ItemPath};
 use super::readers::storage_error;
+use crate::access::audit::Action;
 use crate::catalog::VersionRow;
 use crate::repository::{Reader, StoreError};
 
@@ -95,9 +96,11 @@ const FACTS: [&str; 46] = [
     "shared",
 ];
 
-pub async fn show(app: Data<Shared>, path: ItemPath) -> ApiResult<Json<Preview>> {
-    let (chain, _, row) = items::find(&app, &path).await?;
+pub async fn show(app: Data<Shared>, asking: Asking, path: ItemPath) -> ApiResult<Json<Preview>> {
+    let (chain, point, row) = items::find(&app, &path).await?;
     content_rules::check(&app, &chain).await?;
+    let details = json!({ "chain": chain.id, "point": point, "item": row.version.key.to_string() });
+    asking.note(&app, Action::PreviewItem, details).await?;
     let reader = app.readers.open(&app, chain.key.storage).await?;
     let properties = items::properties(&reader, &row).await?;
     let mut preview = Preview {

@@ -36,13 +36,13 @@ impl Covered {
     }
 }
 
-/// At most `limit` containers, in the order of their ids.
-pub fn of_chain(conn: &mut Conn, chain: &Chain, limit: u32) -> QueryResult<Coverage> {
+/// All containers, in the order of their ids.
+pub fn of_chain(conn: &mut Conn, chain: &Chain) -> QueryResult<Coverage> {
     let point = PointNumber::new(chain.last_point);
-    let all = containers::as_of(conn, chain.id, point, limit)?;
+    let all = containers::as_of(conn, chain.id, point)?;
     let ids: Vec<ContainerId> = all.iter().map(|container| container.id).collect();
     let mut held = tallies::as_of(conn, point, &ids)?;
-    let counted = containers::service_counts(conn, chain.id, limit)?;
+    let counted = containers::service_counts(conn, chain.id)?;
     let failed = issues::counts_by_container(conn, chain.id)?;
     let covered = |container: Container| Covered {
         held: held.remove(&container.id).unwrap_or_default(),

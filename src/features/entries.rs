@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use super::{Change, WalkError};
@@ -29,8 +30,14 @@ pub(super) fn is_removed(entry: &Value) -> bool {
     entry.get("@removed").is_some()
 }
 
-pub(super) fn text(value: &Value) -> &str {
+/// A text as Graph writes it; empty where there is none.
+pub fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_default()
+}
+
+/// A moment as Graph writes it.
+pub fn instant(value: &Value) -> Option<DateTime<Utc>> {
+    DateTime::parse_from_rfc3339(value.as_str()?).ok().map(|time| time.to_utc())
 }
 
 /// The properties of an item without what an answer carried about itself.

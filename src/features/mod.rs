@@ -30,6 +30,7 @@ use crate::graph::{GraphClient, GraphError, Scope};
 use crate::ids::ItemKey;
 
 pub use bundle::{Bundle, BundleError, Form, Label, Piece, read_bundle};
+pub use entries::{instant, text};
 pub use options::{CalendarOptions, ContactsOptions, FeatureOptions, MailboxOptions, OneDriveOptions};
 pub use parts::Parts;
 pub use restoring::{

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::json::{instant, text, texts};
 use super::lines::{Lines, escaped};
+use crate::features::contacts::picture_type;
 
 /// Telephones that Graph has no name for, by the id of their property.
 const MORE_PHONES: [(&str, &str); 14] = [
@@ -46,7 +47,11 @@ pub fn card(contact: &Value, photo: Option<&Bytes>) -> String {
     reach(contact, &mut out);
     more(contact, &mut out);
     if let Some(photo) = photo {
-        out.with("PHOTO", &[("ENCODING", "b"), ("TYPE", picture(photo))], &STANDARD.encode(photo));
+        out.with(
+            "PHOTO",
+            &[("ENCODING", "b"), ("TYPE", &picture(photo).to_ascii_uppercase())],
+            &STANDARD.encode(photo),
+        );
     }
     if let Some(time) = instant(&contact["lastModifiedDateTime"]) {
         out.raw("REV", &time.format("%Y-%m-%dT%H:%M:%SZ").to_string());
@@ -150,22 +155,16 @@ fn extended<'a>(contact: &'a Value, id: &str) -> &'a str {
     all.into_iter().find(is_it).map(|property| text(&property["value"])).unwrap_or_default()
 }
 
+/// What kind of picture it is, in small letters.
 fn picture(bytes: &[u8]) -> &'static str {
-    match bytes {
-        [0x89, b'P', b'N', b'G', ..] => "PNG",
-        [b'G', b'I', b'F', ..] => "GIF",
-        [b'B', b'M', ..] => "BMP",
-        _ => "JPEG",
-    }
+    picture_type(bytes).trim_start_matches("image/")
 }
 
 /// The ending of the file of a photo.
 pub fn picture_ending(bytes: &[u8]) -> &'static str {
     match picture(bytes) {
-        "PNG" => "png",
-        "GIF" => "gif",
-        "BMP" => "bmp",
-        _ => "jpg",
+        "jpeg" => "jpg",
+        kind => kind,
     }
 }
 

@@ -120,13 +120,11 @@ async fn check_containers(
     point: PointNumber,
     selection: &RestoreSelection,
 ) -> Result<(), StartError> {
-    /// What a service allows in one mailbox, with room.
-    const CONTAINERS_MAX: u32 = 100_000;
     if selection.containers.is_empty() {
         return Ok(());
     }
     let id = chain.id;
-    let read = move |conn: &mut Conn| catalog::containers::as_of(conn, id, point, CONTAINERS_MAX);
+    let read = move |conn: &mut Conn| catalog::containers::as_of(conn, id, point);
     let held: HashSet<_> = db.run("read containers", read).await?.into_iter().map(|one| one.id).collect();
     match selection.containers.iter().find(|container| !held.contains(container)) {
         None => Ok(()),

@@ -39,9 +39,8 @@ async fn a_policy_forbids_content_to_everybody_and_restores_to_nobody() -> anyho
 
     stage.expect(&["policy", "content", "standard", "forbid"])?;
 
-    for path in
-        [item.clone(), format!("{item}/content"), format!("{item}/file"), "/api/v1/exports/1/download".to_owned()]
-    {
+    let of_item = ["", "/content", "/file", "/preview"].map(|what| format!("{item}{what}"));
+    for path in of_item.into_iter().chain(["/api/v1/exports/1/download".to_owned()]) {
         let refused = http.get(&path).await?;
         assert!(refused.problem(403).contains("policy \"standard\""), "{path}: {refused:?}");
     }

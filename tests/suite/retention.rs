@@ -183,7 +183,7 @@ impl History {
     fn shown(&self, conn: &mut Conn, point: PointNumber) -> QueryResult<Content> {
         let mut content = Content::default();
         let chain = self.chain;
-        let present = containers::as_of(conn, chain, point, FOLDERS)?;
+        let present = containers::as_of(conn, chain, point)?;
         let ids: Vec<ContainerId> = present.iter().map(|container| container.id).collect();
         let held = tallies::as_of(conn, point, &ids)?;
         for container in present {

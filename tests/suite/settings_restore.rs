@@ -311,3 +311,22 @@ async fn a_whole_installation_brings_them_back_in_place_and_leaves_the_mailbox_o
     stage.assert_polite();
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rule_finds_the_folder_that_comes_back_with_it_however_late_it_was_first_backed_up() -> anyhow::Result<()> {
+    let stage = Stage::ready(company()).await?;
+    let users = stage.users();
+    let [user, other] = [&users[0], &users[1]];
+    stage.back_up(user)?;
+    add_rules(&stage.tenant, user);
+    stage.back_up(user)?;
+
+    stage.expect(&["restore", "--user", user, "--to-user", other, "--wait"])?;
+
+    let now = truth(&stage.tenant, other);
+    for name in ["Projects", "Only moves"] {
+        assert!(rule(&now, name)["actions"]["moveToFolder"].is_string(), "{now}");
+    }
+    stage.assert_polite();
+    Ok(())
+}

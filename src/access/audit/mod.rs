@@ -13,6 +13,8 @@ use crate::ids::AdminId;
 pub enum Action {
     /// Took the content of one item.
     DownloadItem,
+    /// Looked at what one item says.
+    PreviewItem,
     /// Asked for an export.
     StartExport,
     /// Took an export.
@@ -25,6 +27,7 @@ impl Action {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::DownloadItem => "download_item",
+            Self::PreviewItem => "preview_item",
             Self::StartExport => "start_export",
             Self::DownloadExport => "download_export",
             Self::ContentOfPolicy => "content_of_policy",

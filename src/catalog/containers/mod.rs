@@ -11,6 +11,9 @@ use super::retention::Gap;
 use crate::db::{Conn, QueryResult};
 use crate::ids::{ChainId, ContainerId, PointNumber, WalkNumber};
 
+/// Containers of one chain that are read at once: what Exchange allows in one mailbox, with room.
+const READ_MAX: u32 = 100_000;
+
 /// The Graph id of the row whose cursor covers the list of containers.
 pub const LIST: &str = "";
 
@@ -69,14 +72,14 @@ pub fn present(conn: &mut Conn, chain: ChainId, limit: u32) -> QueryResult<Vec<C
 }
 
 /// The containers as of a point.
-pub fn as_of(conn: &mut Conn, chain: ChainId, point: PointNumber, limit: u32) -> QueryResult<Vec<Container>> {
-    sql::present(conn, chain, point, limit)
+pub fn as_of(conn: &mut Conn, chain: ChainId, point: PointNumber) -> QueryResult<Vec<Container>> {
+    sql::present(conn, chain, point, READ_MAX)
 }
 
 /// How many items the service counted in each container of a chain when it last listed it; one that it did not count is
 /// left out.
-pub fn service_counts(conn: &mut Conn, chain: ChainId, limit: u32) -> QueryResult<HashMap<ContainerId, u64>> {
-    Ok(sql::service_counts(conn, chain, limit)?.into_iter().collect())
+pub fn service_counts(conn: &mut Conn, chain: ChainId) -> QueryResult<HashMap<ContainerId, u64>> {
+    Ok(sql::service_counts(conn, chain, READ_MAX)?.into_iter().collect())
 }
 
 /// The id of a container, given to it when it is first seen.

@@ -9,8 +9,6 @@ use crate::ids::{ChainId, ContainerId, ItemKey, PointNumber};
 
 /// Folders within folders; more are a ring.
 const DEPTH_MAX: usize = 400;
-/// Containers of one chain: what Exchange allows in one mailbox, with room.
-const CONTAINERS_MAX: u32 = 100_000;
 
 /// The name of an item that holds others, and what holds it.
 type Holder = (String, Option<ItemKey>);
@@ -30,7 +28,7 @@ impl Places {
         let all = match self.containers.entry((chain, point)) {
             std::collections::hash_map::Entry::Occupied(known) => known.into_mut(),
             std::collections::hash_map::Entry::Vacant(unknown) => {
-                let all = containers::as_of(conn, chain, point, CONTAINERS_MAX)?;
+                let all = containers::as_of(conn, chain, point)?;
                 unknown.insert(all.into_iter().map(|one| (one.id, one)).collect())
             }
         };

@@ -27,6 +27,8 @@ use super::{
 use crate::graph::{Endpoint, Outlook};
 use crate::ids::ResourceId;
 
+pub use person::picture_type;
+
 pub struct Contacts;
 
 /// [`super::Summary::kind`] of a contact.

@@ -232,8 +232,8 @@ pub(super) fn marking(original: &Value, marker: &Marker) -> Value {
     body
 }
 
-/// By how it begins: the service wants to be told.
-pub(super) fn picture_type(bytes: &[u8]) -> &'static str {
+/// The media type of a photo, by how it begins.
+pub fn picture_type(bytes: &[u8]) -> &'static str {
     match bytes {
         [0x89, b'P', b'N', b'G', ..] => "image/png",
         [b'G', b'I', b'F', b'8', ..] => "image/gif",

@@ -11,7 +11,7 @@ use crate::features::{Existing, Opening, PathStep, Present, RestoreError, Source
 use crate::graph::{Endpoint, GraphError, IMMUTABLE_IDS, Outlook};
 
 const CHILDREN_MAX: usize = 10_000;
-/// About 100 MB of keys; a folder beyond it is restored to a new one instead.
+/// About 350 MB; a folder beyond it is restored to a new one instead.
 const EXISTING_MAX: usize = 1_000_000;
 /// Entries are whole contacts, with many extended properties.
 const PAGE_SIZE_CONTACTS: &str = "odata.maxpagesize=100";

@@ -3,13 +3,12 @@
 mod walking;
 
 use bytes::Bytes;
-use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use super::{CaptureError, KnownVersion, Lack, Need, RemoteItem, WalkError, change_tag};
 use crate::graph::GraphError;
 
-pub(super) use super::entries::{text, walk_error, without_envelope};
+pub(super) use super::entries::{instant, text, walk_error, without_envelope};
 pub(super) use walking::{Collection, page};
 
 /// Preferences are not part of a link: this and the kind of ids are asked for with every page. Entries are a line long.
@@ -86,10 +85,6 @@ impl From<Trouble> for CaptureError {
             Trouble::Everything(error) => Self::Graph(error),
         }
     }
-}
-
-pub(super) fn instant(value: &Value) -> Option<DateTime<Utc>> {
-    DateTime::parse_from_rfc3339(value.as_str()?).ok().map(|time| time.with_timezone(&Utc))
 }
 
 pub(super) fn json_bytes(json: &Value) -> Bytes {

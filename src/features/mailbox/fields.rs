@@ -1,9 +1,8 @@
 //! Reading a message's properties as Graph writes them.
 
-use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
-pub(super) use crate::features::entries::{text, without_envelope};
+pub(super) use crate::features::entries::{instant as time, text, without_envelope};
 
 use super::{KIND_INVITATION, KIND_MESSAGE};
 use crate::features::words::Words;
@@ -23,10 +22,6 @@ pub(super) fn is_draft(message: &Value) -> bool {
 
 pub(super) fn is_invitation(message: &Value) -> bool {
     text(&message["@odata.type"]).to_ascii_lowercase().starts_with("#microsoft.graph.eventmessage")
-}
-
-pub(super) fn time(value: &Value) -> Option<DateTime<Utc>> {
-    DateTime::parse_from_rfc3339(value.as_str()?).ok().map(|time| time.with_timezone(&Utc))
 }
 
 /// The columns for browse and search.

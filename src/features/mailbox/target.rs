@@ -13,7 +13,7 @@ use crate::graph::{Endpoint, GraphError};
 use crate::ids::ItemKey;
 
 const CHILDREN_MAX: usize = 50_000;
-/// About 100 MB of keys; a folder beyond it is restored to a new one instead.
+/// About 350 MB; a folder beyond it is restored to a new one instead.
 const EXISTING_MAX: usize = 1_000_000;
 const CHECKS_AT_ONCE: usize = 4;
 pub(super) const PRESENT_PROPERTIES: &str = "id,changeKey,internetMessageId,hasAttachments,isRead,importance,categories,flag,\

@@ -1,10 +1,9 @@
 //! Reading the JSON of a drive item: what is kept of it, what it is, and by what a change is told.
 
-use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use super::{KIND_FILE, KIND_FOLDER, KIND_PACKAGE, KIND_SHORTCUT, PATHS, PERMISSIONS};
-use crate::features::{SkipReason, Summary, change_tag};
+use crate::features::{SkipReason, Summary, change_tag, instant as time};
 use crate::ids::ItemKey;
 
 /// What changes without the item changing: links that expire or follow from the path, and what Graph reports or not
@@ -139,10 +138,6 @@ pub(super) fn summary(properties: &Value) -> Summary {
         parent: parent.map(ItemKey::of),
         words: String::new(),
     }
-}
-
-fn time(value: &Value) -> Option<DateTime<Utc>> {
-    DateTime::parse_from_rfc3339(value.as_str()?).ok().map(|time| time.to_utc())
 }
 
 #[cfg(test)]

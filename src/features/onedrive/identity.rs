@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::facets::{is, kind};
 use super::{KIND_FILE, KIND_FOLDER, KIND_PACKAGE};
-use crate::features::{Identity, change_tag};
+use crate::features::{Identity, change_tag, instant as time};
 use crate::ids::ItemKey;
 
 /// Into these SharePoint writes properties of the library, so that neither length nor hash stays what was sent.
@@ -74,10 +74,6 @@ fn dates(properties: &Value) -> String {
 
 pub(super) fn modified(properties: &Value) -> Option<DateTime<Utc>> {
     time(&properties["fileSystemInfo"]["lastModifiedDateTime"]).or_else(|| time(&properties["lastModifiedDateTime"]))
-}
-
-fn time(value: &Value) -> Option<DateTime<Utc>> {
-    DateTime::parse_from_rfc3339(value.as_str()?).ok().map(|time| time.to_utc())
 }
 
 /// Whether the length and the hash of a file of this name say nothing about what was sent.

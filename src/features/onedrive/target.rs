@@ -12,7 +12,7 @@ use crate::graph::{DriveEndpoint, DriveTarget, Endpoint, GraphError};
 
 /// The top of every drive goes by this id too.
 const TOP: &str = "root";
-/// About 100 MB of keys; a folder beyond it is restored to a new one instead.
+/// About 170 MB; a folder beyond it is restored to a new one instead.
 const EXISTING_MAX: usize = 500_000;
 const PAGE_ITEMS: &str = "999";
 pub(super) const PRESENT_PROPERTIES: &str =

@@ -97,8 +97,8 @@ pub enum Verdict {
 /// What a target container holds already.
 #[derive(Debug, Default)]
 pub struct Existing {
-    /// Items that carry a restore marker, by the item they came from.
-    marked: HashMap<ItemKey, Present>,
+    /// Items that carry a restore marker, by the item they came from: their own keys.
+    marked: HashMap<ItemKey, ItemKey>,
     /// All items, by [`ItemKey::of`] their own Graph id.
     own: HashMap<ItemKey, Present>,
     /// Items without a marker, by their natural key. Each can stand for one item only: two copies of a mail have the
@@ -118,7 +118,7 @@ impl Existing {
     pub fn add(&mut self, present: Present, marker: Option<ItemKey>) {
         let own = ItemKey::of(&present.id);
         match (marker, present.identity.natural_key) {
-            (Some(marker), _) => drop(self.marked.insert(marker, present.clone())),
+            (Some(marker), _) => drop(self.marked.insert(marker, own)),
             (None, Some(natural_key)) => {
                 let strangers = self.strangers.get_mut().unwrap_or_else(PoisonError::into_inner);
                 strangers.entry(natural_key).or_default().push(own);
@@ -154,7 +154,7 @@ impl Existing {
 
     /// What is to be done with an item of the backup. A stranger that it is taken for stands for no other item.
     pub fn decide(&self, key: ItemKey, item: &Identity, on_conflict: OnConflict) -> Verdict {
-        if let Some(copy) = self.marked.get(&key) {
+        if let Some(copy) = self.marked.get(&key).and_then(|own| self.own.get(own)) {
             return match on_conflict {
                 // Its own copy is there: another one would be one more with every repetition.
                 OnConflict::Skip | OnConflict::KeepBoth => Verdict::AlreadyThere,

@@ -29,8 +29,6 @@ use crate::ids::{ContainerId, ItemKey, PointNumber};
 use crate::repository::{Reader, StoreError};
 use crate::secret::Secret;
 
-/// Containers of one chain: what Exchange allows in one mailbox, with room.
-const CONTAINERS_MAX: u32 = 100_000;
 /// Bytes that are given to the sink at once, about.
 const SEND_BYTES: usize = 256 << 10;
 
@@ -162,7 +160,7 @@ impl<'a, S: Sink> Archive<'a, S> {
 
     async fn containers(&self, part: &Part) -> Result<Vec<Container>, ArchiveError> {
         let (chain, point) = (part.chain.id, part.point);
-        let read = move |conn: &mut Conn| catalog::containers::as_of(conn, chain, point, CONTAINERS_MAX);
+        let read = move |conn: &mut Conn| catalog::containers::as_of(conn, chain, point);
         Ok(self.db.run("read containers", read).await?)
     }
 

@@ -96,7 +96,7 @@ impl Site {
     async fn seen(&self, user: &str, point: u32) -> (BTreeMap<String, Bytes>, u64) {
         let (chain, point) = (self.chain(user).await, PointNumber::new(point));
         let look = move |conn: &mut crate::db::Conn| {
-            let folders = containers::as_of(conn, chain, point, 10)?;
+            let folders = containers::as_of(conn, chain, point)?;
             let inbox = folders.iter().find(|folder| folder.graph_id == "inbox").unwrap().id;
             let held = crate::catalog::tallies::as_of(conn, point, &[inbox])?[&inbox].items;
             Ok((items::browse(conn, chain, point, (inbox, Within::Anywhere), None, 1000)?, held))

@@ -37,7 +37,6 @@ use crate::queue::Progress;
 use crate::queue::work::RestoreWork;
 use crate::repository::Reader;
 
-const CONTAINERS_MAX: u32 = 50_000;
 /// Items read from the catalog at once, and outcomes in one commit.
 const PAGE_ITEMS: u32 = 100;
 const REPORT_EVERY: Duration = Duration::from_millis(500);
@@ -110,7 +109,7 @@ pub async fn run(workshop: &Workshop, control: &Control) -> Result<Done, TaskErr
 
 async fn containers_at(shelf: &Shelf, point: PointNumber) -> Result<Vec<Container>, TaskError> {
     let chain = shelf.chain.id;
-    let read = move |conn: &mut Conn| containers::as_of(conn, chain, point, CONTAINERS_MAX);
+    let read = move |conn: &mut Conn| containers::as_of(conn, chain, point);
     Ok(shelf.db.run("read containers", read).await?)
 }
 

@@ -16,7 +16,9 @@ pub(super) struct Tree {
 }
 
 impl Tree {
-    pub fn new(all: Vec<Container>) -> Self {
+    /// What kodo made up comes last: the rules of a mailbox name folders that come back before them.
+    pub fn new(mut all: Vec<Container>) -> Self {
+        all.sort_by_key(|container| container.graph_id.starts_with(features::OWN_CONTAINER));
         let by_id = all.iter().enumerate().map(|(at, container)| (container.id, at)).collect();
         Self { all, by_id }
     }

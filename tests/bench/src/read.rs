@@ -43,7 +43,7 @@ fn read_folders(conn: &mut Conn, storage: StorageId, only: Option<&str>) -> Quer
             continue;
         }
         let point = PointNumber::new(chain.last_point);
-        for container in catalog::containers::as_of(conn, chain.id, point, ROWS_MAX)? {
+        for container in catalog::containers::as_of(conn, chain.id, point)? {
             folders.push(Folder { chain: chain.id, point, container: container.id, name: container.name });
         }
     }

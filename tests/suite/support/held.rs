@@ -88,7 +88,7 @@ impl Held {
         Sealed { chain, point, .. }: Sealed,
     ) -> anyhow::Result<(Vec<Container>, Vec<VersionRow>)> {
         let read = move |conn: &mut Conn| {
-            let tree = catalog::containers::as_of(conn, chain, point, ROWS_MAX)?;
+            let tree = catalog::containers::as_of(conn, chain, point)?;
             let mut rows: Vec<VersionRow> = Vec::new();
             for container in &tree {
                 let mut after = None;

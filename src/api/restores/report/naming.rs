@@ -8,8 +8,6 @@ use crate::catalog::{self, Container, OutcomeRow, Part, VersionRow};
 use crate::db::{Conn, Db, DbError, QueryResult};
 use crate::ids::{ChainId, ContainerId, FeatureName, ItemKey, PointNumber, ResourceId};
 
-/// What Exchange allows in one mailbox, with room.
-const CONTAINERS_MAX: u32 = 100_000;
 /// A way up that is longer is a ring.
 const DEPTH_MAX: usize = 400;
 /// Folders among items that are remembered.
@@ -40,7 +38,7 @@ impl Names {
         let (chain, point) = (part.chain, part.point);
         let read = move |conn: &mut Conn| {
             let source = catalog::chains::get(conn, chain)?.map(|chain| (chain.key.resource, chain.key.feature));
-            Ok((source, catalog::containers::as_of(conn, chain, point, CONTAINERS_MAX)?))
+            Ok((source, catalog::containers::as_of(conn, chain, point)?))
         };
         let (source, containers) = db.run("read the folders of a report", read).await?;
         let containers = containers.into_iter().map(|container| (container.id, container)).collect();
