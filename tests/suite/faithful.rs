@@ -16,7 +16,7 @@ use crate::support::collected::{Collected, Item};
 use crate::support::drive::{KeptDrive, KeptFile, assert_kept};
 use crate::support::held::{Held, Sealed};
 use crate::support::stage::{Process, Stage};
-use crate::support::wait::until_ended;
+use crate::support::wait::until_ended_within;
 
 /// Users, each a case of its own seed; `KODO_TEST_CASES` asks for fewer or more.
 const CASES: usize = 40;
@@ -26,6 +26,9 @@ const EDITS: usize = 4;
 /// Processes that are killed in each round, and how long one lives at most before.
 const KILLS: u64 = 3;
 const LIFE_MS_MAX: u64 = 6_000;
+/// How long one run may take, by how many users it has.
+const RUN_MAX: Duration = Duration::from_secs(120);
+const RUN_MAX_OF_USER: Duration = Duration::from_secs(4);
 /// Tasks at once of each of the two agents.
 const WORKERS: u32 = 6;
 const FEATURES: [&str; 4] = ["mailbox", "calendar", "contacts", "onedrive"];
@@ -211,7 +214,8 @@ fn begin(stage: &Stage, users: &[String], features: &str) -> anyhow::Result<Valu
 }
 
 fn end(stage: &Stage, run: &Value) -> Value {
-    until_ended(stage, &["run", "show", &run.to_string()])
+    let max = RUN_MAX + RUN_MAX_OF_USER * u32::try_from(cases()).unwrap_or(u32::MAX);
+    until_ended_within(max, stage, &["run", "show", &run.to_string()])
 }
 
 /// Backs everybody up while Graph is rough and processes die.

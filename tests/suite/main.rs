@@ -12,6 +12,7 @@ mod support;
 mod api_authorization;
 mod api_requests;
 mod calendar_feature;
+mod calendar_listing;
 mod calendar_restore;
 mod calendar_restore_conflicts;
 mod cancelled;

@@ -5,8 +5,8 @@
 //! substitute: it expands series into occurrences and does not see what lies outside. The way is part of the cursor, and
 //! after some listings delta is tried again.
 //!
-//! A listing is paged by `$skip`: what is deleted while it is read can hide what moved up over the edge of a page. Such
-//! an item would be missing from one restore point; pages are as large as the server makes them, so that edges are rare.
+//! A listing is paged by `$skip`: what is deleted while it is read would hide what moved up over the edge of a page. So
+//! each page begins with the last entry of the one before; where it does not, the listing is begun anew.
 
 use serde_json::Value;
 
@@ -19,6 +19,9 @@ use crate::graph::{Endpoint, GraphError, IMMUTABLE_IDS, JsonPage};
 const PAGE_SIZE_SMALL: &str = "odata.maxpagesize=10";
 /// Walks by listing before delta is tried again.
 const LISTINGS_MAX: u32 = 30;
+
+/// How often a listing is begun anew because what it lists changed meanwhile; after that it is taken as it is.
+const ANEW_MAX: u32 = 3;
 
 /// A container as far as its changes can be asked for.
 pub(in crate::features) struct Collection<'a> {
@@ -36,7 +39,38 @@ pub(in crate::features) struct Collection<'a> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Way {
     Delta { pages: Pages, link: Option<String> },
-    Listing { n_before: u32, link: Option<String> },
+    Listing { n_before: u32, begun_anew: u32, at: Option<Place> },
+}
+
+/// How far a listing has come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Place {
+    link: String,
+    /// The entry that the page behind `link` begins with, if it overlaps the page before.
+    last: Option<String>,
+}
+
+impl Place {
+    fn behind(page: &JsonPage, link: String) -> Self {
+        let last = page.value.last().and_then(|entry| entry["id"].as_str());
+        match (last, step_back(&link)) {
+            (Some(last), Some(link)) if page.value.len() > 1 => Self { link, last: Some(last.to_owned()) },
+            _ => Self { link, last: None },
+        }
+    }
+
+    fn continues(&self, page: &JsonPage) -> bool {
+        self.last.is_none() || page.value.first().and_then(|entry| entry["id"].as_str()) == self.last.as_deref()
+    }
+}
+
+/// The same page one entry earlier; `None`: its place is not told by `$skip`.
+fn step_back(link: &str) -> Option<String> {
+    let (at, name) = ["$skip=", "%24skip="].iter().find_map(|name| Some((link.find(name)?, name)))?;
+    let (before, rest) = link.split_at(at + name.len());
+    let end = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+    let skip = rest[..end].parse::<u64>().ok()?.checked_sub(1)?;
+    Some(format!("{before}{skip}{}", &rest[end..]))
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,29 +103,35 @@ impl Way {
         let Some(rest) = text.strip_prefix(LISTING) else {
             return Self::Delta { pages: Pages::Ordinary, link: Some(text.clone()) };
         };
-        let (number, link) =
-            rest.split_once(' ').map_or((rest, None), |(number, link)| (number, Some(link.to_owned())));
-        Self::Listing { n_before: number.parse().unwrap_or(0), link }
+        let mut words = rest.splitn(4, ' ');
+        let mut number = || words.next().and_then(|word| word.parse().ok()).unwrap_or(0);
+        let (n_before, begun_anew) = (number(), number());
+        let last = words.next().filter(|word| !word.is_empty()).map(str::to_owned);
+        let at = words.next().map(|link| Place { link: link.to_owned(), last });
+        Self::Listing { n_before, begun_anew, at }
     }
 
     fn cursor(self) -> Cursor {
         Cursor(match self {
             Self::Delta { pages: Pages::Ordinary, link } => link.unwrap_or_default(),
             Self::Delta { pages: Pages::Small, link } => format!("{SMALL}{}", link.unwrap_or_default()),
-            Self::Listing { n_before, link: Some(link) } => format!("{LISTING}{n_before} {link}"),
-            Self::Listing { n_before, link: None } => format!("{LISTING}{n_before}"),
+            Self::Listing { n_before, begun_anew, at: Some(Place { link, last }) } => {
+                format!("{LISTING}{n_before} {begun_anew} {} {link}", last.unwrap_or_default())
+            }
+            Self::Listing { n_before, begun_anew, at: None } => format!("{LISTING}{n_before} {begun_anew}"),
         })
     }
 
     fn link(&self) -> Option<&str> {
         match self {
-            Self::Delta { link, .. } | Self::Listing { link, .. } => link.as_deref(),
+            Self::Delta { link, .. } => link.as_deref(),
+            Self::Listing { at, .. } => at.as_ref().map(|place| place.link.as_str()),
         }
     }
 
     /// What to try when this way ended with `error`.
     fn after(&self, error: &GraphError) -> Option<Self> {
-        let listing = Self::Listing { n_before: 0, link: None };
+        let listing = Self::Listing { n_before: 0, begun_anew: 0, at: None };
         match (self, error) {
             (Self::Listing { .. }, _) => None,
             // "Parameter 'DeltaToken' not supported for this request", in whatever words.
@@ -122,24 +162,37 @@ pub(in crate::features) async fn page(source: Source<'_>, of: &Collection<'_>, w
         }
     };
     let begins_full_walk = way.link().is_none();
-    let JsonPage { value, next, delta } = page;
-    let next = match (way, next, delta) {
-        (Way::Delta { pages, .. }, link @ Some(_), _) => Next::Page(Way::Delta { pages, link }.cursor()),
-        (Way::Delta { pages, .. }, None, link @ Some(_)) => Next::Done(Way::Delta { pages, link }.cursor()),
-        (Way::Delta { .. }, None, None) => {
-            return Err(GraphError::protocol(of.delta, "the page has neither nextLink nor deltaLink").into());
-        }
-        (Way::Listing { n_before, .. }, link @ Some(_), _) => Next::Page(Way::Listing { n_before, link }.cursor()),
-        (Way::Listing { n_before, .. }, None, _) => {
-            Next::Done(Way::Listing { n_before: n_before.saturating_add(1), link: None }.cursor())
-        }
-    };
+    let next = next(way, &page)
+        .ok_or_else(|| GraphError::protocol(of.delta, "the page has neither nextLink nor deltaLink"))?;
     let change = |id, entry| {
         if is_removed(&entry) { Some(Change::Removed { id }) } else { (of.read)(entry, source.options) }
     };
-    let changes = entries::read(value, change);
+    let changes = entries::read(page.value, change);
     let changes = changes.ok_or_else(|| GraphError::protocol(of.delta, "an entry has no id or an unexpected shape"))?;
     Ok(Page { begins_full_walk, changes, next })
+}
+
+/// Where the walk goes on; `None`: the page does not say.
+fn next(way: Way, page: &JsonPage) -> Option<Next> {
+    let link = page.next.clone();
+    Some(match way {
+        Way::Delta { pages, .. } if link.is_some() => Next::Page(Way::Delta { pages, link }.cursor()),
+        Way::Delta { pages, .. } => Next::Done(Way::Delta { pages, link: Some(page.delta.clone()?) }.cursor()),
+        Way::Listing { n_before, begun_anew, at: Some(place) } if begun_anew < ANEW_MAX && !place.continues(page) => {
+            tracing::info!(begun_anew, "a listing changed while it was read and is begun anew");
+            Next::Page(Way::Listing { n_before, begun_anew: begun_anew + 1, at: None }.cursor())
+        }
+        Way::Listing { n_before, begun_anew, .. } => match link {
+            Some(link) => {
+                let at = Some(Place::behind(page, link));
+                Next::Page(Way::Listing { n_before, begun_anew, at }.cursor())
+            }
+            None => {
+                let n_before = n_before.saturating_add(1);
+                Next::Done(Way::Listing { n_before, begun_anew: 0, at: None }.cursor())
+            }
+        },
+    })
 }
 
 /// For the log: links are long, and tell nothing.
@@ -173,11 +226,14 @@ mod tests {
     #[test]
     fn a_cursor_tells_the_way_it_was_made_for() {
         let link = || Some("https://graph.microsoft.com/v1.0/x?$deltatoken=a b".to_owned());
+        let place = |last| Some(Place { link: link()?, last });
         for way in [
             Way::Delta { pages: Pages::Ordinary, link: link() },
             Way::Delta { pages: Pages::Small, link: link() },
-            Way::Listing { n_before: 7, link: None },
-            Way::Listing { n_before: 7, link: link() },
+            Way::Listing { n_before: 7, begun_anew: 0, at: None },
+            Way::Listing { n_before: 7, begun_anew: 2, at: None },
+            Way::Listing { n_before: 7, begun_anew: 1, at: place(None) },
+            Way::Listing { n_before: 7, begun_anew: 1, at: place(Some("AAMk=".to_owned())) },
         ] {
             assert_eq!(Way::read(&way.clone().cursor()), way);
             assert_eq!(Way::of(&Walk::Since(way.clone().cursor())), way);
@@ -186,9 +242,19 @@ mod tests {
 
     #[test]
     fn after_some_listings_delta_is_tried_again() {
-        let since = |n_before| Way::of(&Walk::Since(Way::Listing { n_before, link: None }.cursor()));
+        let since = |n_before| Way::of(&Walk::Since(Way::Listing { n_before, begun_anew: 0, at: None }.cursor()));
 
         assert_eq!(since(LISTINGS_MAX), Way::BEST);
         assert_ne!(since(LISTINGS_MAX - 1), Way::BEST);
+    }
+
+    #[test]
+    fn a_page_is_asked_for_from_the_last_entry_of_the_one_before() {
+        let back = |link| step_back(link);
+
+        assert_eq!(back("https://g/v1.0/x?$skip=50&$top=5").as_deref(), Some("https://g/v1.0/x?$skip=49&$top=5"));
+        assert_eq!(back("https://g/v1.0/x?a=b&%24skip=100").as_deref(), Some("https://g/v1.0/x?a=b&%24skip=99"));
+        assert_eq!(back("https://g/v1.0/x?$skip=0"), None);
+        assert_eq!(back("https://g/v1.0/x?$skiptoken=abc"), None);
     }
 }

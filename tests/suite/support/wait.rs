@@ -29,6 +29,10 @@ pub fn until<T>(stage: &Stage, what: &str, mut look: impl FnMut() -> Option<T>) 
 
 /// Asks until the answer is as wanted, and returns it. A server that does not answer just now is asked again.
 pub fn until_answer(stage: &Stage, command: &[&str], wanted: impl Fn(&Value) -> bool) -> Value {
+    until_answer_within(HAPPENS_MAX, stage, command, wanted)
+}
+
+fn until_answer_within(max: Duration, stage: &Stage, command: &[&str], wanted: impl Fn(&Value) -> bool) -> Value {
     let command = [command, &["--json"]].concat();
     let mut last = None;
     let started = Instant::now();
@@ -40,14 +44,19 @@ pub fn until_answer(stage: &Stage, command: &[&str], wanted: impl Fn(&Value) -> 
             return answer;
         }
         last.replace(ran);
-        assert!(started.elapsed() < HAPPENS_MAX, "{command:?} never answers as wanted: {last:?}\n{}", stage.log());
+        assert!(started.elapsed() < max, "{command:?} never answers as wanted: {last:?}\n{}", stage.log());
         std::thread::sleep(pause_after(started.elapsed()));
     }
 }
 
 /// Waits until a run, restore or task has ended, however it did.
 pub fn until_ended(stage: &Stage, command: &[&str]) -> Value {
-    until_answer(stage, command, |view| {
+    until_ended_within(HAPPENS_MAX, stage, command)
+}
+
+/// Waits for what has so much to do that it takes longer than other things.
+pub fn until_ended_within(max: Duration, stage: &Stage, command: &[&str]) -> Value {
+    until_answer_within(max, stage, command, |view| {
         !["running", "queued", "leased"].contains(&view["state"].as_str().unwrap_or("running"))
     })
 }
