@@ -158,6 +158,23 @@ async fn an_expired_token_walks_again_and_downloads_nothing_that_is_unchanged() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_token_that_is_taken_back_in_a_first_walk_costs_no_attempt() -> anyhow::Result<()> {
+    let stage = Stage::ready(company()).await?;
+    let user = &stage.users()[0];
+    let folders = json!({"match": "mailFolders/delta", "kind": "expire_delta", "times": 2});
+    let messages = json!({"match": "messages/delta", "kind": "expire_delta", "times": 3});
+    stage.tenant.set_faults(serde_json::from_value(json!({ "seed": 1, "rules": [folders, messages] }))?);
+
+    stage.back_up(user)?;
+
+    let tasks = stage.expect(&["task", "list"])?;
+    let backups: Vec<_> = tasks["items"].as_array().into_iter().flatten().filter(|t| t["kind"] == "backup").collect();
+    assert!(!backups.is_empty() && backups.iter().all(|task| task["attempts"] == json!(0)), "{tasks}");
+    assert_eq!(stage.tenant.stats()["faults"]["expire_delta"], json!(5), "{}", stage.tenant.stats()["faults"]);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn one_rotten_message_costs_exactly_that_message_until_it_heals() -> anyhow::Result<()> {
     let stage = Stage::ready(company()).await?;
     let user = &stage.users()[0];

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::ledger::Ledger;
+use super::walk::ANEW_MAX;
 use super::{Backup, Counted, End};
 use crate::catalog::chains::{self, PassedOver};
 use crate::catalog::{Container, ContainerState, containers, issues};
@@ -62,10 +63,14 @@ pub fn expected_items(containers: &[Counted]) -> Option<u64> {
 
 async fn list_changes(backup: &Backup<'_>, since: Option<Cursor>) -> Result<ContainerChanges, End> {
     let source = backup.subject.source();
-    let listed = match backup.feature.containers(source, since.as_ref()).await {
-        Err(WalkError::Expired) if since.is_some() => backup.feature.containers(source, None).await,
-        other => other,
-    };
+    let mut listed = backup.feature.containers(source, since.as_ref()).await;
+    for _ in 0..ANEW_MAX {
+        // The token of a long listing may expire before its end, too.
+        if !matches!(listed, Err(WalkError::Expired)) {
+            break;
+        }
+        listed = backup.feature.containers(source, None).await;
+    }
     listed.map_err(|err| match err {
         // Not one of them is missing, but what they would be in: the owner is gone, or has this no more.
         WalkError::Graph(err @ GraphError::NotFound { .. }) => End::NotApplicable(err.to_string()),

@@ -22,6 +22,8 @@ use crate::ids::{ContainerId, ItemKey, PointNumber};
 /// Containers whose first page is asked for ahead of their turn: as many as a mailbox takes requests at once. Of the one
 /// whose turn it is, one page is.
 const CONTAINERS_AHEAD: usize = 4;
+/// How often one attempt begins a walk, or the listing of containers, anew because the service took back its token.
+pub(super) const ANEW_MAX: u32 = 4;
 /// Issues of earlier runs that one page of retries takes up.
 const ISSUES_PAGE: u32 = 200;
 
@@ -116,6 +118,8 @@ struct Turn {
     container: Container,
     walk: Walk,
     page: Asked,
+    /// How often it was begun anew.
+    begun_anew: u32,
 }
 
 type Asked = BoxFuture<'static, Result<Page, WalkError>>;
@@ -154,32 +158,35 @@ impl<'a> Walker<'a> {
     async fn turn(&self, container: Container) -> Turn {
         let walk = first_walk(&container);
         let page = self.ask(&container, &walk).await;
-        Turn { container, walk, page: Box::pin(ready(page)) }
+        Turn { container, walk, page: Box::pin(ready(page)), begun_anew: 0 }
     }
 
     /// What is to be done for each page of a container.
     fn pages(&self, turn: Turn) -> impl Stream<Item = Steps> + '_ {
         stream::unfold(Some(turn), move |turn| async move {
-            let Turn { container, walk, page } = turn?;
-            let next = |walk: Walk| Turn { page: self.ask(&container, &walk), container: container.clone(), walk };
+            let Turn { container, walk, page, begun_anew } = turn?;
+            let after = |walk: Walk, begun_anew| {
+                let page = self.ask(&container, &walk);
+                Turn { page, container: container.clone(), walk, begun_anew }
+            };
             match page.await {
                 Ok(page) => {
                     let next_page = match &page.next {
-                        Next::Page(cursor) => Some(next(Walk::Resume(cursor.clone()))),
+                        Next::Page(cursor) => Some(after(Walk::Resume(cursor.clone()), begun_anew)),
                         Next::Done(_) => None,
                     };
                     match self.steps(&container, &walk, page).await {
                         Ok(Some(steps)) => Some((Ok(steps), next_page)),
                         Ok(None) => {
                             tracing::info!(container = %container.id, "more changed than is reported; the container is walked whole");
-                            Some((Ok(Vec::new()), Some(next(Walk::Start))))
+                            Some((Ok(Vec::new()), Some(after(Walk::Start, begun_anew))))
                         }
                         Err(end) => Some((Err(end), None)),
                     }
                 }
-                Err(WalkError::Expired) if walk != Walk::Start => {
+                Err(WalkError::Expired) if begun_anew < ANEW_MAX => {
                     tracing::info!(container = %container.id, "the delta token has expired; the container is walked whole");
-                    Some((Ok(Vec::new()), Some(next(Walk::Start))))
+                    Some((Ok(Vec::new()), Some(after(Walk::Start, begun_anew + 1))))
                 }
                 Err(WalkError::Graph(GraphError::NotFound { .. })) => {
                     Some((Ok(vec![Step::Say(Event::Abandoned)]), None))

@@ -20,6 +20,7 @@ pub fn page(call: &Call) -> Answer {
     let token = open_token(call, &mailbox)?;
     let struck = call.app.faults().strike(&[FaultKind::ExpireDelta], &call.request.method, &call.request.path);
     if struck.is_some() {
+        call.app.watch.fault("expire_delta");
         return Err(stale(token.upto));
     }
     let size = call.request.prefer.page_size.unwrap_or(PAGE).max(1);
