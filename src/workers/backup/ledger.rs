@@ -53,6 +53,7 @@ pub struct Ledger<'a> {
     committed_at: Instant,
     phase: String,
     items_seen: u64,
+    expected: Option<u64>,
     /// What the open point holds, all attempts together.
     n_items: u64,
     total: PointCounts,
@@ -79,6 +80,7 @@ impl<'a> Ledger<'a> {
             committed_at: Instant::now(),
             phase: String::new(),
             items_seen: 0,
+            expected: None,
             n_items: row.as_ref().map_or(0, |row| row.n_items),
             total: row.map_or_else(PointCounts::default, |row| row.counts),
         })
@@ -106,6 +108,15 @@ impl<'a> Ledger<'a> {
 
     pub fn phase(&self) -> &str {
         &self.phase
+    }
+
+    /// How many items will be met, if that is known.
+    pub fn expect(&mut self, items: Option<u64>) {
+        self.expected = items;
+    }
+
+    pub fn expected(&self) -> Option<u64> {
+        self.expected
     }
 
     pub fn items_seen(&self) -> u64 {

@@ -143,7 +143,7 @@ impl Backup<'_> {
     async fn drive(&self, ledger: &mut Ledger<'_>) -> Result<(), End> {
         self.say("listing folders", 0, None).await?;
         let containers = containers::refresh(self, ledger).await?;
-        let expected = containers::expected_items(&containers);
+        ledger.expect(containers::expected_items(&containers));
         let walker = Walker::new(self, containers.iter().map(|(container, _)| container.clone()).collect());
         let (ahead, mut arriving) = ahead::channel();
         let producer = async {
@@ -166,11 +166,11 @@ impl Backup<'_> {
                 drop(shares);
                 if reported.elapsed() >= REPORT_EVERY {
                     reported = tokio::time::Instant::now();
-                    self.say_progress(ledger, expected).await?;
+                    self.say_progress(ledger).await?;
                 }
             }
             ledger.flush().await?;
-            self.say_progress(ledger, expected).await?;
+            self.say_progress(ledger).await?;
             Ok(())
         };
         let mut consumer = std::pin::pin!(consumer);
@@ -195,11 +195,11 @@ impl Backup<'_> {
         }
     }
 
-    async fn say_progress(&self, ledger: &Ledger<'_>, expected: Option<u64>) -> Result<(), TaskError> {
+    async fn say_progress(&self, ledger: &Ledger<'_>) -> Result<(), TaskError> {
         let progress = Progress {
             phase: ledger.phase().to_owned(),
             items_done: ledger.items_seen(),
-            items_total: expected,
+            items_total: ledger.expected(),
             bytes_done: ledger.bytes_read(),
             waits_for: self.subject.waits_for(&self.feature.scope(&self.subject.graph_id)),
         };

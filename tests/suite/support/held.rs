@@ -57,19 +57,6 @@ impl Held {
         Ok(self.db.run("read where chains stand", read).await?)
     }
 
-    /// What the backups that are under way have read and committed.
-    pub async fn bytes_read_in_open_points(&self) -> anyhow::Result<u64> {
-        let read = |conn: &mut Conn| {
-            let mut bytes = 0;
-            for chain in catalog::chains::list(conn, None, ChainId::new(0), ROWS_MAX)? {
-                let open = catalog::points::get(conn, chain.id, PointNumber::new(chain.last_point + 1))?;
-                bytes += open.map_or(0, |point| point.counts.bytes_read);
-            }
-            Ok(bytes)
-        };
-        Ok(self.db.run("read how far backups are", read).await?)
-    }
-
     /// The versions that a point holds, as the catalog has them.
     pub async fn rows(&self, sealed: Sealed) -> anyhow::Result<Vec<VersionRow>> {
         Ok(self.tree_and_rows(sealed).await?.1)

@@ -45,6 +45,7 @@ impl Ledger<'_> {
             return self.store_group(vec![Arrival { captured, ..arrival }]).await;
         };
         let begun = Begun { chain: self.backup.chain, key: ItemKey::of(&arrival.id), tag };
+        let whole_bytes = stream.bytes;
         let db = &self.backup.workshop.db;
         let parts =
             db.run("read what was begun", move |conn| begun::parts(conn, begun)).await.map_err(TaskError::from)?;
@@ -58,6 +59,7 @@ impl Ledger<'_> {
         let stream = if parts.is_empty() { stream } else { stream.behind(stored(self.reader.clone(), parts)) };
         let mut streaming = self.packer.begin_stream(cause.watch(stream));
         let mut counted = known_bytes;
+        let phase = std::mem::take(&mut self.phase);
         while self.packer.store_part(&mut streaming, PART_BYTES).await.map_err(|err| cause.explain(err))? {
             let part = streaming.blobs_from(n_blobs);
             let bytes: u64 = part.iter().map(|(_, bytes)| u64::from(*bytes)).sum();
@@ -67,7 +69,10 @@ impl Ledger<'_> {
             n_blobs += part.len();
             self.commit_part(begun, n_parts, part, bytes).await?;
             (n_parts, counted) = (n_parts + 1, counted + bytes);
+            self.phase = format!("a large file, {} of {} MiB", counted >> 20, whole_bytes >> 20);
+            self.backup.say_progress(self).await?;
         }
+        self.phase = phase;
         let properties = arrival.captured.properties.clone();
         let stored = self.packer.end_stream(properties, streaming).await.map_err(|err| cause.explain(err))?;
         self.gathered.whole.push(begun.key);
