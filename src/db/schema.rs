@@ -276,6 +276,8 @@ diesel::table! {
     search_pages (chain_id, page) {
         chain_id -> Unsigned<Integer>,
         page -> Unsigned<Integer>,
+        oldest -> Unsigned<SmallInt>,
+        newest -> Unsigned<SmallInt>,
         days -> Binary,
         texts -> Binary,
     }

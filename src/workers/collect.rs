@@ -6,7 +6,7 @@ use super::task::{Control, Done, TaskError};
 use super::workshop::Workshop;
 use crate::catalog::{self, VersionRow};
 use crate::db::{Conn, QueryResult, TxError};
-use crate::ids::{ChainId, ItemKey, PointNumber, StorageId};
+use crate::ids::{ChainId, StorageId, VersionNumber};
 use crate::queue::work::CollectWork;
 use crate::queue::{self, LeaseLost, Progress};
 use crate::repository::collect::{Assert, CollectError, Collection, NotHeld, Page, Reference, References};
@@ -96,11 +96,12 @@ async fn report(control: &Control, collection: &Collection<CatalogItems>, phase:
     control.report(progress).await
 }
 
-/// The catalog's versions, chain by chain, each in the order of its primary key.
+/// The catalog's versions, chain by chain, each in the order in which they were written: what is written meanwhile comes
+/// behind all that it builds on.
 struct CatalogItems;
 
 /// A chain, and the version behind which it goes on.
-type Position = (ChainId, Option<(ItemKey, PointNumber)>);
+type Position = (ChainId, VersionNumber);
 
 impl References for CatalogItems {
     type Position = Position;
@@ -113,7 +114,7 @@ impl References for CatalogItems {
         let Some((chain, after)) = from else { return Ok(Page { references: Vec::new(), next: None }) };
         let rows = catalog::items::scan_within(conn, chain, after, PAGE_ROWS, PAGE_BYTES)?;
         let next = match rows.last() {
-            Some(last) => Some((chain, Some((last.version.key, last.from)))),
+            Some(last) => Some((chain, last.number)),
             None => next_chain(conn, storage, chain)?,
         };
         Ok(Page { references: rows.into_iter().map(reference).collect(), next })
@@ -122,7 +123,7 @@ impl References for CatalogItems {
 
 fn next_chain(conn: &mut Conn, storage: StorageId, after: ChainId) -> QueryResult<Option<Position>> {
     let next = catalog::chains::of_storage(conn, storage, after, 1)?;
-    Ok(next.first().map(|chain| (chain.id, None)))
+    Ok(next.first().map(|chain| (chain.id, VersionNumber::NONE)))
 }
 
 fn reference(VersionRow { version, .. }: VersionRow) -> Reference {

@@ -44,6 +44,15 @@ pub struct Cursors {
     pub walking: bool,
 }
 
+/// What a container was over `[from, to)`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ContainerSpan {
+    pub from: PointNumber,
+    pub to: PointNumber,
+    pub parent: Option<ContainerId>,
+    pub name: String,
+}
+
 /// What is known of a container when it is written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ContainerState {
@@ -74,6 +83,15 @@ pub fn present(conn: &mut Conn, chain: ChainId, limit: u32) -> QueryResult<Vec<C
 /// The containers as of a point.
 pub fn as_of(conn: &mut Conn, chain: ChainId, point: PointNumber) -> QueryResult<Vec<Container>> {
     sql::present(conn, chain, point, READ_MAX)
+}
+
+/// What these containers were over all points.
+pub fn spans(conn: &mut Conn, ids: &[ContainerId]) -> QueryResult<Vec<(ContainerId, ContainerSpan)>> {
+    let mut found = Vec::with_capacity(ids.len());
+    for batch in ids.chunks(super::BATCH_ROWS) {
+        found.extend(sql::spans(conn, batch)?);
+    }
+    Ok(found)
 }
 
 /// How many items the service counted in each container of a chain when it last listed it; one that it did not count is

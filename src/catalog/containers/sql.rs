@@ -2,7 +2,7 @@
 
 use diesel::prelude::*;
 
-use super::{Container, Cursors, LIST};
+use super::{Container, ContainerSpan, Cursors, LIST};
 use crate::catalog::retention::Gap;
 use crate::db::schema::{container_versions, containers};
 use crate::db::{Conn, QueryResult};
@@ -78,6 +78,24 @@ pub(super) fn present(conn: &mut Conn, chain: ChainId, point: PointNumber, limit
         .select((ContainerRecord::as_select(), VersionRecord::as_select()))
         .load(conn)?;
     Ok(rows.into_iter().map(Container::from).collect())
+}
+
+pub(super) fn spans(conn: &mut Conn, ids: &[ContainerId]) -> QueryResult<Vec<(ContainerId, ContainerSpan)>> {
+    let rows: Vec<(u32, u32, u32, Option<u32>, String)> = container_versions::table
+        .filter(container_versions::container_id.eq_any(ids.iter().map(|id| id.get())))
+        .select((
+            container_versions::container_id,
+            container_versions::from_point,
+            container_versions::to_point,
+            container_versions::parent_id,
+            container_versions::name,
+        ))
+        .load(conn)?;
+    let span = |(id, from, to, parent, name): (u32, u32, u32, Option<u32>, String)| {
+        let (from, to) = (PointNumber::new(from), PointNumber::new(to));
+        (ContainerId::new(id), ContainerSpan { from, to, parent: parent.map(ContainerId::new), name })
+    };
+    Ok(rows.into_iter().map(span).collect())
 }
 
 pub(super) fn service_counts(conn: &mut Conn, chain: ChainId, limit: u32) -> QueryResult<Vec<(ContainerId, u64)>> {

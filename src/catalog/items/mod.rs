@@ -101,7 +101,7 @@ pub fn known(conn: &mut Conn, chain: ChainId, keys: &[ItemKey]) -> QueryResult<H
 /// A key may stand only once in `versions`.
 pub fn put(conn: &mut Conn, chain: ChainId, point: PointNumber, versions: &[NewVersion]) -> QueryResult<Written> {
     let mut written = Written::default();
-    let mut next = sql::next_number(conn, chain)?;
+    let mut next = VersionNumber::new(sql::last_number(conn, chain)?.get().saturating_add(1));
     for batch in versions.chunks(super::BATCH_ROWS) {
         let keys: Vec<ItemKey> = batch.iter().map(|version| version.key).collect();
         let mut changes = tallies::Changes::default();
@@ -255,22 +255,17 @@ pub fn at(conn: &mut Conn, chain: ChainId, point: PointNumber, keys: &[ItemKey])
     Ok(found)
 }
 
-/// Versions of a chain in the order of their keys and points, behind `after`.
-pub fn scan(
-    conn: &mut Conn,
-    chain: ChainId,
-    after: Option<(ItemKey, PointNumber)>,
-    limit: u32,
-) -> QueryResult<Vec<VersionRow>> {
+/// Versions of a chain in the order in which they were written, behind `after`.
+pub fn scan(conn: &mut Conn, chain: ChainId, after: VersionNumber, limit: u32) -> QueryResult<Vec<VersionRow>> {
     sql::scan(conn, chain, after, limit)
 }
 
-/// Versions of a chain in the order of their keys and points, behind `after`: at least one if there is one, and no more
+/// Versions of a chain in the order in which they were written, behind `after`: at least one if there is one, and no more
 /// than have `bytes_max` of references.
 pub fn scan_within(
     conn: &mut Conn,
     chain: ChainId,
-    after: Option<(ItemKey, PointNumber)>,
+    after: VersionNumber,
     rows_max: u32,
     bytes_max: u64,
 ) -> QueryResult<Vec<VersionRow>> {
@@ -285,6 +280,11 @@ pub fn scan_within(
         n_rows += 1;
     }
     if n_rows == 0 { Ok(Vec::new()) } else { sql::scan(conn, chain, after, n_rows) }
+}
+
+/// The number of the version of a chain that was written last; [`VersionNumber::NONE`]: it has none.
+pub fn last_number(conn: &mut Conn, chain: ChainId) -> QueryResult<VersionNumber> {
+    sql::last_number(conn, chain)
 }
 
 /// All versions of the items of these chains whose keys begin so, in no order.

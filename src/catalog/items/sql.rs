@@ -40,6 +40,7 @@ struct VersionRecord {
     bytes: u64,
     properties_pack: u32,
     properties_blob: Vec<u8>,
+    /// `None`: the content, if there is one, is in the pack of the properties.
     content_pack: Option<u32>,
     content_blob: Option<Vec<u8>>,
     refs: Option<Vec<u8>>,
@@ -53,6 +54,7 @@ impl VersionRecord {
         version: &NewVersion,
     ) -> Self {
         let refs: Vec<u8> = version.refs.iter().flat_map(|id| id.as_bytes().iter().copied()).collect();
+        let properties_pack = version.properties.pack.get();
         Self {
             chain_id: chain.get(),
             version_number: number.get(),
@@ -69,19 +71,18 @@ impl VersionRecord {
             party: fit(&version.party, 190),
             item_time: version.time.naive_utc(),
             bytes: version.bytes,
-            properties_pack: version.properties.pack.get(),
+            properties_pack,
             properties_blob: version.properties.blob.as_bytes().to_vec(),
-            content_pack: version.content.map(|content| content.pack.get()),
+            content_pack: version.content.map(|content| content.pack.get()).filter(|pack| *pack != properties_pack),
             content_blob: version.content.map(|content| content.blob.as_bytes().to_vec()),
             refs: (!refs.is_empty()).then_some(refs),
         }
     }
 
     fn into_row(self) -> QueryResult<VersionRow> {
-        let content = match (self.content_pack, self.content_blob) {
-            (Some(pack), Some(blob)) => Some(ContentRef { pack: PackId::new(pack), blob: blob_id(&blob)? }),
-            _ => None,
-        };
+        let pack = PackId::new(self.content_pack.unwrap_or(self.properties_pack));
+        let blob = self.content_blob.as_deref().map(blob_id).transpose()?;
+        let content = blob.map(|blob| ContentRef { pack, blob });
         let refs = self.refs.unwrap_or_default().chunks(16).map(blob_id).collect::<QueryResult<Vec<_>>>()?;
         let version = NewVersion {
             key: item_key(&self.item_key)?,
@@ -155,13 +156,13 @@ pub(super) fn known(conn: &mut Conn, chain: ChainId, keys: &[ItemKey]) -> QueryR
     known.iter().map(|key| item_key(key)).collect()
 }
 
-/// The number of the version that the chain gets next. Only the holder of the chain's task asks.
-pub(super) fn next_number(conn: &mut Conn, chain: ChainId) -> QueryResult<VersionNumber> {
+/// The number of the version that was written last.
+pub(super) fn last_number(conn: &mut Conn, chain: ChainId) -> QueryResult<VersionNumber> {
     let last: Option<u32> = item_versions::table
         .filter(item_versions::chain_id.eq(chain.get()))
         .select(diesel::dsl::max(item_versions::version_number))
         .first(conn)?;
-    Ok(VersionNumber::new(last.unwrap_or_default().saturating_add(1)))
+    Ok(last.map_or(VersionNumber::NONE, VersionNumber::new))
 }
 
 /// Writes versions under this number and those behind it.

@@ -139,6 +139,21 @@ pub fn newest(conn: &mut Conn, chain: ChainId, by: Option<DateTime<Utc>>) -> Que
     sql::newest(conn, chain, by)
 }
 
+/// For each of these chains, in their order, the newest point below the given one that is sealed, and was by a moment.
+pub fn newest_below(
+    conn: &mut Conn,
+    asked: &[(ChainId, PointNumber)],
+    by: Option<DateTime<Utc>>,
+) -> QueryResult<Vec<Option<PointNumber>>> {
+    let mut found = vec![None; asked.len()];
+    for (place, number) in sql::newest_below(conn, asked, by)? {
+        if let Some(point) = found.get_mut(place) {
+            *point = Some(number);
+        }
+    }
+    Ok(found)
+}
+
 pub fn get(conn: &mut Conn, chain: ChainId, number: PointNumber) -> QueryResult<Option<PointRow>> {
     sql::point(conn, chain, number)
 }

@@ -1,7 +1,9 @@
 //! Table `restore_points`.
 
 use chrono::{DateTime, NaiveDateTime, Utc};
+use diesel::dsl::sql;
 use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Integer, Unsigned};
 
 use super::{PointCounts, PointRow, PointState};
 use crate::catalog::retention::Gap;
@@ -92,6 +94,30 @@ pub(super) fn newest(conn: &mut Conn, chain: ChainId, by: Option<DateTime<Utc>>)
         query = query.filter(restore_points::sealed_at.le(by.naive_utc()));
     }
     Ok(query.first::<u32>(conn).optional()?.map(PointNumber::new))
+}
+
+/// For each of these chains the newest point below the given one that is sealed, and was by a moment, by its place in
+/// `asked`. Chains without one are left out. One statement, as long as few chains: each is looked up by the key.
+pub(super) fn newest_below(
+    conn: &mut Conn,
+    asked: &[(ChainId, PointNumber)],
+    by: Option<DateTime<Utc>>,
+) -> QueryResult<Vec<(usize, PointNumber)>> {
+    if asked.is_empty() {
+        return Ok(Vec::new());
+    }
+    let sealed = PointState::Sealed.as_str();
+    let by = by.map(|by| format!("AND sealed_at<='{}'", by.naive_utc().format("%Y-%m-%d %H:%M:%S%.6f")));
+    let by = by.unwrap_or_default();
+    let newest = |(place, (chain, below)): (usize, &(ChainId, PointNumber))| {
+        format!(
+            "(SELECT CAST({place} AS UNSIGNED) AS place, number FROM restore_points WHERE chain_id={chain} \
+             AND number<{below} AND state='{sealed}' {by} ORDER BY number DESC LIMIT 1)"
+        )
+    };
+    let text = asked.iter().enumerate().map(newest).collect::<Vec<_>>().join(" UNION ALL ");
+    let found: Vec<(u64, u32)> = sql::<(Unsigned<BigInt>, Unsigned<Integer>)>(&text).load(conn)?;
+    Ok(found.into_iter().map(|(place, number)| (place as usize, PointNumber::new(number))).collect())
 }
 
 pub(super) fn insert_point(

@@ -1,6 +1,6 @@
 //! The answer to a question: the versions behind the texts that were found, as of each chain's point.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
 
@@ -97,14 +97,11 @@ pub fn find(
     let mut hits = Vec::new();
     for together in positions.chunks(TOGETHER) {
         let candidates = look::texts(conn, together)?;
-        let versions = answer.versions(conn, &candidates)?;
-        for candidate in candidates {
-            if let Some(hit) = answer.hit(conn, &candidate, &versions)? {
-                hits.push(hit);
-            }
+        for (at, hit) in answer.hits(conn, &candidates)? {
+            hits.push(hit);
             if hits.len() == limit {
-                let more = truncated || positions.last() != Some(&candidate.at);
-                return Ok(Found { hits, next: more.then_some(candidate.at) });
+                let more = truncated || positions.last() != Some(&at);
+                return Ok(Found { hits, next: more.then_some(at) });
             }
         }
     }
@@ -123,49 +120,63 @@ struct Answer<'a> {
 }
 
 impl Answer<'_> {
-    fn versions(&self, conn: &mut Conn, candidates: &[Candidate]) -> QueryResult<Versions> {
-        let keys: Vec<_> =
-            candidates.iter().map(|candidate| (candidate.at.chain(), candidate.key.as_slice())).collect();
-        let mut versions: Versions = HashMap::new();
-        for (chain, row) in items::beginning_with(conn, &keys)? {
-            versions.entry(chain).or_default().push(row);
-        }
-        Ok(versions)
-    }
-
-    fn hit(&mut self, conn: &mut Conn, candidate: &Candidate, versions: &Versions) -> QueryResult<Option<Hit>> {
-        let chain = candidate.at.chain();
-        let Some(point) = self.point(conn, chain)? else { return Ok(None) };
-        let all = versions.get(&chain).map(Vec::as_slice).unwrap_or_default();
-        let of_item = all.iter().filter(|row| row.version.key.as_bytes().starts_with(&candidate.key));
-        let row = of_item.filter(|row| row.from <= point).max_by_key(|row| row.from);
-        let Some(row) = row.filter(|row| (row.to <= point) == self.filter.deleted_only) else { return Ok(None) };
-        if check_of(&row.version) != candidate.check || !self.meets(row) {
-            return Ok(None);
-        }
-        let deleted = row.to <= point;
-        let holder =
-            if deleted { points::sealed(conn, chain, row.to, 1)?.first().map(|sealed| sealed.0) } else { None };
-        let point = holder.unwrap_or(point).max(row.from);
-        let folder = self.places.of(conn, chain, point, row)?;
+    /// What stands behind these texts, in their order. Everything is read for all of them together: their chains are as
+    /// many as they are.
+    fn hits(&mut self, conn: &mut Conn, candidates: &[Candidate]) -> QueryResult<Vec<(Position, Hit)>> {
+        self.look_up_points(conn, candidates)?;
+        let versions = versions(conn, candidates)?;
+        let meant: Vec<_> =
+            candidates.iter().filter_map(|one| Some((one.at, self.meant(one, &versions)?.clone()))).collect();
+        let holders = self.holders(conn, &meant)?;
+        let told: Vec<(ChainId, PointNumber, &VersionRow)> =
+            meant.iter().zip(holders).map(|((at, row), point)| (at.chain(), point.max(row.from), row)).collect();
+        let folders = self.places.of_all(conn, &told)?;
         let wanted = self.filter.folder.to_lowercase();
-        if !folder.to_lowercase().contains(wanted.trim_matches('/')) || !self.met.insert((chain, row.version.key)) {
-            return Ok(None);
+        let mut hits = Vec::with_capacity(meant.len());
+        for ((at, _), ((chain, point, row), folder)) in meant.iter().zip(told.into_iter().zip(folders)) {
+            let inside = folder.to_lowercase().contains(wanted.trim_matches('/'));
+            if inside && self.met.insert((chain, row.version.key)) {
+                hits.push((*at, Hit { chain, point, deleted: self.filter.deleted_only, row: row.clone(), folder }));
+            }
         }
-        Ok(Some(Hit { chain, point, deleted, row: row.clone(), folder }))
+        Ok(hits)
     }
 
-    fn point(&mut self, conn: &mut Conn, chain: ChainId) -> QueryResult<Option<PointNumber>> {
-        if let Some(known) = self.points.get(&chain) {
-            return Ok(*known);
-        }
+    /// The points as of which the chains of these texts are told.
+    fn look_up_points(&mut self, conn: &mut Conn, candidates: &[Candidate]) -> QueryResult<()> {
+        let unknown: BTreeSet<ChainId> =
+            candidates.iter().map(|one| one.at.chain()).filter(|chain| !self.points.contains_key(chain)).collect();
+        let asked: Vec<_> = unknown.into_iter().map(|chain| (chain, PointNumber::OPEN)).collect();
         let at = match self.filter.moment {
             Moment::Newest => None,
             Moment::At(at) => Some(at),
         };
-        let point = points::newest(conn, chain, at)?;
-        self.points.insert(chain, point);
-        Ok(point)
+        let found = points::newest_below(conn, &asked, at)?;
+        self.points.extend(asked.into_iter().map(|(chain, _)| chain).zip(found));
+        Ok(())
+    }
+
+    /// The version that a text stands for as of its chain's point, if that is what is asked for.
+    fn meant<'v>(&self, candidate: &Candidate, versions: &'v Versions) -> Option<&'v VersionRow> {
+        let chain = candidate.at.chain();
+        let point = (*self.points.get(&chain)?)?;
+        let of_item = versions.get(&chain)?.iter().filter(|row| row.version.key.as_bytes().starts_with(&candidate.key));
+        let row = of_item.filter(|row| row.from <= point).max_by_key(|row| row.from)?;
+        let wanted = (row.to <= point) == self.filter.deleted_only && self.meets(row);
+        (wanted && check_of(&row.version) == candidate.check).then_some(row)
+    }
+
+    /// For each version a point that holds it: the one as of which its chain is told, or the last one before it was gone.
+    fn holders(&self, conn: &mut Conn, meant: &[(Position, VersionRow)]) -> QueryResult<Vec<PointNumber>> {
+        let told =
+            |(at, row): &(Position, VersionRow)| self.points.get(&at.chain()).copied().flatten().unwrap_or(row.from);
+        let told: Vec<PointNumber> = meant.iter().map(told).collect();
+        if !self.filter.deleted_only {
+            return Ok(told);
+        }
+        let ends: Vec<_> = meant.iter().map(|(at, row)| (at.chain(), row.to)).collect();
+        let last = points::newest_below(conn, &ends, None)?;
+        Ok(last.into_iter().zip(told).map(|(last, told)| last.unwrap_or(told)).collect())
     }
 
     /// What words alone do not tell.
@@ -183,4 +194,13 @@ impl Answer<'_> {
             && bytes_min.is_none_or(|bytes| version.bytes >= bytes)
             && bytes_max.is_none_or(|bytes| version.bytes <= bytes)
     }
+}
+
+fn versions(conn: &mut Conn, candidates: &[Candidate]) -> QueryResult<Versions> {
+    let keys: Vec<_> = candidates.iter().map(|one| (one.at.chain(), one.key.as_slice())).collect();
+    let mut versions: Versions = HashMap::new();
+    for (chain, row) in items::beginning_with(conn, &keys)? {
+        versions.entry(chain).or_default().push(row);
+    }
+    Ok(versions)
 }

@@ -12,6 +12,8 @@ use crate::ids::ChainId;
 
 /// Rows of a shelf that are looked at together.
 const ROWS_AT_ONCE: u32 = 1000;
+/// Pages whose days are read together.
+const PAGES_AT_ONCE: usize = 64;
 
 /// Where a text stands in the order of answers, which is from the greatest to the least: by day, newest first, then by
 /// chain and by when it was written.
@@ -41,9 +43,6 @@ pub(super) struct Candidate {
     pub key: [u8; KEY_BYTES],
     pub check: u16,
 }
-
-/// A text by its page and its place there, with its day.
-type Dated = ((Page, u16), u16);
 
 /// One word of a question: it may stand in any of these fields.
 #[derive(Clone, Debug)]
@@ -75,88 +74,153 @@ pub(super) struct Look<'a> {
 impl Look<'_> {
     /// The newest texts that hold all words. Every page of the chains is looked at, some at a time.
     pub(super) fn newest(&self, conn: &mut Conn) -> QueryResult<Vec<Position>> {
+        let mut newest = Newest { look: self, met: BinaryHeap::with_capacity(self.limit + 1) };
         let wanted: HashSet<ChainId> = self.chains.iter().copied().collect();
-        let mut newest: BinaryHeap<Reverse<Position>> = BinaryHeap::with_capacity(self.limit + 1);
         let mut after = None;
         loop {
-            let (pages, last) = self.some(conn, &wanted, after)?;
-            for (position, day) in pages {
-                self.take(&mut newest, position, day);
-            }
+            let last = match self.words.split_first() {
+                Some((first, others)) => self.hold(conn, &wanted, (first, others), after, &mut newest)?,
+                None => self.date(conn, &wanted, after, &mut newest)?,
+            };
             match last {
                 Some(last) => after = Some(last),
                 None => break,
             }
         }
-        let mut found: Vec<Position> = newest.into_iter().map(|Reverse(position)| position).collect();
+        let mut found: Vec<Position> = newest.met.into_iter().map(|Reverse(position)| position).collect();
         found.sort_unstable_by_key(|position| Reverse(*position));
         Ok(found)
     }
 
-    fn take(&self, newest: &mut BinaryHeap<Reverse<Position>>, (page, place): (Page, u16), day: u16) {
-        let position = Position { day, chain: page.chain, page: page.number, place };
-        let in_time = (self.days.0..=self.days.1).contains(&day);
-        if !in_time || self.behind.is_some_and(|behind| position >= behind) {
-            return;
-        }
-        newest.push(Reverse(position));
-        if newest.len() > self.limit {
-            newest.pop();
-        }
-    }
-
-    /// The texts in some of the pages behind `after`, with their days, and the last page that was looked at; `None`: none
-    /// is left.
-    fn some(
+    /// Meets all texts in some of the pages behind `after`. Returns the last page that was looked at; `None`: none is
+    /// left.
+    fn date(
         &self,
         conn: &mut Conn,
         wanted: &HashSet<ChainId>,
         after: Option<Page>,
-    ) -> QueryResult<(Vec<Dated>, Option<Page>)> {
-        let Some((first, others)) = self.words.split_first() else {
-            let rows = sql::days(conn, self.chains, after, ROWS_AT_ONCE)?;
-            let last = last_of(&rows);
-            let pages = rows.into_iter().filter(|(page, _)| wanted.contains(&page.chain));
-            let all = |(page, days): (Page, Vec<u8>)| {
-                let each = days.chunks_exact(2).map(|day| u16::from_le_bytes([day[0], day[1]])).collect::<Vec<_>>();
-                (0u16..).zip(each).map(move |(place, day)| ((page, place), day))
-            };
-            return Ok((pages.flat_map(all).collect(), last));
-        };
+        newest: &mut Newest<'_>,
+    ) -> QueryResult<Option<Page>> {
+        let mut pages = sql::pages(conn, self.chains, after, ROWS_AT_ONCE)?;
+        let last = pages.last().filter(|_| pages.len() == ROWS_AT_ONCE as usize).map(|aged| aged.page);
+        pages.retain(|aged| wanted.contains(&aged.page.chain));
+        newest.meet_all(conn, pages, |_| None)?;
+        Ok(last)
+    }
+
+    /// Meets the texts that hold all words, as [`Self::date`] does.
+    fn hold(
+        &self,
+        conn: &mut Conn,
+        wanted: &HashSet<ChainId>,
+        (first, others): (&Asked, &[Asked]),
+        after: Option<Page>,
+        newest: &mut Newest<'_>,
+    ) -> QueryResult<Option<Page>> {
         let rows = sql::postings(conn, first.shelf, self.chains, after, ROWS_AT_ONCE)?;
-        let last = last_of(&rows);
+        let last = rows.last().filter(|_| rows.len() == ROWS_AT_ONCE as usize).map(|(page, _)| *page);
         let mut held = BTreeMap::new();
-        for (page, bytes) in rows.into_iter().filter(|(page, _)| wanted.contains(&page.chain)) {
-            let places = standing(&bytes, first)?;
+        for (page, bytes) in rows.iter().filter(|(page, _)| wanted.contains(&page.chain)) {
+            let places = standing(bytes, first)?;
             if !places.is_empty() {
-                held.insert(page, places);
+                held.insert(*page, places);
             }
         }
         for word in others {
             if held.is_empty() {
-                return Ok((Vec::new(), last));
+                return Ok(last);
             }
-            held = both(conn, held, word)?;
+            held = both(conn, held, word, rows.len())?;
         }
         let pages: Vec<Page> = held.keys().copied().collect();
-        let mut found = Vec::new();
-        for (page, days) in sql::parts_of(conn, sql::Part::Days, &pages)? {
-            for place in held.remove(&page).unwrap_or_default() {
-                let at = usize::from(place) * 2;
-                if let Some(day) = days.get(at..at + 2) {
-                    found.push(((page, place), u16::from_le_bytes([day[0], day[1]])));
+        let mut pages = sql::pages_of(conn, &pages, rows.len())?;
+        pages.retain(|aged| held.contains_key(&aged.page));
+        newest.meet_all(conn, pages, |page| held.get(page).map(Vec::as_slice))?;
+        Ok(last)
+    }
+}
+
+/// A page, and between which days its texts lie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Aged {
+    pub page: Page,
+    pub oldest: u16,
+    pub newest: u16,
+}
+
+/// The newest of the texts that were met.
+struct Newest<'a> {
+    look: &'a Look<'a>,
+    met: BinaryHeap<Reverse<Position>>,
+}
+
+impl Newest<'_> {
+    /// Meets texts of these pages, at the given places or all. The newest pages come first: once enough is kept, those that
+    /// are older than all of it are not read.
+    fn meet_all<'p>(
+        &mut self,
+        conn: &mut Conn,
+        mut pages: Vec<Aged>,
+        places: impl Fn(&Page) -> Option<&'p [u16]>,
+    ) -> QueryResult<()> {
+        let (first, last) = self.look.days;
+        let last = self.look.behind.map_or(last, |behind| last.min(behind.day));
+        pages.retain(|aged| aged.newest >= first && aged.oldest <= last);
+        pages.sort_unstable_by_key(|aged| Reverse((aged.newest, aged.page)));
+        for some in pages.chunks(PAGES_AT_ONCE) {
+            let mut some: Vec<Page> =
+                some.iter().filter(|aged| self.wants(aged.newest)).map(|aged| aged.page).collect();
+            if some.is_empty() {
+                break;
+            }
+            some.sort_unstable();
+            for (page, days) in sql::days_of(conn, &some)? {
+                let day = |place: u16| {
+                    let at = usize::from(place) * 2;
+                    days.get(at..at + 2).map(|day| u16::from_le_bytes([day[0], day[1]]))
+                };
+                match places(&page) {
+                    Some(places) => places.iter().for_each(|place| self.meet(page, *place, day(*place))),
+                    None => (0..(days.len() / 2) as u16).for_each(|place| self.meet(page, place, day(place))),
                 }
             }
         }
-        Ok((found, last))
+        Ok(())
+    }
+
+    /// Whether a text of this day may be among the newest.
+    fn wants(&self, day: u16) -> bool {
+        self.met.len() < self.look.limit || self.met.peek().is_some_and(|Reverse(oldest)| day >= oldest.day)
+    }
+
+    fn meet(&mut self, page: Page, place: u16, day: Option<u16>) {
+        let Look { days, behind, limit, .. } = self.look;
+        let Some(day) = day else { return };
+        let position = Position { day, chain: page.chain, page: page.number, place };
+        if !(days.0..=days.1).contains(&day) || behind.is_some_and(|behind| position >= behind) {
+            return;
+        }
+        if self.met.len() >= *limit {
+            // Most texts of a frequent word are older than all that are kept.
+            if self.met.peek().is_none_or(|Reverse(oldest)| position <= *oldest) {
+                return;
+            }
+            self.met.pop();
+        }
+        self.met.push(Reverse(position));
     }
 }
 
 /// The places among `held` where this word stands too.
-fn both(conn: &mut Conn, mut held: BTreeMap<Page, Vec<u16>>, word: &Asked) -> QueryResult<BTreeMap<Page, Vec<u16>>> {
+fn both(
+    conn: &mut Conn,
+    mut held: BTreeMap<Page, Vec<u16>>,
+    word: &Asked,
+    n_among: usize,
+) -> QueryResult<BTreeMap<Page, Vec<u16>>> {
     let pages: Vec<Page> = held.keys().copied().collect();
     let mut left = BTreeMap::new();
-    for (page, bytes) in sql::postings_of(conn, word.shelf, &pages)? {
+    for (page, bytes) in sql::postings_of(conn, word.shelf, &pages, n_among)? {
         let Some(mut places) = held.remove(&page) else { continue };
         let others = standing(&bytes, word)?;
         places.retain(|place| others.binary_search(place).is_ok());
@@ -168,12 +232,7 @@ fn both(conn: &mut Conn, mut held: BTreeMap<Page, Vec<u16>>, word: &Asked) -> Qu
 }
 
 fn standing(bytes: &[u8], asked: &Asked) -> QueryResult<Vec<u16>> {
-    let malformed = || sql::malformed("postings of a search page cannot be read: rebuild the catalog");
-    postings::standing(bytes, &asked.words).ok_or_else(malformed)
-}
-
-fn last_of(rows: &[sql::Row]) -> Option<Page> {
-    rows.last().filter(|_| rows.len() == ROWS_AT_ONCE as usize).map(|(page, _)| *page)
+    postings::standing(bytes, &asked.words).ok_or_else(sql::malformed)
 }
 
 /// The texts at these positions, in their order.
@@ -181,7 +240,7 @@ pub(super) fn texts(conn: &mut Conn, positions: &[Position]) -> QueryResult<Vec<
     let mut pages: Vec<Page> = positions.iter().map(Position::page).collect();
     pages.sort_unstable();
     pages.dedup();
-    let read: BTreeMap<Page, Vec<u8>> = sql::parts_of(conn, sql::Part::Texts, &pages)?.into_iter().collect();
+    let read: BTreeMap<Page, Vec<u8>> = sql::texts_of(conn, &pages)?.into_iter().collect();
     let text = |at: &Position| {
         let from = usize::from(at.place) * TEXT_BYTES;
         let bytes: [u8; TEXT_BYTES] = read.get(&at.page())?.get(from..from + TEXT_BYTES)?.try_into().ok()?;

@@ -27,6 +27,7 @@ use crate::db::{Conn, QueryResult};
 use crate::ids::{ChainId, ItemKey};
 
 pub use find::{Filter, Found, Hit, Moment, find};
+use look::Aged;
 pub use look::Position;
 pub use place::Places;
 pub use words::{ASKED_MAX, asked};
@@ -131,6 +132,9 @@ fn put_at(conn: &mut Conn, mut page: Page, mut held: usize, texts: &[Text]) -> Q
         let room = TEXTS_PER_PAGE.saturating_sub(held);
         let (these, others) = rest.split_at(room.min(rest.len()));
         append(conn, page, held, these)?;
+        if held > 0 && these.len() == room {
+            merge(conn, page)?;
+        }
         rest = others;
         (page.number, held) = (page.number + 1, 0);
     }
@@ -152,10 +156,19 @@ fn append(conn: &mut Conn, page: Page, held: usize, texts: &[Text]) -> QueryResu
             shelves.entry(word.shelf).or_default().push((word.tag, place as u16));
         }
     }
-    sql::append_texts(conn, page, &days, &keys)?;
+    let all = || texts.iter().map(|text| text.day);
+    let (oldest, newest) = (all().min().unwrap_or_default(), all().max().unwrap_or_default());
+    sql::append_texts(conn, Aged { page, oldest, newest }, &days, &keys)?;
     let blocks: Vec<(u8, Vec<u8>)> =
         shelves.into_iter().map(|(shelf, standing)| (shelf, postings::block(standing))).collect();
     sql::append_postings(conn, page, &blocks)
+}
+
+/// Writes the postings of a page that became full bit by bit as if all had come at once.
+fn merge(conn: &mut Conn, page: Page) -> QueryResult<()> {
+    let merged = |(shelf, bytes): (u8, Vec<u8>)| Ok((shelf, postings::merged(&bytes).ok_or_else(sql::malformed)?));
+    let blocks = sql::shelves_of(conn, page)?.into_iter().map(merged).collect::<QueryResult<Vec<_>>>()?;
+    sql::replace_postings(conn, page, &blocks)
 }
 
 /// Forgets the texts of a chain, some rows at a time; 0: none is left.

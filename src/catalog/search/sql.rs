@@ -1,9 +1,10 @@
 //! Tables `search_pages` and `search_words`.
 
-use diesel::mysql::Mysql;
+use diesel::dsl::sql;
 use diesel::prelude::*;
-use diesel::sql_types::{Binary, Bool, Integer, Unsigned};
+use diesel::sql_types::{Binary, Bool, Integer, SmallInt, Unsigned};
 
+use super::look::Aged;
 use super::words::SHELVES;
 use super::{Page, TEXTS_PER_PAGE};
 use crate::db::schema::{search_pages, search_words};
@@ -12,16 +13,18 @@ use crate::ids::ChainId;
 
 /// Up to so many chains are asked for one by one; more as a range.
 const CHAINS_NAMED: usize = 50;
-/// Up to so many pages are asked for one by one; more as a range.
+/// So many pages are asked for one by one in a statement.
 const PAGES_NAMED: usize = 64;
 /// Rows of a statement.
 const ROWS: usize = 64;
+/// One of so many is dense enough to read them all: to name a page costs the server more than to pass over one.
+const DENSE: usize = 4;
 
 pub(super) type Row = (Page, Vec<u8>);
 
 /// The last page of a chain and how many texts it has.
 pub(super) fn last_page(conn: &mut Conn, chain: ChainId) -> QueryResult<Option<(u32, usize)>> {
-    let length = diesel::dsl::sql::<Unsigned<Integer>>("CAST(LENGTH(days) AS UNSIGNED)");
+    let length = sql::<Unsigned<Integer>>("CAST(LENGTH(days) AS UNSIGNED)");
     let last: Option<(u32, u32)> = search_pages::table
         .filter(search_pages::chain_id.eq(chain.get()))
         .order(search_pages::page.desc())
@@ -32,24 +35,45 @@ pub(super) fn last_page(conn: &mut Conn, chain: ChainId) -> QueryResult<Option<(
 }
 
 /// Adds texts to a page, behind those that it has.
-pub(super) fn append_texts(conn: &mut Conn, page: Page, days: &[u8], texts: &[u8]) -> QueryResult<()> {
-    let appended = |column: &str| diesel::dsl::sql::<Binary>(&format!("CONCAT({column}, VALUES({column}))"));
+pub(super) fn append_texts(
+    conn: &mut Conn,
+    Aged { page, oldest, newest }: Aged,
+    days: &[u8],
+    texts: &[u8],
+) -> QueryResult<()> {
+    let appended = |column: &str| sql::<Binary>(&format!("CONCAT({column}, VALUES({column}))"));
     diesel::insert_into(search_pages::table)
         .values((
             search_pages::chain_id.eq(page.chain.get()),
             search_pages::page.eq(page.number),
+            search_pages::oldest.eq(oldest),
+            search_pages::newest.eq(newest),
             search_pages::days.eq(days),
             search_pages::texts.eq(texts),
         ))
         .on_conflict(diesel::dsl::DuplicatedKeys)
         .do_update()
-        .set((search_pages::days.eq(appended("days")), search_pages::texts.eq(appended("texts"))))
+        .set((
+            search_pages::oldest.eq(sql::<Unsigned<SmallInt>>("LEAST(oldest, VALUES(oldest))")),
+            search_pages::newest.eq(sql::<Unsigned<SmallInt>>("GREATEST(newest, VALUES(newest))")),
+            search_pages::days.eq(appended("days")),
+            search_pages::texts.eq(appended("texts")),
+        ))
         .execute(conn)
         .map(drop)
 }
 
 /// Adds postings to those that the shelves have of a page.
 pub(super) fn append_postings(conn: &mut Conn, page: Page, blocks: &[(u8, Vec<u8>)]) -> QueryResult<()> {
+    put_postings(conn, page, blocks, "CONCAT(postings, VALUES(postings))")
+}
+
+/// Puts postings in the place of those that the shelves have of a page.
+pub(super) fn replace_postings(conn: &mut Conn, page: Page, blocks: &[(u8, Vec<u8>)]) -> QueryResult<()> {
+    put_postings(conn, page, blocks, "VALUES(postings)")
+}
+
+fn put_postings(conn: &mut Conn, page: Page, blocks: &[(u8, Vec<u8>)], when_there: &str) -> QueryResult<()> {
     for blocks in blocks.chunks(ROWS) {
         let rows: Vec<_> = blocks
             .iter()
@@ -62,15 +86,23 @@ pub(super) fn append_postings(conn: &mut Conn, page: Page, blocks: &[(u8, Vec<u8
                 )
             })
             .collect();
-        let appended = diesel::dsl::sql::<Binary>("CONCAT(postings, VALUES(postings))");
         diesel::insert_into(search_words::table)
             .values(rows)
             .on_conflict(diesel::dsl::DuplicatedKeys)
             .do_update()
-            .set(search_words::postings.eq(appended))
+            .set(search_words::postings.eq(sql::<Binary>(when_there)))
             .execute(conn)?;
     }
     Ok(())
+}
+
+/// What all shelves have of a page. They are named, because the key begins with them.
+pub(super) fn shelves_of(conn: &mut Conn, page: Page) -> QueryResult<Vec<(u8, Vec<u8>)>> {
+    search_words::table
+        .filter(search_words::shelf.eq_any(0..SHELVES))
+        .filter(search_words::chain_id.eq(page.chain.get()).and(search_words::page.eq(page.number)))
+        .select((search_words::shelf, search_words::postings))
+        .load(conn)
 }
 
 /// Forgets the texts of a chain, at most `limit` rows; 0: none is left.
@@ -116,36 +148,27 @@ pub(super) fn postings(
     Ok(query.load(conn)?.into_iter().map(row).collect())
 }
 
-/// The postings of a shelf for these pages, which are in ascending order.
-pub(super) fn postings_of(conn: &mut Conn, shelf: u8, pages: &[Page]) -> QueryResult<Vec<Row>> {
-    let mut query = search_words::table
-        .filter(search_words::shelf.eq(shelf))
-        .order((search_words::shelf, search_words::chain_id, search_words::page))
-        .select((search_words::chain_id, search_words::page, search_words::postings))
-        .into_boxed();
-    if pages.len() <= PAGES_NAMED {
-        let mut any: Box<dyn BoxableExpression<search_words::table, Mysql, SqlType = Bool>> =
-            // No chain has the id 0: the beginning of a row of alternatives.
-            Box::new(search_words::chain_id.eq(0).and(search_words::page.eq(0)));
-        for page in pages {
-            let this = search_words::chain_id.eq(page.chain.get()).and(search_words::page.eq(page.number));
-            any = Box::new(any.or(this));
-        }
-        query = query.filter(any);
-    } else if let [first, .., last] = pages {
-        query = query.filter(search_words::chain_id.between(first.chain.get(), last.chain.get()));
-        query = query.filter(search_words::chain_id.gt(first.chain.get()).or(search_words::page.ge(first.number)));
-        query = query.filter(search_words::chain_id.lt(last.chain.get()).or(search_words::page.le(last.number)));
+/// The postings of a shelf for these pages, which are in ascending order and were found among `n_among` that follow each
+/// other in the chains that were asked for. Others may come with them.
+pub(super) fn postings_of(conn: &mut Conn, shelf: u8, pages: &[Page], n_among: usize) -> QueryResult<Vec<Row>> {
+    let mut rows = Vec::with_capacity(pages.len());
+    for these in ways(pages, n_among) {
+        let found: Vec<(u32, u32, Vec<u8>)> = search_words::table
+            .filter(search_words::shelf.eq(shelf).and(sql::<Bool>(&these)))
+            .order((search_words::shelf, search_words::chain_id, search_words::page))
+            .select((search_words::chain_id, search_words::page, search_words::postings))
+            .load(conn)?;
+        rows.extend(found.into_iter().map(row));
     }
-    Ok(query.load(conn)?.into_iter().map(row).collect())
+    Ok(rows)
 }
 
-/// The days of the texts of the pages of these chains, behind `after`, for a question without words.
-pub(super) fn days(conn: &mut Conn, chains: &[ChainId], after: Option<Page>, limit: u32) -> QueryResult<Vec<Row>> {
+/// The pages of these chains, behind `after`, from the index alone.
+pub(super) fn pages(conn: &mut Conn, chains: &[ChainId], after: Option<Page>, limit: u32) -> QueryResult<Vec<Aged>> {
     let mut query = search_pages::table
         .order((search_pages::chain_id, search_pages::page))
         .limit(limit.into())
-        .select((search_pages::chain_id, search_pages::page, search_pages::days))
+        .select((search_pages::chain_id, search_pages::page, search_pages::oldest, search_pages::newest))
         .into_boxed();
     match chains {
         [] => return Ok(Vec::new()),
@@ -163,38 +186,84 @@ pub(super) fn days(conn: &mut Conn, chains: &[ChainId], after: Option<Page>, lim
             .filter(search_pages::chain_id.ge(chain.get()))
             .filter(search_pages::chain_id.gt(chain.get()).or(later));
     }
-    Ok(query.load(conn)?.into_iter().map(row).collect())
+    Ok(query.load(conn)?.into_iter().map(aged).collect())
 }
 
-/// What of a page is read.
-#[derive(Clone, Copy)]
-pub(super) enum Part {
-    Days,
-    Texts,
+/// These pages, as [`postings_of`].
+pub(super) fn pages_of(conn: &mut Conn, pages: &[Page], n_among: usize) -> QueryResult<Vec<Aged>> {
+    let mut found = Vec::with_capacity(pages.len());
+    for these in ways(pages, n_among) {
+        let rows: Vec<(u32, u32, u16, u16)> = search_pages::table
+            .filter(sql::<Bool>(&these))
+            .order((search_pages::chain_id, search_pages::page))
+            .select((search_pages::chain_id, search_pages::page, search_pages::oldest, search_pages::newest))
+            .load(conn)?;
+        found.extend(rows.into_iter().map(aged));
+    }
+    Ok(found)
 }
 
-/// One part of each of these pages, which are in ascending order.
-pub(super) fn parts_of(conn: &mut Conn, part: Part, pages: &[Page]) -> QueryResult<Vec<Row>> {
+fn aged((chain, number, oldest, newest): (u32, u32, u16, u16)) -> Aged {
+    Aged { page: Page { chain: ChainId::new(chain), number }, oldest, newest }
+}
+
+/// The days of the texts of these pages, which are in ascending order.
+pub(super) fn days_of(conn: &mut Conn, pages: &[Page]) -> QueryResult<Vec<Row>> {
     let mut rows = Vec::with_capacity(pages.len());
-    for pages in pages.chunks(ROWS) {
-        let mut any: Box<dyn BoxableExpression<search_pages::table, Mysql, SqlType = Bool>> =
-            Box::new(search_pages::chain_id.eq(0).and(search_pages::page.eq(0)));
-        for page in pages {
-            any = Box::new(any.or(search_pages::chain_id.eq(page.chain.get()).and(search_pages::page.eq(page.number))));
-        }
-        let query = search_pages::table.filter(any).order((search_pages::chain_id, search_pages::page));
-        let found: Vec<(u32, u32, Vec<u8>)> = match part {
-            Part::Days => query.select((search_pages::chain_id, search_pages::page, search_pages::days)).load(conn)?,
-            Part::Texts => {
-                query.select((search_pages::chain_id, search_pages::page, search_pages::texts)).load(conn)?
-            }
-        };
+    for these in pages.chunks(PAGES_NAMED).map(each) {
+        let found: Vec<(u32, u32, Vec<u8>)> = search_pages::table
+            .filter(sql::<Bool>(&these))
+            .order((search_pages::chain_id, search_pages::page))
+            .select((search_pages::chain_id, search_pages::page, search_pages::days))
+            .load(conn)?;
         rows.extend(found.into_iter().map(row));
     }
     Ok(rows)
 }
 
-pub(super) fn malformed(what: &'static str) -> diesel::result::Error {
+/// The texts of these pages, which are in ascending order.
+pub(super) fn texts_of(conn: &mut Conn, pages: &[Page]) -> QueryResult<Vec<Row>> {
+    let mut rows = Vec::with_capacity(pages.len());
+    for these in pages.chunks(PAGES_NAMED).map(each) {
+        let found: Vec<(u32, u32, Vec<u8>)> = search_pages::table
+            .filter(sql::<Bool>(&these))
+            .order((search_pages::chain_id, search_pages::page))
+            .select((search_pages::chain_id, search_pages::page, search_pages::texts))
+            .load(conn)?;
+        rows.extend(found.into_iter().map(row));
+    }
+    Ok(rows)
+}
+
+/// How pages are asked for, a condition for each statement: page by page, or, where they lie close together, with all that
+/// lie between them.
+fn ways(pages: &[Page], n_among: usize) -> Vec<String> {
+    let ([first, .., last], true) = (pages, pages.len() > PAGES_NAMED && pages.len() * DENSE >= n_among) else {
+        return pages.chunks(PAGES_NAMED).map(each).collect();
+    };
+    let runs: Vec<&[Page]> = pages.chunk_by(|a, b| a.chain == b.chain).collect();
+    if runs.len() > CHAINS_NAMED {
+        let ((from, from_page), (to, to_page)) = ((first.chain, first.number), (last.chain, last.number));
+        return vec![format!(
+            "(chain_id BETWEEN {from} AND {to} AND (chain_id>{from} OR page>={from_page}) \
+             AND (chain_id<{to} OR page<={to_page}))"
+        )];
+    }
+    let run = |run: &&[Page]| match run {
+        [first, .., last] => format!("chain_id={} AND page BETWEEN {} AND {}", first.chain, first.number, last.number),
+        few => each(few),
+    };
+    vec![format!("({})", runs.iter().map(run).collect::<Vec<_>>().join(" OR "))]
+}
+
+fn each(pages: &[Page]) -> String {
+    let page = |page: &Page| format!("chain_id={} AND page={}", page.chain, page.number);
+    format!("({})", pages.iter().map(page).collect::<Vec<_>>().join(" OR "))
+}
+
+/// Postings are not what `postings` writes.
+pub(super) fn malformed() -> diesel::result::Error {
+    let what = "postings of a search page cannot be read: rebuild the catalog";
     diesel::result::Error::DeserializationError(what.into())
 }
 

@@ -4,6 +4,7 @@ mod drives;
 mod history;
 mod loading;
 mod rebuilds;
+mod searching;
 
 use std::sync::Arc;
 

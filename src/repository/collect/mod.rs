@@ -26,8 +26,8 @@
 //!   and is not copied.
 //! - *Recipes and properties* have no rows: an item names pack and blob. Only packs that were committed before the scan
 //!   began are weighed, and a pack is committed together with its items, so the scan sees every item that names it. A
-//!   backup that builds on an older version does so only while that version has its row (see `catalog`), and both
-//!   stand beside each other in the order of the scan.
+//!   backup that builds on an older version does so only while that version has its row (see `catalog`), and the new
+//!   one never stands before it in the order of the scan.
 //! - *A compaction whose commit was not answered* is made again: its pack has a row, or it has not.
 //! - *A runner that lost its task* cannot commit anything; a pack that it published is an orphan.
 //! - *Damaged packs* are not live: they are neither weighed nor deleted. One that was set aside leads on to what was

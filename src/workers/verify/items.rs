@@ -9,7 +9,7 @@ use super::Verification;
 use crate::catalog::damage::{self, Mark};
 use crate::catalog::{Chain, ItemIssue, VersionRow, chains, containers, issues, items};
 use crate::db::Conn;
-use crate::ids::{ChainId, ContainerId, ItemKey, PackId, PointNumber};
+use crate::ids::{ChainId, ContainerId, ItemKey, PackId, PointNumber, VersionNumber};
 use crate::repository::verify::{self, DamagedRow, Lost};
 use crate::repository::{self, Reader};
 use crate::workers::task::TaskError;
@@ -64,13 +64,13 @@ impl Verification<'_> {
 
     async fn scan_chain(&self, reader: &Reader, chain: &Chain, lost: &Lost) -> Result<(), TaskError> {
         let id = chain.id;
-        let mut after = None;
+        let mut after = VersionNumber::NONE;
         let mut reported = Instant::now();
         loop {
             let db = &self.workshop.db;
             let page = db.run("scan items", move |conn| items::scan(conn, id, after, SCAN_ROWS)).await?;
             let Some(last) = page.last() else { return Ok(()) };
-            after = Some((last.version.key, last.from));
+            after = last.number;
             let need = |row: VersionRow| needs(&row, lost).map(|pack| (row, pack));
             self.mark(reader, chain, page.into_iter().filter_map(need).collect()).await?;
             if reported.elapsed() >= REPORT_EVERY {

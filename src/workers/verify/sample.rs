@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::Verification;
 use crate::catalog::{Chain, VersionRow, chains, damage, items};
 use crate::db::Conn;
-use crate::ids::{ChainId, ItemKey, PointNumber};
+use crate::ids::{ChainId, ItemKey, VersionNumber};
 use crate::repository::verify::Counted;
 use crate::repository::{Reader, StoreError};
 use crate::workers::task::TaskError;
@@ -39,12 +39,10 @@ impl Verification<'_> {
 
     /// Some version of the chain that is not known to be damaged.
     async fn choose(&self, chain: ChainId) -> Result<Option<VersionRow>, TaskError> {
-        let anywhere = (ItemKey::from_bytes(rand::random()), PointNumber::new(0));
         let chosen = self.workshop.db.run("choose an item", move |conn: &mut Conn| {
-            let mut found = items::scan(conn, chain, Some(anywhere), 1)?;
-            if found.is_empty() {
-                found = items::scan(conn, chain, None, 1)?;
-            }
+            let last = items::last_number(conn, chain)?.get();
+            let before = VersionNumber::new(rand::random_range(0..last.max(1)));
+            let found = items::scan(conn, chain, before, 1)?;
             let mut known: HashMap<ItemKey, VersionRow> = found.into_iter().map(|row| (row.version.key, row)).collect();
             damage::withhold(conn, chain, &mut known)?;
             Ok(known.into_values().next())

@@ -48,6 +48,13 @@ impl Ground {
     }
 }
 
+/// The database of an installation that runs.
+pub fn database(file: &Path) -> anyhow::Result<(Config, Db)> {
+    let config = config::load(Some(file))?;
+    let db = visit(&config)?;
+    Ok((config, db))
+}
+
 fn visit(config: &Config) -> anyhow::Result<Db> {
     let url = match &config.database.url {
         Some(url) => url.expose().clone(),

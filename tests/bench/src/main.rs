@@ -1,8 +1,9 @@
-//! What `script/bench store` is made of: a corpus from a seed, and the steps of a measurement, each a process of its
-//! own so that its time, its CPU and its memory can be told from the others'.
+//! What `script/bench store` and `script/bench catalog` are made of: a corpus or a catalog from a seed, and the steps of a
+//! measurement, each a process of its own so that its time, its CPU and its memory can be told from the others'.
 //!
 //! Every step works with the product's own code on a real MariaDB and a real directory. It prints one line of JSON.
 
+mod catalog;
 mod corpus;
 mod ground;
 mod ingest;
@@ -92,6 +93,30 @@ enum Step {
         #[arg(long, default_value_t = 4)]
         workers: usize,
     },
+    /// Writes a catalog of many item versions, of which no storage knows
+    FillCatalog {
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+        #[arg(long, default_value_t = 10_000_000)]
+        versions: u32,
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+        #[arg(long, value_enum, default_value_t = catalog::How::Loaded)]
+        how: catalog::How,
+    },
+    /// Browses and searches such a catalog
+    AskCatalog {
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+        /// As many as were filled
+        #[arg(long)]
+        users: u32,
+        /// Of each kind
+        #[arg(long, default_value_t = 100)]
+        questions: u32,
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+    },
     /// Proves every blob of every pack, one pack after the other
     Verify3 {
         #[command(flatten)]
@@ -116,6 +141,13 @@ async fn run(step: Step) -> anyhow::Result<Option<Value>> {
         Step::AddStorage { at, path } => ground::add_storage(&at.config, &at.storage, &path).await?,
         Step::Ingest { at, dir, workers } => ingest::run(open(&at).await?, &dir, workers).await?,
         Step::Fill { at, items } => Box::pin(ingest::fill(open(&at).await?, items)).await?,
+        Step::FillCatalog { config, versions, seed, how } => {
+            let (config, db) = ground::database(&config)?;
+            catalog::fill(&config, &db, seed, versions, how).await?
+        }
+        Step::AskCatalog { config, users, questions, seed } => {
+            catalog::ask(&ground::database(&config)?.1, seed, users, questions).await?
+        }
         Step::ReadOne { at, reads, seed } => read::one_by_one(open(&at).await?, reads, seed).await?,
         Step::Restore { at, dir, workers } => read::restore(open(&at).await?, &dir, workers).await?,
         Step::Verify3 { at } => read::verify(&open(&at).await?).await?,

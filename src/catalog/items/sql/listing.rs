@@ -1,10 +1,14 @@
 //! What a container holds, in the order of the index that listings walk.
 
+use std::cmp::Reverse;
+
 use chrono::NaiveDateTime;
 use diesel::mysql::Mysql;
 use diesel::prelude::*;
 
+use super::scanning::numbered;
 use super::{VersionRecord, item_key, parent, parent_key};
+use crate::catalog::BATCH_ROWS;
 use crate::catalog::items::{After, Held, VersionRow, Within};
 use crate::db::schema::item_versions;
 use crate::db::{Conn, QueryResult};
@@ -78,6 +82,8 @@ fn held_at(
     query.filter(item_versions::from_point.le(point.get())).filter(item_versions::to_point.gt(point.get()))
 }
 
+/// Which items are on the page is read from the index alone, which tells since and until when a version is valid; only
+/// then their rows are read. A row that a sealed point holds stays as long as the point does, so none goes in between.
 pub(in crate::catalog::items) fn browse(
     conn: &mut Conn,
     chain: ChainId,
@@ -86,8 +92,14 @@ pub(in crate::catalog::items) fn browse(
     after: Option<After>,
     limit: u32,
 ) -> QueryResult<Vec<VersionRow>> {
-    let page = held_at(chain, point, place, after).limit(limit.into()).select(VersionRecord::as_select());
-    page.load::<VersionRecord>(conn)?.into_iter().map(VersionRecord::into_row).collect()
+    let page = held_at(chain, point, place, after).limit(limit.into()).select(item_versions::version_number);
+    let numbers: Vec<u32> = page.load(conn)?;
+    let mut rows = Vec::with_capacity(numbers.len());
+    for numbers in numbers.chunks(BATCH_ROWS) {
+        rows.extend(numbered(conn, chain, numbers)?);
+    }
+    rows.sort_by_cached_key(|row| Reverse((parent_key(row.version.parent), row.version.time, row.number)));
+    Ok(rows)
 }
 
 pub(in crate::catalog::items) fn named(

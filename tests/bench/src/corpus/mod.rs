@@ -8,7 +8,7 @@
 mod file;
 mod item;
 mod mail;
-mod prose;
+pub mod prose;
 
 use std::path::{Path, PathBuf};
 

@@ -1,0 +1,145 @@
+//! Searches in what a rebuild writes, against a real MariaDB: how pages of texts are read changes nothing about what is
+//! found.
+
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use crate::catalog::containers::Cursors;
+use crate::catalog::rebuild::{self, ContainerVersion, Finished, FinishedContainer};
+use crate::catalog::search::{self, Filter, Text};
+use crate::catalog::{ChainKey, ContentRef, NewVersion, PointCounts, PointRow, PointState, VersionRow};
+use crate::db::{Conn, QueryResult};
+use crate::ids::{
+    BlobId, ChainId, ContainerId, ItemKey, PackId, PointNumber, ResourceId, StorageId, VersionNumber, WalkNumber,
+};
+use crate::repository::tests::server::TestDb;
+
+/// Hits of a page of an answer: fewer than there are.
+const LIMIT: usize = 40;
+
+fn time(n: u32) -> DateTime<Utc> {
+    DateTime::from_timestamp(1_700_000_000, 0).unwrap() + TimeDelta::days(i64::from(n))
+}
+
+fn version(container: ContainerId, user: u32, n: u32) -> NewVersion {
+    let odd = if n % 2 == 1 { "odd" } else { "even" };
+    NewVersion {
+        key: ItemKey::of(&format!("{user}/{n}")),
+        container,
+        parent: None,
+        full_walk: WalkNumber::FIRST,
+        kind: 0,
+        flags: 0,
+        change_tag: 0,
+        name: format!("Plan of u{user}, {odd}, {n}"),
+        party: "ann@contoso.example".to_owned(),
+        time: time(n),
+        bytes: 1,
+        properties: ContentRef { pack: PackId::new(1), blob: BlobId::from_bytes([1; 16]) },
+        content: None,
+        refs: Vec::new(),
+    }
+}
+
+/// A chain of two points with a page for each of its items. The second point does not hold the first item any more.
+fn fill(conn: &mut Conn, user: u32, n_items: u32) -> QueryResult<ChainId> {
+    let feature = "mailbox".parse().unwrap();
+    let key = ChainKey { resource: ResourceId::new(user), feature, storage: StorageId::new(1) };
+    let chain = rebuild::begin(conn, &key)?;
+    let container = rebuild::containers(conn, chain, &["inbox".to_owned()])?["inbox"];
+    let first = PointNumber::new(1);
+    let mut rows = Vec::new();
+    for n in 1..=n_items {
+        let version = version(container, user, n);
+        let text = Text::of(version.key, (&version.name, &version.party, version.time), "");
+        search::put_pages(conn, chain, n, &[text])?;
+        let to = if n == 1 { PointNumber::new(2) } else { PointNumber::OPEN };
+        rows.push(VersionRow { number: VersionNumber::new(n), from: first, to, version });
+    }
+    rebuild::put_versions(conn, chain, &rows)?;
+    let inbox = ContainerVersion { parent: None, name: "Inbox".to_owned(), hidden: false };
+    let versions = vec![(first, PointNumber::OPEN, inbox)];
+    let inbox = FinishedContainer { id: container, well_known: None, cursors: Cursors::default(), versions };
+    let points = [1, 2].map(|number| PointRow {
+        chain,
+        number: PointNumber::new(number),
+        state: PointState::Sealed,
+        run: None,
+        started_at: time(number),
+        sealed_at: Some(time(number)),
+        n_items: 0,
+        n_issues: 0,
+        counts: PointCounts::default(),
+    });
+    let finished = Finished { containers: vec![inbox], points: points.to_vec(), ..Finished::default() };
+    rebuild::finish(conn, chain, &finished)?;
+    Ok(chain)
+}
+
+/// The names of all hits, page after page, each with the point that it is told of.
+fn all(conn: &mut Conn, chains: &[ChainId], filter: &Filter) -> QueryResult<Vec<(String, PointNumber)>> {
+    let (mut names, mut behind, mut times) = (Vec::new(), None, Vec::new());
+    loop {
+        let found = search::find(conn, chains, filter, behind, LIMIT)?;
+        for hit in found.hits {
+            assert_eq!((hit.folder.as_str(), hit.deleted), ("Inbox", filter.deleted_only));
+            times.push(hit.row.version.time);
+            names.push((hit.row.version.name, hit.point));
+        }
+        match found.next {
+            Some(next) => behind = Some(next),
+            None => break,
+        }
+    }
+    assert!(times.is_sorted_by(|a, b| a >= b), "the newest days come first");
+    Ok(names)
+}
+
+/// What a question finds, and what it must find among these users.
+async fn compare(server: &TestDb, chains: Vec<(u32, ChainId)>, n_items: u32) {
+    let ids: Vec<ChainId> = chains.iter().map(|(_, chain)| *chain).collect();
+    for (text, deleted_only) in
+        [("plan", false), ("ODD plan", false), ("plan even ann", false), ("plan", true), ("", false)]
+    {
+        let filter = Filter { text: text.to_owned(), deleted_only, ..Filter::default() };
+        let (ids, asked) = (ids.clone(), filter.clone());
+        let found = server.db.run("search", move |conn| all(conn, &ids, &asked)).await.unwrap();
+
+        let holds = |n: u32| match text {
+            "ODD plan" => n % 2 == 1,
+            "plan even ann" => n % 2 == 0,
+            _ => true,
+        };
+        let point = PointNumber::new(if deleted_only { 1 } else { 2 });
+        let wanted: BTreeSet<(String, PointNumber)> = chains
+            .iter()
+            .flat_map(|(user, _)| (1..=n_items).map(move |n| (*user, n)))
+            .filter(|(_, n)| holds(*n) && (*n == 1) == deleted_only)
+            .map(|(user, n)| (version(ContainerId::new(1), user, n).name, point))
+            .collect();
+        assert_eq!(found.len(), wanted.len(), "{text:?}, deleted: {deleted_only}");
+        assert_eq!(found.into_iter().collect::<BTreeSet<_>>(), wanted, "{text:?}, deleted: {deleted_only}");
+    }
+}
+
+async fn filled(server: &TestDb, users: u32, n_items: u32) -> Vec<(u32, ChainId)> {
+    let fill = move |conn: &mut Conn| (1..=users).map(|user| Ok((user, fill(conn, user, n_items)?))).collect();
+    server.db.run("fill", fill).await.unwrap()
+}
+
+#[tokio::test]
+async fn what_many_users_have_is_found_whole_page_by_page() {
+    let server = TestDb::start();
+    let chains = filled(&server, 60, 3).await;
+
+    compare(&server, chains, 3).await;
+}
+
+#[tokio::test]
+async fn users_whose_chains_lie_far_apart_are_searched_without_those_between() {
+    let server = TestDb::start();
+    let chains = filled(&server, 5, 70).await;
+
+    compare(&server, vec![chains[0], chains[4]], 70).await;
+}
