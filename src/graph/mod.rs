@@ -27,6 +27,7 @@ mod outcome;
 mod outlook;
 mod page;
 mod retry;
+mod room;
 mod settings_part;
 mod standing;
 mod throttle;

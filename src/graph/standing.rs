@@ -218,6 +218,11 @@ impl Standing {
         None
     }
 
+    /// How long so many bytes would wait if they were sent now; `None`: they would not.
+    pub(super) fn wait_to_upload(&mut self, now: Moment, bytes: u64) -> Option<Duration> {
+        self.uploads.wait_for(now, bytes)
+    }
+
     /// Counts what was used already.
     pub(super) fn charge(&mut self, now: Moment, cost: Cost) {
         if cost.units > 0 {

@@ -29,7 +29,7 @@ const CANCELLED_COUNTS_FOR: Duration = Duration::from_secs(1);
 const LOOKS_MAX: u32 = 1_000;
 
 pub(super) struct Throttle {
-    clock: Clock,
+    pub(super) clock: Clock,
     wait_max: Duration,
     concurrency: usize,
     mailbox_rules: Rules,
@@ -45,13 +45,13 @@ pub(super) struct Gate {
     scope: Scope,
     clock: Clock,
     slots: Arc<Semaphore>,
-    standing: Mutex<Standing>,
+    pub(super) standing: Mutex<Standing>,
     desk: Option<Arc<Counter>>,
 }
 
 /// This machine's time since 1970 as it was when the process began, and how long that is ago: never steps back.
 #[derive(Clone, Copy)]
-struct Clock {
+pub(super) struct Clock {
     start: Instant,
     start_at: Moment,
 }
@@ -62,7 +62,7 @@ impl Clock {
         Self { start: Instant::now(), start_at: since_1970.to_std().unwrap_or_default() }
     }
 
-    fn now(self) -> Moment {
+    pub(super) fn now(self) -> Moment {
         self.start_at + self.start.elapsed()
     }
 
@@ -280,7 +280,7 @@ impl Gate {
 }
 
 /// The state behind these locks is valid at every step, so a panic elsewhere does not spoil it.
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

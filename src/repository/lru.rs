@@ -15,6 +15,11 @@ impl<K: Copy + Eq + std::hash::Hash, V: Clone> Lru<K, V> {
         Self { entries: HashMap::new(), order: VecDeque::new(), bytes: 0, bytes_max }
     }
 
+    /// For a cache that is still empty.
+    pub(super) fn set_bytes_max(&mut self, bytes_max: usize) {
+        self.bytes_max = bytes_max;
+    }
+
     pub(super) fn get(&mut self, key: &K) -> Option<V> {
         let (value, _) = self.entries.get(key)?;
         let value = value.clone();

@@ -55,7 +55,7 @@ pub use keys::{KeyKind, KeyState, MasterKey, NewRecoveryKey, RecoveryKey, Stored
 pub use packer::{Ingest, IngestContent, Packer, Stored, StoredContent, Streaming};
 pub use packs::sql::StoreTotals;
 pub use packs::{PackContents, PackFile};
-pub use reader::{Pieces, Ranged, Reader};
+pub use reader::{Pieces, Ranged, Reader, SharedCaches};
 pub use record::{ChainIdentity, Location, Record};
 pub use records::Records;
 pub use scanned::Scanned;

@@ -2,6 +2,7 @@
 
 mod at_once;
 mod ranged;
+mod shared;
 
 use std::collections::HashMap;
 use std::io::Write;
@@ -22,6 +23,7 @@ use crate::db::{Conn, Db};
 use crate::ids::{BlobId, PackId, PackUid};
 
 pub use ranged::Ranged;
+pub use shared::SharedCaches;
 
 /// Memory of one reader: indexes of packs, and opened groups of small blobs.
 const INDEXES_BYTES_MAX: usize = 32 << 20;

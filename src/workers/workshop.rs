@@ -18,7 +18,8 @@ use crate::graph::{GraphClient, GraphConfig, Scope, Waiting};
 use crate::ids::{AgentId, ChainId, ResourceId, StorageId, TenantId, WriterId};
 use crate::queue::{self, Lease, TaskKind, agents};
 use crate::repository::{
-    self, ChainIdentity, CollectionConfig, IngestContent, Packing, RepositoryConfig, SpaceConfig, SpaceWatch, Store,
+    self, ChainIdentity, CollectionConfig, IngestContent, Packing, Reader, RepositoryConfig, SharedCaches, SpaceConfig,
+    SpaceWatch, Store,
 };
 use crate::secret::Sealer;
 use crate::tenants::{self, ResourceView};
@@ -26,8 +27,9 @@ use crate::tenants::{self, ResourceView};
 /// Messages up to this size are split into their parts; larger ones are stored as a stream of chunks.
 const SPLIT_BYTES_MAX: u64 = 48 << 20;
 
-/// Contents on their way back that are in memory at once, over all workers; a longer one is so alone.
-const RESTORE_MIB_MAX: u32 = 64;
+/// Contents on their way back that are in memory at once, over all workers, in units; a longer one is so alone.
+const RESTORE_UNITS_MAX: u32 = (64 << 20) / RESTORE_UNIT_BYTES as u32;
+const RESTORE_UNIT_BYTES: u64 = 64 << 10;
 
 /// Shared by the workers of an agent.
 pub struct Workshop {
@@ -49,8 +51,9 @@ pub struct Workshop {
     space: Arc<SpaceWatch>,
     /// One large message at a time is in memory whole, whatever the number of workers.
     large: Semaphore,
-    /// MiB of contents that are on their way back.
+    /// Units of contents that are on their way back.
     restoring: Semaphore,
+    reading: SharedCaches,
 }
 
 /// A tenant's client, and the credentials it was made from: when those change, so does the client.
@@ -134,7 +137,8 @@ impl Workshop {
             writers: Mutex::default(),
             space: SpaceWatch::new(SpaceConfig::default()),
             large: Semaphore::new(1),
-            restoring: Semaphore::new(RESTORE_MIB_MAX as usize),
+            restoring: Semaphore::new(RESTORE_UNITS_MAX as usize),
+            reading: SharedCaches::default(),
         }
     }
 
@@ -306,8 +310,13 @@ impl Workshop {
 
     /// The right to hold content of that length in memory while it is brought back.
     pub async fn room_to_restore(&self, bytes: u64) -> Result<SemaphorePermit<'_>, TaskError> {
-        let mib = u32::try_from(bytes.div_ceil(1 << 20)).unwrap_or(u32::MAX).min(RESTORE_MIB_MAX);
-        Ok(self.restoring.acquire_many(mib).await.context("the workshop is closed")?)
+        let units = u32::try_from(bytes.div_ceil(RESTORE_UNIT_BYTES)).unwrap_or(u32::MAX).min(RESTORE_UNITS_MAX);
+        Ok(self.restoring.acquire_many(units).await.context("the workshop is closed")?)
+    }
+
+    /// A reader for what is brought back: all of an agent's remember packs together.
+    pub fn reader_to_restore(&self, storage: &OpenStorage) -> Reader {
+        self.reading.reader(&storage.store, self.db.clone())
     }
 
     /// Reads a spooled message back when it is small enough to be split, one at a time over all workers.

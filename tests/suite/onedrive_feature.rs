@@ -8,7 +8,7 @@ use kodo::features::{CaptureError, Content, Need, OneDriveOptions, RemoteItem, W
 use kodo_simulator::Options;
 use serde_json::{Value, json};
 
-use crate::support::drive::{DriveTenant, KeptDrive, assert_kept, digest};
+use crate::support::drive::{DriveTenant, KeptDrive, assert_kept, digest, large_file_bytes};
 use crate::support::stage::Stage;
 
 const MIB: u64 = 1 << 20;
@@ -259,8 +259,7 @@ async fn a_file_far_larger_than_memory_is_stored_as_it_is_read() -> anyhow::Resu
     let options = Options { users: 1, messages: 0, files: 12, ..Options::default() };
     let mut stage = Stage::ready(options).await?;
     let user = stage.users().remove(0);
-    let asked = std::env::var("KODO_TEST_FILE_MIB").ok().and_then(|text| text.parse().ok());
-    let bytes = asked.unwrap_or(1024) * MIB;
+    let bytes = large_file_bytes(1024);
     stage.tenant.drive_edit(&user, json!({"path": "disk.vhdx", "create": "file", "size": bytes, "seed": 4}))?;
     let back_up = ["backup", "--user", &user, "--feature", "onedrive", "--wait"];
 

@@ -7,6 +7,7 @@ use kodo_simulator::Options;
 use serde_json::{Value, json};
 
 use crate::support::chance::seed;
+use crate::support::drive::large_file_bytes;
 use crate::support::http::Http;
 use crate::support::stage::Stage;
 use crate::support::wait::until_ended;
@@ -229,11 +230,12 @@ async fn twenty_kills_lose_no_file_and_double_none() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// 400 MiB, or as many as `KODO_TEST_FILE_MIB` says.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_larger_than_memory_comes_back_through_a_rough_service() -> anyhow::Result<()> {
     let mut stage = Stage::ready(company(12)).await?;
     let user = stage.users().remove(0);
-    let size = 400 * MIB;
+    let size = large_file_bytes(400);
     stage.tenant.drive_edit(&user, json!({"path": "disk.vhdx", "create": "file", "size": size, "seed": 4}))?;
     let hash = |stage: &Stage| -> anyhow::Result<Value> {
         let whole: Value = serde_json::from_slice(&stage.tenant.drive_fingerprint(&user)?)?;

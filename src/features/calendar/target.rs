@@ -10,8 +10,6 @@ use crate::features::{Existing, Identity, Opening, PathStep, Present, RestoreErr
 use crate::graph::{Endpoint, GraphError, IMMUTABLE_IDS, Outlook};
 use crate::ids::ItemKey;
 
-/// More than Exchange lets a calendar hold.
-const EXISTING_MAX: usize = 1_000_000;
 pub(super) const PRESENT_PROPERTIES: &str = "id,changeKey,iCalUId,lastModifiedDateTime";
 
 /// The calendar at `path`: the default one in every language, others by what they are called. Calendars do not nest:
@@ -78,9 +76,9 @@ pub(super) async fn existing(target: Source<'_>, calendar: &str, opening: Openin
             let present = Present { id: id.to_owned(), identity: identity(&event) };
             existing.add(present, marker.map(|marker| marker.key));
         }
-        if existing.len() > EXISTING_MAX {
-            let text = format!("the target calendar holds more than {EXISTING_MAX} events: restore to a new folder");
-            return Err(RestoreError::Item(text));
+        if existing.is_full() {
+            let text = "the target calendar holds more events than kodo can compare with: restore to a new folder";
+            return Err(RestoreError::Item(text.to_owned()));
         }
         match page.next {
             Some(next) => call = target.graph.follow(endpoint, &next)?,

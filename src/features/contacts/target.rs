@@ -11,8 +11,6 @@ use crate::features::{Existing, Opening, PathStep, Present, RestoreError, Source
 use crate::graph::{Endpoint, GraphError, IMMUTABLE_IDS, Outlook};
 
 const CHILDREN_MAX: usize = 10_000;
-/// About 350 MB; a folder beyond it is restored to a new one instead.
-const EXISTING_MAX: usize = 1_000_000;
 /// Entries are whole contacts, with many extended properties.
 const PAGE_SIZE_CONTACTS: &str = "odata.maxpagesize=100";
 /// Contact folders at the top stand beside mail folders, and no two of all these are called the same.
@@ -131,9 +129,9 @@ pub(super) async fn existing(target: Source<'_>, folder: &str, opening: Opening)
             let present = Present { id: id.to_owned(), identity: identity(&contact, false) };
             existing.add(present, marker.map(|marker| marker.key));
         }
-        if existing.len() > EXISTING_MAX {
-            let text = format!("the target folder holds more than {EXISTING_MAX} contacts: restore to a new folder");
-            return Err(RestoreError::Item(text));
+        if existing.is_full() {
+            let text = "the target folder holds more contacts than kodo can compare with: restore to a new folder";
+            return Err(RestoreError::Item(text.to_owned()));
         }
         match page.next {
             Some(next) => call = target.graph.follow(endpoint, &next)?,

@@ -13,8 +13,6 @@ use crate::graph::{Endpoint, GraphError};
 use crate::ids::ItemKey;
 
 const CHILDREN_MAX: usize = 50_000;
-/// About 350 MB; a folder beyond it is restored to a new one instead.
-const EXISTING_MAX: usize = 1_000_000;
 const CHECKS_AT_ONCE: usize = 4;
 pub(super) const PRESENT_PROPERTIES: &str = "id,changeKey,internetMessageId,hasAttachments,isRead,importance,categories,flag,\
     lastModifiedDateTime";
@@ -31,21 +29,27 @@ pub(super) async fn open_folder(
     if path.last().and_then(|step| step.well_known.as_ref()).is_some_and(|name| settings::is_own(name)) {
         return Ok(Some(settings::open(path)));
     }
-    let mut folder = "msgfolderroot".to_owned();
+    let mut parent = Parent { id: "msgfolderroot".to_owned(), is_new: false };
     for step in path {
         let found = match default_folder(target, step).await? {
-            Some(id) => Some(id),
-            None => child(target, &folder, step, opening).await?,
+            Some(id) => Some(Parent { id, is_new: false }),
+            None => child(target, &parent, step, opening).await?,
         };
         match found {
-            Some(found) => folder = found,
+            Some(found) => parent = found,
             None => return Ok(None),
         }
     }
     if path.is_empty() {
         return Err(RestoreError::Item("a message cannot be restored without a folder".to_owned()));
     }
-    Ok(Some(folder))
+    Ok(Some(parent.id))
+}
+
+/// A folder on the way to the one that is wanted. Nobody need look for anything in one that was just created.
+struct Parent {
+    id: String,
+    is_new: bool,
 }
 
 async fn default_folder(target: Source<'_>, step: &PathStep) -> Result<Option<String>, RestoreError> {
@@ -62,24 +66,28 @@ async fn default_folder(target: Source<'_>, step: &PathStep) -> Result<Option<St
 
 async fn child(
     target: Source<'_>,
-    parent: &str,
+    parent: &Parent,
     step: &PathStep,
     opening: Opening,
-) -> Result<Option<String>, RestoreError> {
-    let found = find_child(target, parent, &step.name).await?;
-    if found.is_some() || opening == Opening::Look {
-        return Ok(found);
+) -> Result<Option<Parent>, RestoreError> {
+    let known = |id: Option<String>| id.map(|id| Parent { id, is_new: false });
+    if !parent.is_new {
+        let found = find_child(target, &parent.id, &step.name).await?;
+        if found.is_some() || opening == Opening::Look {
+            return Ok(known(found));
+        }
     }
-    let endpoint = Endpoint::ChildFolders { user: target.user, folder: parent };
+    let endpoint = Endpoint::ChildFolders { user: target.user, folder: &parent.id };
     let mut body = json!({ "displayName": step.name });
     if step.hidden {
         body["isHidden"] = json!(true);
     }
     match target.graph.post(endpoint).prefer(IMMUTABLE_IDS).body(&body).json().await {
-        Ok(folder) => id_of(&folder, endpoint).map(Some),
+        Ok(folder) => Ok(Some(Parent { id: id_of(&folder, endpoint)?, is_new: true })),
         // Somebody was faster, or our own request had been carried out after all.
         Err(error @ (GraphError::Conflict { .. } | GraphError::Ambiguous { .. })) => {
-            find_child(target, parent, &step.name).await?.ok_or(RestoreError::Graph(error)).map(Some)
+            let found = find_child(target, &parent.id, &step.name).await?;
+            found.map_or(Err(RestoreError::Graph(error)), |id| Ok(known(Some(id))))
         }
         Err(error @ (GraphError::Refused { .. } | GraphError::BadItem { .. })) => {
             Err(RestoreError::Item(error.to_string()))
@@ -130,9 +138,9 @@ pub(super) async fn existing(target: Source<'_>, folder: &str, opening: Opening)
         for found in complete.into_iter().flatten() {
             existing.add(found.present, found.marker.map(|marker| marker.key));
         }
-        if existing.len() > EXISTING_MAX {
-            let text = format!("the target folder holds more than {EXISTING_MAX} messages: restore to a new folder");
-            return Err(RestoreError::Item(text));
+        if existing.is_full() {
+            let text = "the target folder holds more messages than kodo can compare with: restore to a new folder";
+            return Err(RestoreError::Item(text.to_owned()));
         }
         match page.next {
             Some(next) => call = target.graph.follow(endpoint, &next)?,

@@ -5,6 +5,7 @@
 
 mod content;
 mod deciding;
+mod existing;
 mod planning;
 
 use bytes::Bytes;
@@ -12,7 +13,8 @@ use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
 pub use content::{LargeContent, StoredContent};
-pub use deciding::{Action, Existing, Identity, OnConflict, Present, Verdict};
+pub use deciding::{Action, Identity, OnConflict, Present, Verdict};
+pub use existing::Existing;
 pub use planning::{Plan, Wish, bring_back, carry_out, plan};
 
 use super::Source;

@@ -1,14 +1,13 @@
-//! Items of one place on their way back: planned, carried out and their outcomes committed, page by page.
+//! Items on their way back: which of a page are due, and for each of these what is to be done, and doing it.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 
-use futures_util::StreamExt;
-use futures_util::stream;
-use tokio::sync::SemaphorePermit;
+use futures_util::future::BoxFuture;
 
+use super::flow::{Ahead, Due, Ground, Told};
 use super::place::{Opened, Place, item_error};
-use super::{REPORT_EVERY, Restoration, TaskError, large};
+use super::{Restoration, TaskError};
 use crate::catalog::{Outcome, OutcomeRow, VersionRow, items, outcomes};
 use crate::db::Conn;
 use crate::features::{self, Action, Existing, Plan, Restored, StoredContent, StoredItem, Wish};
@@ -16,43 +15,40 @@ use crate::ids::{ItemKey, PointNumber};
 use crate::queue;
 use crate::repository::StoreError;
 
-/// Exchange takes no message above 150 MiB.
-const CONTENT_BYTES_MAX: u64 = 160 << 20;
-/// Content above this needs the right to be in memory: how much of it is at once does not grow with the number of
-/// workers and items at once.
-const SMALL_BYTES_MAX: u64 = 1 << 20;
-
-/// What is known of a page before its items are looked at one by one.
-struct Ground<'a> {
-    /// The Graph id of the target container; empty when a dry run found that it is missing.
-    container: &'a str,
-    existing: &'a Existing,
-    /// Items that the newest backup has, and that the target may therefore hold elsewhere.
-    alive: HashSet<ItemKey>,
-}
+/// Items of the target that are looked up in the backup at once.
+const KEYS_AT_ONCE: usize = 10_000;
 
 impl Restoration<'_> {
-    /// Brings a page of items back to their place.
-    pub(super) async fn put(&mut self, place: &mut Place, page: Vec<VersionRow>) -> Result<(), TaskError> {
+    /// Puts those of a page that are not settled yet on their way back to their place.
+    pub(super) async fn put(
+        &self,
+        ahead: &mut Ahead,
+        place: &mut Place,
+        page: Vec<VersionRow>,
+    ) -> Result<(), TaskError> {
         let page = self.wanted(page).await?;
         let settled = self.settled(page.iter().map(|row| row.version.key).collect()).await?;
         let n_page = page.len();
         let todo: Vec<VersionRow> = page.into_iter().filter(|row| !settled.contains_key(&row.version.key)).collect();
-        self.items_done += (n_page - todo.len()) as u64;
+        self.tally.items_done.fetch_add((n_page - todo.len()) as u64, Ordering::Relaxed);
         // A dry run that goes on after an interruption counts what it has told already.
-        self.requests += settled.values().filter(|outcome| **outcome != Outcome::Skipped).count() as u64;
+        let n_told = settled.values().filter(|outcome| **outcome != Outcome::Skipped).count();
+        self.tally.requests.fetch_add(n_told as u64, Ordering::Relaxed);
         if todo.is_empty() {
             return Ok(());
         }
-        self.open_and_list(place).await?;
+        self.open_and_list(ahead, place).await?;
         match &place.state {
-            Opened::Found { target, existing: Some(existing) } => {
+            Opened::Found { ground: Some(ground), .. } => {
                 let alive = self.alive(&todo).await?;
-                let ground = Ground { container: target.as_deref().unwrap_or_default(), existing, alive };
-                self.restore_page(&ground, todo).await
+                for row in todo {
+                    let may_be_elsewhere = alive.contains(&row.version.key);
+                    ahead.put(ground, row, may_be_elsewhere).await?;
+                }
+                Ok(())
             }
             Opened::Refused(why) => self.refuse(why, todo.into_iter().map(|row| row.version.key).collect()).await,
-            Opened::NotYet | Opened::Found { existing: None, .. } => Ok(()),
+            Opened::NotYet | Opened::Found { ground: None, .. } => Ok(()),
         }
     }
 
@@ -100,7 +96,7 @@ impl Restoration<'_> {
     }
 
     /// A folder that cannot be opened costs its own items and no others.
-    pub(super) async fn refuse(&mut self, why: &str, keys: Vec<ItemKey>) -> Result<(), TaskError> {
+    pub(super) async fn refuse(&self, why: &str, keys: Vec<ItemKey>) -> Result<(), TaskError> {
         let refused = keys.into_iter().map(|key| self.outcome(key, Outcome::Failed, Some(why.to_owned()), 0));
         let refused = refused.collect();
         self.commit(refused).await
@@ -110,49 +106,20 @@ impl Restoration<'_> {
         OutcomeRow { chain: self.work.chain, key, outcome, remark, bytes }
     }
 
-    async fn restore_page(&mut self, ground: &Ground<'_>, todo: Vec<VersionRow>) -> Result<(), TaskError> {
-        let this = &*self;
-        // Once one of them ended the attempt, no other begins.
-        let goes_on = AtomicBool::new(true);
-        let waiting = todo.into_iter().take_while(|_| goes_on.load(Ordering::Relaxed));
-        let mut ended = stream::iter(waiting)
-            .map(|row| async move { this.item(ground, &row).await })
-            .buffer_unordered(this.workshop.agent.items_at_once);
-        let (mut rows, mut n_requests) = (Vec::new(), 0);
-        let mut stopped = None;
-        while let Some(outcome) = ended.next().await {
-            match outcome {
-                Ok((row, requests)) => {
-                    n_requests += requests;
-                    rows.push(row);
-                }
-                // Items in flight beside the failed one may have been created: their outcomes are kept.
-                Err(err) => {
-                    goes_on.store(false, Ordering::Relaxed);
-                    stopped = stopped.or(Some(err));
-                }
-            }
-        }
-        drop(ended);
-        self.requests += n_requests;
-        self.commit(rows).await?;
-        match stopped {
-            Some(err) => Err(err),
-            None if self.reported.elapsed() >= REPORT_EVERY => self.report("restoring").await,
-            None => Ok(()),
-        }
-    }
-
     /// What became of one item, and how many requests that takes.
-    async fn item(&self, ground: &Ground<'_>, row: &VersionRow) -> Result<(OutcomeRow, u64), TaskError> {
-        let key = row.version.key;
-        match self.try_item(ground, row).await? {
-            Ok((outcome, remark, bytes, requests)) => Ok((self.outcome(key, outcome, remark, bytes), requests)),
-            Err(why) => Ok((self.outcome(key, Outcome::Failed, Some(why), 0), 0)),
-        }
+    pub(super) fn item(&self, due: Due) -> BoxFuture<'_, Told> {
+        Box::pin(async move {
+            let key = due.row.version.key;
+            match self.try_item(&due).await? {
+                Ok((outcome, remark, bytes, requests)) => Ok((self.outcome(key, outcome, remark, bytes), requests)),
+                Err(why) => Ok((self.outcome(key, Outcome::Failed, Some(why), 0), 0)),
+            }
+        })
     }
 
-    async fn try_item(&self, ground: &Ground<'_>, row: &VersionRow) -> Result<Result<Told, String>, TaskError> {
+    async fn try_item(&self, due: &Due) -> Result<Result<Ended, String>, TaskError> {
+        let Due { row, may_be_elsewhere, .. } = due;
+        let Ground { container, existing } = &*due.ground;
         let version = &row.version;
         let mut stored = match self.properties(row).await {
             Ok(stored) => stored,
@@ -166,9 +133,9 @@ impl Restoration<'_> {
                 Err(err) => return damaged(err),
             }
         }
-        let wish = Wish { on_conflict: self.on_conflict, may_be_elsewhere: ground.alive.contains(&version.key) };
+        let wish = Wish { on_conflict: self.on_conflict, may_be_elsewhere: *may_be_elsewhere };
         let source = self.target.source();
-        let planned = features::plan(self.restoring, source, ground.container, &stored, ground.existing, wish).await;
+        let planned = features::plan(self.restoring, source, container, &stored, existing, wish).await;
         let plan = match planned {
             Ok(plan) => plan,
             Err(err) => return item_error(err).map(Err),
@@ -185,13 +152,13 @@ impl Restoration<'_> {
             return Ok(Ok(foretold(&plan, version.bytes, requests)));
         }
         if !early && requests > 0 {
-            match self.content(row).await? {
+            match self.content_to_send(row).await? {
                 Ok(held) => (stored.content, _right) = (held.content, held.right),
                 Err(err) => return damaged(err),
             }
         }
-        match features::carry_out(self.restoring, source, ground.container, &stored, &plan).await {
-            Ok(restored) => Ok(Ok(told(restored, version.bytes, requests))),
+        match features::carry_out(self.restoring, source, container, &stored, &plan).await {
+            Ok(restored) => Ok(Ok(ended(restored, version.bytes, requests))),
             Err(err) => item_error(err).map(Err),
         }
     }
@@ -203,38 +170,23 @@ impl Restoration<'_> {
         Ok(StoredItem { key: version.key, kind: version.kind, properties, content: StoredContent::None })
     }
 
-    async fn read_content(&self, row: &VersionRow) -> Result<StoredContent, StoreError> {
-        let Some(content) = row.version.content else { return Ok(StoredContent::None) };
-        if self.is_large(row) {
-            return large::open(&self.reader, content).await;
-        }
-        Ok(StoredContent::Whole(self.reader.content(content.pack, content.blob, CONTENT_BYTES_MAX).await?))
-    }
-
-    fn is_large(&self, row: &VersionRow) -> bool {
-        self.restoring.large_above_bytes().is_some_and(|limit| row.version.bytes > limit)
-    }
-
-    /// The item's content with the right to hold it, which is kept until the item is done.
-    async fn content(&self, row: &VersionRow) -> Result<Result<Held<'_>, StoreError>, TaskError> {
-        let bytes = row.version.bytes;
-        let right = match bytes > SMALL_BYTES_MAX && !self.is_large(row) {
-            true => Some(self.workshop.room_to_restore(bytes).await?),
-            false => None,
-        };
-        Ok(self.read_content(row).await.map(|content| Held { content, right }))
-    }
-
-    /// Which of the items on the target are themselves items of the backup, so that they stand for no other one.
-    pub(super) async fn originals(&self, existing: &Existing) -> Result<HashSet<ItemKey>, TaskError> {
+    /// Finds out which of the items on the target are themselves items of the backup, so that they stand for no other.
+    pub(super) async fn recognise(&self, existing: &mut Existing) -> Result<(), TaskError> {
         let chain = self.work.chain;
-        let keys: Vec<ItemKey> = existing.own_keys().collect();
-        Ok(self.workshop.db.run("look up originals", move |conn| items::known(conn, chain, &keys)).await?)
+        for from in (0..existing.len()).step_by(KEYS_AT_ONCE) {
+            let items = from..existing.len().min(from + KEYS_AT_ONCE);
+            let keys = existing.strangers(items.clone());
+            if !keys.is_empty() {
+                let read = move |conn: &mut Conn| items::known(conn, chain, &keys);
+                existing.recognise(items, &self.workshop.db.run("look up originals", read).await?);
+            }
+        }
+        Ok(())
     }
 
-    pub(super) async fn commit(&mut self, rows: Vec<OutcomeRow>) -> Result<(), TaskError> {
-        self.items_done += rows.len() as u64;
-        self.bytes_done += rows.iter().map(|row| row.bytes).sum::<u64>();
+    pub(super) async fn commit(&self, rows: Vec<OutcomeRow>) -> Result<(), TaskError> {
+        self.tally.items_done.fetch_add(rows.len() as u64, Ordering::Relaxed);
+        self.tally.bytes_done.fetch_add(rows.iter().map(|row| row.bytes).sum(), Ordering::Relaxed);
         self.record(rows).await
     }
 
@@ -252,16 +204,10 @@ impl Restoration<'_> {
     }
 }
 
-/// Content and the right to hold it.
-struct Held<'a> {
-    content: StoredContent,
-    right: Option<SemaphorePermit<'a>>,
-}
-
 /// What the report says of an item: outcome, remark, bytes that were brought back, and requests that it takes.
-type Told = (Outcome, Option<String>, u64, u64);
+type Ended = (Outcome, Option<String>, u64, u64);
 
-fn told(restored: Restored, bytes: u64, requests: u64) -> Told {
+fn ended(restored: Restored, bytes: u64, requests: u64) -> Ended {
     let joined = |remarks: Vec<String>| (!remarks.is_empty()).then(|| remarks.join("; "));
     match restored {
         Restored::Created { remarks } => (Outcome::Created, joined(remarks), bytes, requests),
@@ -272,7 +218,7 @@ fn told(restored: Restored, bytes: u64, requests: u64) -> Told {
 }
 
 /// What a dry run says of an item.
-fn foretold(plan: &Plan, bytes: u64, requests: u64) -> Told {
+fn foretold(plan: &Plan, bytes: u64, requests: u64) -> Ended {
     let why = |text: &str| Some(text.to_owned());
     match plan {
         Plan::Do(Action::Create) => (Outcome::Created, None, bytes, requests),
@@ -284,6 +230,6 @@ fn foretold(plan: &Plan, bytes: u64, requests: u64) -> Told {
     }
 }
 
-fn damaged(err: StoreError) -> Result<Result<Told, String>, TaskError> {
+fn damaged(err: StoreError) -> Result<Result<Ended, String>, TaskError> {
     if err.is_damage() { Ok(Err(err.to_string())) } else { Err(err.into()) }
 }

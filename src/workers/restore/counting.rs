@@ -1,5 +1,7 @@
 //! How much a restore is to bring back, counted from the catalog alone before anything is asked of Microsoft.
 
+use std::sync::atomic::Ordering;
+
 use super::choice::Choice;
 use super::walk::{Step, Walk};
 use super::{Restoration, TaskError, pace};
@@ -13,7 +15,7 @@ const PAGE_ROWS: u32 = 1_000;
 const UPLOAD_PIECE_BYTES: u64 = 3 << 20;
 
 impl Restoration<'_> {
-    pub(super) async fn count(&mut self, choice: &Choice) -> Result<(), TaskError> {
+    pub(super) async fn count(&self, choice: &Choice) -> Result<(), TaskError> {
         let mut asked = Asked::default();
         let whole = self.tree.all.iter().filter(|container| self.takes_all_of(choice, container));
         let whole: Vec<ContainerId> = whole.map(|container| container.id).collect();
@@ -38,7 +40,7 @@ impl Restoration<'_> {
         }
         asked.items += choice.missing.len() as u64;
         asked.effort = self.effort(asked.items + asked.bytes / UPLOAD_PIECE_BYTES, asked.bytes);
-        self.items_total = asked.items;
+        self.tally.items_total.store(asked.items, Ordering::Relaxed);
         let (lease, restore, chain) = (self.control.lease(), self.work.restore, self.work.chain);
         let noted = self.workshop.db.transaction("note what was asked for", move |conn| {
             queue::assert_held(conn, &lease)?;
@@ -72,7 +74,7 @@ impl Restoration<'_> {
 
     /// What the items take that were met: a dry run has looked at each of them, and its word goes before the estimate.
     pub(super) async fn found_effort(&self, bytes: u64) -> Result<Effort, TaskError> {
-        let effort = self.effort(self.requests, bytes);
+        let effort = self.effort(self.tally.requests.load(Ordering::Relaxed), bytes);
         let (dry_run, restore, chain) = (self.work.dry_run, self.work.restore, self.work.chain);
         if dry_run {
             let note = move |conn: &mut crate::db::Conn| catalog::parts::set_effort(conn, restore, chain, &effort);

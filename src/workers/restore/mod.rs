@@ -1,12 +1,15 @@
 //! Brings items of a restore point back to Microsoft 365.
 //!
 //! Place by place: the target's folder is found or created, what it holds already is listed once, and what is to be
-//! done with each item is decided and carried out, or in a dry run only told. Outcomes are committed as they happen; an
-//! attempt that was interrupted finds its own markers on the target, so a second one creates nothing twice.
+//! done with each item is decided and carried out, or in a dry run only told. Items of several places are under way at
+//! once ([`flow`]). Outcomes are committed as they happen; an attempt that was interrupted finds its own markers on the
+//! target, so a second one creates nothing twice.
 
 mod bringing;
 mod choice;
+mod content;
 mod counting;
+mod flow;
 mod large;
 mod pace;
 mod path;
@@ -15,14 +18,18 @@ mod place;
 mod tests;
 mod walk;
 
+use std::cmp::Reverse;
 use std::collections::HashSet;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use serde_json::json;
-use tokio::time::Instant;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 use self::choice::Choice;
+use self::flow::Ahead;
 use self::path::Tree;
 use self::place::{Opened, Place, item_error};
 use self::walk::{Shelf, Step, Walk};
@@ -53,16 +60,25 @@ struct Restoration<'a> {
     /// Items go back to where they came from: what is not there may have been moved.
     in_place: bool,
     holds_folders: bool,
-    tree: Arc<Tree>,
+    tree: Tree,
     /// The containers that are still there, when only what is gone comes back.
     later: Option<HashSet<ContainerId>>,
     reader: Reader,
-    items_total: u64,
-    items_done: u64,
-    bytes_done: u64,
+    tally: Tally,
+    /// Of contents that are in memory, or about to be.
+    bytes_held: AtomicU64,
+    /// Cancelled when no other item is to begin.
+    halt: CancellationToken,
+}
+
+/// How far the restore is.
+#[derive(Default)]
+struct Tally {
+    items_total: AtomicU64,
+    items_done: AtomicU64,
+    bytes_done: AtomicU64,
     /// Requests that the items met so far take.
-    requests: u64,
-    reported: Instant,
+    requests: AtomicU64,
 }
 
 pub async fn run(workshop: &Workshop, control: &Control) -> Result<Done, TaskError> {
@@ -91,18 +107,16 @@ pub async fn run(workshop: &Workshop, control: &Control) -> Result<Done, TaskErr
         scope: feature.scope(&target.graph_id),
         in_place: work.target_resource == shelf.chain.key.resource && work.target_folder.is_none(),
         holds_folders: shelf.holds_folders(),
-        reader: storage.store.reader(workshop.db.clone()),
-        tree: Arc::new(Tree::new(tree)),
+        reader: workshop.reader_to_restore(&storage),
+        tree: Tree::new(tree),
         work,
         shelf,
         restoring,
         target,
         later,
-        items_total: 0,
-        items_done: 0,
-        bytes_done: 0,
-        requests: 0,
-        reported: Instant::now(),
+        tally: Tally::default(),
+        bytes_held: AtomicU64::new(0),
+        halt: CancellationToken::new(),
     };
     restoration.drive().await
 }
@@ -120,29 +134,61 @@ fn on_conflict(work: &RestoreWork) -> Result<OnConflict, TaskError> {
 }
 
 impl Restoration<'_> {
-    async fn drive(mut self) -> Result<Done, TaskError> {
+    async fn drive(self) -> Result<Done, TaskError> {
         let choice = Choice::of(self.work.selection.as_ref(), &self.shelf).await?;
         self.count(&choice).await?;
         self.report(if self.work.dry_run { "looking" } else { "restoring" }).await?;
-        let tree = Arc::clone(&self.tree);
-        for container in &tree.all {
-            if self.takes_all_of(&choice, container) {
-                self.whole(container).await?;
+        let (ahead, due) = flow::channel();
+        let (tell, told) = mpsc::channel(PAGE_ITEMS as usize);
+        {
+            let mut walking: BoxFuture<'_, Result<(), TaskError>> = Box::pin(self.walk(choice, ahead));
+            let mut bringing: BoxFuture<'_, Result<(), TaskError>> =
+                Box::pin(async { tokio::join!(self.bring(due, tell), self.record_all(told)).1 });
+            // What keeps items from being brought back says more than that they are not taken any more.
+            tokio::select! {
+                walked = &mut walking => bringing.await.and(walked)?,
+                brought = &mut bringing => {
+                    brought?;
+                    walking.await?;
+                }
             }
+        }
+        self.finish().await
+    }
+
+    /// Finds all that is to be brought back and puts it on its way.
+    async fn walk(&self, choice: Choice, mut ahead: Ahead) -> Result<(), TaskError> {
+        for container in self.whole_containers(&choice).await? {
+            self.whole(&mut ahead, container).await?;
         }
         for folder in &choice.folders {
             let place = self.place_of(&choice, folder.version.container, folder.version.parent);
-            self.follow(Walk::below(folder.clone(), PAGE_ITEMS), place).await?;
+            self.follow(&mut ahead, Walk::below(folder.clone(), PAGE_ITEMS), place).await?;
         }
         for ((container, parent), keys) in &choice.items {
             let mut place = self.place_of(&choice, *container, *parent);
             for keys in keys.chunks(PAGE_ITEMS as usize) {
                 let page = self.shelf.versions(keys).await?;
-                self.put(&mut place, page).await?;
+                self.put(&mut ahead, &mut place, page).await?;
             }
         }
-        self.refuse("the restore point does not hold it", choice.missing).await?;
-        self.finish().await
+        self.refuse("the restore point does not hold it", choice.missing).await
+    }
+
+    /// The containers of which all comes back. The largest go first: while their items are on their way, the next places
+    /// are opened and listed.
+    async fn whole_containers(&self, choice: &Choice) -> Result<Vec<&Container>, TaskError> {
+        let mut whole: Vec<&Container> =
+            self.tree.all.iter().filter(|container| self.takes_all_of(choice, container)).collect();
+        let ids: Vec<ContainerId> = whole.iter().map(|container| container.id).collect();
+        let point = self.work.point;
+        let read = move |conn: &mut Conn| catalog::tallies::as_of(conn, point, &ids);
+        let holdings = self.workshop.db.run("count items", read).await?;
+        whole.sort_by_key(|container| {
+            let n_items = holdings.get(&container.id).map_or(0, |holding| holding.items);
+            (container.graph_id.starts_with(features::OWN_CONTAINER), Reverse(n_items))
+        });
+        Ok(whole)
     }
 
     /// Parts of items, such as the older versions of files, are looked at only when somebody names them.
@@ -152,7 +198,7 @@ impl Restoration<'_> {
         choice.takes_all_of(container.id) && !is_passed_by
     }
 
-    async fn finish(mut self) -> Result<Done, TaskError> {
+    async fn finish(self) -> Result<Done, TaskError> {
         self.report("done").await?;
         let (restore, chain) = (self.work.restore, self.work.chain);
         let read = move |conn: &mut Conn| catalog::parts::get(conn, restore, chain);
@@ -171,10 +217,10 @@ impl Restoration<'_> {
     }
 
     /// Everything that a container held. An empty one comes back too.
-    async fn whole(&mut self, container: &Container) -> Result<(), TaskError> {
+    async fn whole(&self, ahead: &mut Ahead, container: &Container) -> Result<(), TaskError> {
         let below = self.work.target_folder.as_deref();
         let place = Place::new(self.tree.path_to(container, below, self.holds_folders));
-        let (mut place, was_empty) = self.follow(Walk::of(&self.shelf, container.id, PAGE_ITEMS), place).await?;
+        let (mut place, was_empty) = self.follow(ahead, Walk::of(&self.shelf, container.id, PAGE_ITEMS), place).await?;
         let is_gone = self.later.as_ref().is_none_or(|later| !later.contains(&container.id));
         if was_empty && is_gone {
             self.open(&mut place).await?;
@@ -190,15 +236,15 @@ impl Restoration<'_> {
         choice.names_to(folder).iter().fold(top, |place, name| place.folder(Some(name)))
     }
 
-    /// Brings back what lies on the way. Returns the place where it began, and whether there was nothing.
-    async fn follow(&mut self, mut walk: Walk, top: Place) -> Result<(Place, bool), TaskError> {
+    /// Puts what lies on the way on its way back. Returns the place where it began, and whether there was nothing.
+    async fn follow(&self, ahead: &mut Ahead, mut walk: Walk, top: Place) -> Result<(Place, bool), TaskError> {
         let mut was_empty = true;
         let mut here = top;
         let mut above: Vec<(Place, Option<VersionRow>)> = Vec::new();
         while let Some(step) = walk.next(&self.shelf).await? {
             was_empty = false;
             match step {
-                Step::Items(page) => self.put(&mut here, page).await?,
+                Step::Items(page) => self.put(ahead, &mut here, page).await?,
                 Step::Enter(row) => {
                     // The root of a drive stands for the drive itself, and has no name to go by.
                     let name = row.version.parent.is_some().then_some(row.version.name.as_str());
@@ -210,6 +256,7 @@ impl Restoration<'_> {
                     let Some((outer, created)) = above.pop() else { continue };
                     let mut place = std::mem::replace(&mut here, outer);
                     if let Some(row) = created {
+                        ahead.all_done().await;
                         self.leave(&mut place, &row).await?;
                     }
                 }
@@ -219,13 +266,13 @@ impl Restoration<'_> {
     }
 
     /// Opens a folder among items, which has an outcome of its own. Returns whether this restore created it.
-    async fn enter(&mut self, place: &mut Place, row: &VersionRow) -> Result<bool, TaskError> {
+    async fn enter(&self, place: &mut Place, row: &VersionRow) -> Result<bool, TaskError> {
         let key = row.version.key;
         if self.wanted(vec![row.clone()]).await?.is_empty() {
             return Ok(false);
         }
         if let Some(outcome) = self.settled(vec![key]).await?.get(&key) {
-            self.items_done += 1;
+            self.tally.items_done.fetch_add(1, Ordering::Relaxed);
             return Ok(*outcome == Outcome::Created && !self.work.dry_run);
         }
         let mut was_there = false;
@@ -241,13 +288,13 @@ impl Restoration<'_> {
             Opened::Found { target: Some(_), .. } if was_there || self.work.dry_run => (Outcome::Skipped, None),
             Opened::Found { .. } | Opened::NotYet => (Outcome::Created, None),
         };
-        self.requests += 1;
+        self.tally.requests.fetch_add(1, Ordering::Relaxed);
         self.commit(vec![self.outcome(key, outcome, remark, 0)]).await?;
         Ok(outcome == Outcome::Created && !self.work.dry_run)
     }
 
     /// All that a folder held was brought back: the folder itself gets what is left.
-    async fn leave(&mut self, place: &mut Place, row: &VersionRow) -> Result<(), TaskError> {
+    async fn leave(&self, place: &mut Place, row: &VersionRow) -> Result<(), TaskError> {
         self.open(place).await?;
         let Opened::Found { target: Some(folder), .. } = &place.state else { return Ok(()) };
         let remarks = match self.properties(row).await {
@@ -264,13 +311,13 @@ impl Restoration<'_> {
         self.record(vec![self.outcome(row.version.key, Outcome::Created, Some(remarks.join("; ")), 0)]).await
     }
 
-    async fn report(&mut self, phase: &str) -> Result<(), TaskError> {
-        self.reported = Instant::now();
+    async fn report(&self, phase: &str) -> Result<(), TaskError> {
+        let told = |count: &AtomicU64| count.load(Ordering::Relaxed);
         let progress = Progress {
             phase: phase.to_owned(),
-            items_done: self.items_done,
-            items_total: Some(self.items_total),
-            bytes_done: self.bytes_done,
+            items_done: told(&self.tally.items_done),
+            items_total: Some(told(&self.tally.items_total)),
+            bytes_done: told(&self.tally.bytes_done),
             waits_for: self.target.waits_for(&self.scope),
         };
         self.control.report(progress).await

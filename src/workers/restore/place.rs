@@ -1,9 +1,11 @@
 //! Where items come back: a container of the target, or a folder among its items. It is opened when the first of them
 //! does, so that what is settled already costs no request.
 
-use crate::features::{Existing, Opening, PathStep, RestoreError};
+use std::sync::Arc;
 
+use super::flow::{Ahead, Ground};
 use super::{Restoration, TaskError};
+use crate::features::{Opening, PathStep, RestoreError};
 
 pub(super) struct Place {
     pub path: Vec<PathStep>,
@@ -15,10 +17,18 @@ pub(super) enum Opened {
     /// Its Graph id; `None`: a dry run found that it is missing.
     Found {
         target: Option<String>,
-        existing: Option<Existing>,
+        /// `None`: it is not listed yet.
+        ground: Option<Arc<Ground>>,
     },
     /// The target does not take the folder; the text says why.
     Refused(String),
+}
+
+impl Opened {
+    /// A dry run found that it is missing, and so is all that could be in it.
+    fn nowhere() -> Self {
+        Self::Found { target: None, ground: Some(Arc::default()) }
+    }
 }
 
 impl Place {
@@ -38,9 +48,7 @@ impl Place {
         path.extend(name.map(PathStep::folder));
         let state = match &self.state {
             Opened::Refused(why) => Opened::Refused(why.clone()),
-            Opened::Found { target: None, .. } if name.is_some() => {
-                Opened::Found { target: None, existing: Some(Existing::default()) }
-            }
+            Opened::Found { target: None, .. } if name.is_some() => Opened::nowhere(),
             Opened::NotYet | Opened::Found { .. } => Opened::NotYet,
         };
         Self { path, state }
@@ -66,23 +74,24 @@ impl Restoration<'_> {
         let opening = self.opening();
         place.state = match self.restoring.open_container(self.target.source(), &place.path, opening).await {
             Ok(None) if opening == Opening::Create => Opened::Refused("the folder cannot be created".to_owned()),
-            Ok(None) => Opened::Found { target: None, existing: Some(Existing::default()) },
-            Ok(target) => Opened::Found { target, existing: None },
+            Ok(None) => Opened::nowhere(),
+            Ok(target) => Opened::Found { target, ground: None },
             Err(err) => Opened::Refused(item_error(err)?),
         };
         Ok(())
     }
 
     /// The same, and lists what it holds.
-    pub(super) async fn open_and_list(&self, place: &mut Place) -> Result<(), TaskError> {
+    pub(super) async fn open_and_list(&self, ahead: &mut Ahead, place: &mut Place) -> Result<(), TaskError> {
         self.open(place).await?;
-        let Opened::Found { target: Some(target), existing: existing @ None } = &mut place.state else {
+        let Opened::Found { target: Some(target), ground: ground @ None } = &mut place.state else {
             return Ok(());
         };
+        ahead.ready_to_list(target).await;
         match self.restoring.existing(self.target.source(), target, self.opening()).await {
-            Ok(mut found) => {
-                found.recognise(&self.originals(&found).await?);
-                *existing = Some(found);
+            Ok(mut existing) => {
+                self.recognise(&mut existing).await?;
+                *ground = Some(ahead.ground(target.clone(), existing));
             }
             Err(err) => place.state = Opened::Refused(item_error(err)?),
         }

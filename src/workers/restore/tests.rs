@@ -4,10 +4,14 @@ use chrono::DateTime;
 
 use super::choice::Choice;
 use super::walk::{Shelf, Step, Walk};
-use crate::catalog::{Chain, ChainKey, ContainerState, ContentRef, NewVersion, chains, containers, items, points};
+use crate::catalog::{
+    Chain, ChainKey, ContainerState, ContentRef, NewVersion, VersionRow, chains, containers, items, points,
+};
 use crate::db::{Conn, QueryResult};
 use crate::features;
-use crate::ids::{BlobId, ContainerId, ItemKey, PackId, PointNumber, ResourceId, StorageId, TaskId, WalkNumber};
+use crate::ids::{
+    BlobId, ContainerId, ItemKey, PackId, PointNumber, ResourceId, StorageId, TaskId, VersionNumber, WalkNumber,
+};
 use crate::queue::work::RestoreSelection;
 use crate::repository::tests::server::TestDb;
 
@@ -30,6 +34,17 @@ fn version(container: ContainerId, (kind, id, parent): (u8, &str, Option<&str>),
         properties: ContentRef { pack: PackId::new(1), blob: BlobId::from_bytes([0; 16]) },
         content: None,
         refs: Vec::new(),
+    }
+}
+
+/// A file that is in no catalog.
+pub(super) fn row(id: &str) -> VersionRow {
+    let number = VersionNumber::NONE;
+    VersionRow {
+        number,
+        from: PointNumber::new(1),
+        to: PointNumber::OPEN,
+        version: version(ContainerId::new(1), (FILE, id, None), id),
     }
 }
 

@@ -14,6 +14,12 @@ use serde_json::{Value, json};
 
 use super::tenant::client;
 
+/// The length of a large file: so many MiB, or as many as `KODO_TEST_FILE_MIB` says.
+pub fn large_file_bytes(mib: u64) -> u64 {
+    let asked = std::env::var("KODO_TEST_FILE_MIB").ok().and_then(|text| text.parse().ok());
+    asked.unwrap_or(mib) << 20
+}
+
 /// What a catalog and a storage would hold, in memory.
 #[derive(Default)]
 pub struct KeptDrive {

@@ -1,0 +1,99 @@
+//! The content of an item on its way back: how much of it is in memory, and when.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::sync::SemaphorePermit;
+
+use super::{Restoration, TaskError, large};
+use crate::catalog::VersionRow;
+use crate::features::StoredContent;
+use crate::repository::StoreError;
+
+/// Exchange takes no message above 150 MiB.
+const CONTENT_BYTES_MAX: u64 = 160 << 20;
+/// Content above this needs the right to be in memory: how much of it is at once does not grow with the number of
+/// workers and items at once.
+const SMALL_BYTES_MAX: u64 = 64 << 10;
+/// How long content waits at most before it is seen again whether the target takes it, and how often that is done.
+const LOOK_AFTER: Duration = Duration::from_secs(2);
+const LOOKS_MAX: u32 = 300;
+
+/// Content and the right to hold it.
+pub(super) struct Held<'a> {
+    pub content: StoredContent,
+    pub right: Option<Right<'a>>,
+}
+
+/// Given back when the item is done.
+pub(super) struct Right<'a> {
+    _room: SemaphorePermit<'a>,
+    _share: Share<'a>,
+}
+
+/// What an item adds to the bytes that a restore holds.
+struct Share<'a> {
+    bytes_held: &'a AtomicU64,
+    bytes: u64,
+}
+
+impl<'a> Share<'a> {
+    fn of(bytes_held: &'a AtomicU64, bytes: u64) -> Self {
+        bytes_held.fetch_add(bytes, Ordering::Relaxed);
+        Self { bytes_held, bytes }
+    }
+}
+
+impl Drop for Share<'_> {
+    fn drop(&mut self) {
+        self.bytes_held.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+impl Restoration<'_> {
+    /// The item's content with the right to hold it, which is kept until the item is done.
+    pub(super) async fn content(&self, row: &VersionRow) -> Result<Result<Held<'_>, StoreError>, TaskError> {
+        let right = match self.takes_room(row) {
+            true => {
+                let share = Share::of(&self.bytes_held, row.version.bytes);
+                Some(Right { _room: self.workshop.room_to_restore(row.version.bytes).await?, _share: share })
+            }
+            false => None,
+        };
+        Ok(self.read_content(row).await.map(|content| Held { content, right }))
+    }
+
+    /// The same once the target takes it.
+    pub(super) async fn content_to_send(&self, row: &VersionRow) -> Result<Result<Held<'_>, StoreError>, TaskError> {
+        if self.takes_room(row) {
+            self.target_takes(row.version.bytes).await;
+        }
+        self.content(row).await
+    }
+
+    /// Returns when the target takes so many bytes beside those that are on their way to it. A mailbox that has had all
+    /// that Microsoft allows may take none for five minutes: what waits for it in memory keeps other mailboxes' out.
+    async fn target_takes(&self, bytes: u64) {
+        for _ in 0..LOOKS_MAX {
+            let bytes = bytes.saturating_add(self.bytes_held.load(Ordering::Relaxed));
+            let Some(wait) = self.target.graph.wait_to_upload(&self.scope, bytes) else { return };
+            tokio::time::sleep(wait.min(LOOK_AFTER)).await;
+        }
+    }
+
+    async fn read_content(&self, row: &VersionRow) -> Result<StoredContent, StoreError> {
+        let Some(content) = row.version.content else { return Ok(StoredContent::None) };
+        if self.is_large(row) {
+            return large::open(&self.reader, content).await;
+        }
+        Ok(StoredContent::Whole(self.reader.content(content.pack, content.blob, CONTENT_BYTES_MAX).await?))
+    }
+
+    fn takes_room(&self, row: &VersionRow) -> bool {
+        row.version.bytes > SMALL_BYTES_MAX && !self.is_large(row)
+    }
+
+    fn is_large(&self, row: &VersionRow) -> bool {
+        self.restoring.large_above_bytes().is_some_and(|limit| row.version.bytes > limit)
+    }
+}
