@@ -7,9 +7,10 @@ use futures_util::StreamExt;
 use futures_util::stream;
 use tokio::sync::SemaphorePermit;
 
+use super::pace::Load;
 use super::place::{Opened, Place, item_error};
 use super::{REPORT_EVERY, Restoration, TaskError, large};
-use crate::catalog::{Outcome, OutcomeRow, VersionRow, items, outcomes};
+use crate::catalog::{Holding, Outcome, OutcomeRow, VersionRow, items, outcomes};
 use crate::db::Conn;
 use crate::features::{self, Action, Existing, Plan, Restored, StoredContent, StoredItem, Wish};
 use crate::ids::{ItemKey, PointNumber};
@@ -17,10 +18,10 @@ use crate::queue;
 use crate::repository::StoreError;
 
 /// Exchange takes no message above 150 MiB.
-const CONTENT_BYTES_MAX: u64 = 160 << 20;
+pub(super) const CONTENT_BYTES_MAX: u64 = 160 << 20;
 /// Content above this needs the right to be in memory: how much of it is at once does not grow with the number of
 /// workers and items at once.
-const SMALL_BYTES_MAX: u64 = 1 << 20;
+pub(super) const SMALL_BYTES_MAX: u64 = 1 << 20;
 
 /// What is known of a page before its items are looked at one by one.
 struct Ground<'a> {
@@ -29,6 +30,8 @@ struct Ground<'a> {
     existing: &'a Existing,
     /// Items that the newest backup has, and that the target may therefore hold elsewhere.
     alive: HashSet<ItemKey>,
+    /// How much the parts are that come back with items.
+    parts: HashMap<ItemKey, Holding>,
 }
 
 impl Restoration<'_> {
@@ -40,15 +43,15 @@ impl Restoration<'_> {
         let todo: Vec<VersionRow> = page.into_iter().filter(|row| !settled.contains_key(&row.version.key)).collect();
         self.items_done += (n_page - todo.len()) as u64;
         // A dry run that goes on after an interruption counts what it has told already.
-        self.requests += settled.values().filter(|outcome| **outcome != Outcome::Skipped).count() as u64;
+        self.load += Load::of(settled.values().filter(|outcome| **outcome != Outcome::Skipped).count() as u64);
         if todo.is_empty() {
             return Ok(());
         }
         self.open_and_list(place).await?;
         match &place.state {
             Opened::Found { target, existing: Some(existing) } => {
-                let alive = self.alive(&todo).await?;
-                let ground = Ground { container: target.as_deref().unwrap_or_default(), existing, alive };
+                let (alive, parts) = (self.alive(&todo).await?, self.parts_of(&todo).await?);
+                let ground = Ground { container: target.as_deref().unwrap_or_default(), existing, alive, parts };
                 self.restore_page(&ground, todo).await
             }
             Opened::Refused(why) => self.refuse(why, todo.into_iter().map(|row| row.version.key).collect()).await,
@@ -118,12 +121,12 @@ impl Restoration<'_> {
         let mut ended = stream::iter(waiting)
             .map(|row| async move { this.item(ground, &row).await })
             .buffer_unordered(this.workshop.agent.items_at_once);
-        let (mut rows, mut n_requests) = (Vec::new(), 0);
+        let (mut rows, mut all) = (Vec::new(), Load::default());
         let mut stopped = None;
         while let Some(outcome) = ended.next().await {
             match outcome {
-                Ok((row, requests)) => {
-                    n_requests += requests;
+                Ok((row, load)) => {
+                    all += load;
                     rows.push(row);
                 }
                 // Items in flight beside the failed one may have been created: their outcomes are kept.
@@ -134,7 +137,7 @@ impl Restoration<'_> {
             }
         }
         drop(ended);
-        self.requests += n_requests;
+        self.load += all;
         self.commit(rows).await?;
         match stopped {
             Some(err) => Err(err),
@@ -144,11 +147,11 @@ impl Restoration<'_> {
     }
 
     /// What became of one item, and how many requests that takes.
-    async fn item(&self, ground: &Ground<'_>, row: &VersionRow) -> Result<(OutcomeRow, u64), TaskError> {
+    async fn item(&self, ground: &Ground<'_>, row: &VersionRow) -> Result<(OutcomeRow, Load), TaskError> {
         let key = row.version.key;
         match self.try_item(ground, row).await? {
-            Ok((outcome, remark, bytes, requests)) => Ok((self.outcome(key, outcome, remark, bytes), requests)),
-            Err(why) => Ok((self.outcome(key, Outcome::Failed, Some(why), 0), 0)),
+            Ok((outcome, remark, bytes, load)) => Ok((self.outcome(key, outcome, remark, bytes), load)),
+            Err(why) => Ok((self.outcome(key, Outcome::Failed, Some(why), 0), Load::default())),
         }
     }
 
@@ -173,25 +176,24 @@ impl Restoration<'_> {
             Ok(plan) => plan,
             Err(err) => return item_error(err).map(Err),
         };
-        let requests = match plan {
-            Plan::Do(Action::Create | Action::CreateBeside) => {
-                self.restoring.requests_to_create(&stored, version.bytes)
-            }
-            Plan::Do(Action::Update { .. }) => 1,
-            Plan::MoveBack { changed, .. } => 1 + u64::from(changed),
+        let parts = ground.parts.get(&version.key).copied().unwrap_or_default();
+        let load = self.load(&plan, &stored, version.bytes, parts);
+        let bytes = match plan {
+            Plan::Do(Action::Create | Action::CreateBeside) => version.bytes + parts.bytes,
+            Plan::Do(Action::Update { .. }) | Plan::MoveBack { .. } => version.bytes,
             Plan::AlreadyThere | Plan::LeftAlone { .. } => 0,
         };
         if self.work.dry_run {
-            return Ok(Ok(foretold(&plan, version.bytes, requests)));
+            return Ok(Ok(foretold(&plan, bytes, load)));
         }
-        if !early && requests > 0 {
+        if !early && load.requests > 0 {
             match self.content(row).await? {
                 Ok(held) => (stored.content, _right) = (held.content, held.right),
                 Err(err) => return damaged(err),
             }
         }
-        match features::carry_out(self.restoring, source, ground.container, &stored, &plan).await {
-            Ok(restored) => Ok(Ok(told(restored, version.bytes, requests))),
+        match self.carry_out(ground.container, &stored, &plan, parts).await? {
+            Ok(restored) => Ok(Ok(told(restored, bytes, load))),
             Err(err) => item_error(err).map(Err),
         }
     }
@@ -259,28 +261,28 @@ struct Held<'a> {
 }
 
 /// What the report says of an item: outcome, remark, bytes that were brought back, and requests that it takes.
-type Told = (Outcome, Option<String>, u64, u64);
+type Told = (Outcome, Option<String>, u64, Load);
 
-fn told(restored: Restored, bytes: u64, requests: u64) -> Told {
+fn told(restored: Restored, bytes: u64, load: Load) -> Told {
     let joined = |remarks: Vec<String>| (!remarks.is_empty()).then(|| remarks.join("; "));
     match restored {
-        Restored::Created { remarks } => (Outcome::Created, joined(remarks), bytes, requests),
-        Restored::Updated { remarks } => (Outcome::Updated, joined(remarks), bytes, requests),
-        Restored::AlreadyThere => (Outcome::Skipped, None, 0, requests),
-        Restored::LeftAlone { why } => (Outcome::Skipped, Some(why.to_owned()), 0, requests),
+        Restored::Created { remarks } => (Outcome::Created, joined(remarks), bytes, load),
+        Restored::Updated { remarks } => (Outcome::Updated, joined(remarks), bytes, load),
+        Restored::AlreadyThere => (Outcome::Skipped, None, 0, load),
+        Restored::LeftAlone { why } => (Outcome::Skipped, Some(why.to_owned()), 0, load),
     }
 }
 
 /// What a dry run says of an item.
-fn foretold(plan: &Plan, bytes: u64, requests: u64) -> Told {
+fn foretold(plan: &Plan, bytes: u64, load: Load) -> Told {
     let why = |text: &str| Some(text.to_owned());
     match plan {
-        Plan::Do(Action::Create) => (Outcome::Created, None, bytes, requests),
-        Plan::Do(Action::CreateBeside) => (Outcome::Created, why("another state of it is there"), bytes, requests),
-        Plan::Do(Action::Update { .. }) => (Outcome::Updated, why("another state of it is there"), bytes, requests),
-        Plan::MoveBack { .. } => (Outcome::Updated, why("it is in another folder by now"), 0, requests),
-        Plan::AlreadyThere => (Outcome::Skipped, None, 0, requests),
-        Plan::LeftAlone { why } => (Outcome::Skipped, Some((*why).to_owned()), 0, requests),
+        Plan::Do(Action::Create) => (Outcome::Created, None, bytes, load),
+        Plan::Do(Action::CreateBeside) => (Outcome::Created, why("another state of it is there"), bytes, load),
+        Plan::Do(Action::Update { .. }) => (Outcome::Updated, why("another state of it is there"), bytes, load),
+        Plan::MoveBack { .. } => (Outcome::Updated, why("it is in another folder by now"), 0, load),
+        Plan::AlreadyThere => (Outcome::Skipped, None, 0, load),
+        Plan::LeftAlone { why } => (Outcome::Skipped, Some((*why).to_owned()), 0, load),
     }
 }
 
