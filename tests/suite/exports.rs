@@ -214,7 +214,7 @@ async fn older_versions_of_files_are_in_the_archive_below_the_names_of_their_fil
     let read = |path: &str| std::fs::read_to_string(top.join(path)).map_err(|err| anyhow::anyhow!("{path}: {err}"));
     assert_eq!(read("OneDrive/Deep/plan.txt")?, states[3], "{written:?}");
     for (number, text) in states[..3].iter().enumerate() {
-        let version = format!("Older versions of files/Deep/plan.txt/plan (version {}.0).txt", number + 1);
+        let version = format!("OneDrive/Older versions of files/Deep/plan.txt/plan (version {}.0).txt", number + 1);
         assert_eq!(read(&version)?, *text, "{written:?}");
     }
     assert_eq!(written.len(), states.len(), "{written:?}");

@@ -132,7 +132,9 @@ fn recognise(container: &str, item: &StoredItem) -> Result<Recognised, RestoreEr
     let original = properties(item)?;
     match kind(&original) {
         KIND_FILE | KIND_FOLDER | KIND_PACKAGE => {
-            let name = safe_name(&original, Folder::of(container)?.level());
+            // A dry run knows no folder that is missing. The top of a drive never is.
+            let level = if container.is_empty() { Level::Below } else { Folder::of(container)?.level() };
+            let name = safe_name(&original, level);
             Ok(Recognised::Item(of_stored(&original, &name)))
         }
         _ => Ok(Recognised::LeftOut { why: NO_SHORTCUT }),
