@@ -90,7 +90,9 @@ fn histories(stage: &Stage, user: &str) -> anyhow::Result<BTreeMap<String, Value
     };
     let history = |file: &Value| {
         let older: Vec<Value> = file["olderVersions"].as_array().into_iter().flatten().map(state).collect();
-        json!({ "present": [file["size"], file["quickXorHash"], file["modified"]], "older": older })
+        // SharePoint rewrites office files that arrive: what was sent is what counts.
+        let content = if file["sent"].is_null() { file } else { &file["sent"] };
+        json!({ "present": [content["size"], content["blake3"], file["modified"]], "older": older })
     };
     Ok(files.map(|file| (file["path"].as_str().unwrap_or_default().to_owned(), history(file))).collect())
 }
