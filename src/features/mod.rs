@@ -34,8 +34,9 @@ pub use entries::{instant, text};
 pub use options::{CalendarOptions, ContactsOptions, FeatureOptions, MailboxOptions, OneDriveOptions};
 pub use parts::Parts;
 pub use restoring::{
-    Action, Existing, Identity, LargeContent, OnConflict, Opening, PathStep, Plan, Present, Recognised, RestoreError,
-    Restored, Restoring, StoredContent, StoredItem, Verdict, Wish, bring_back, carry_out, plan,
+    Action, Along, Existing, Identity, LargeContent, OnConflict, Opening, PathStep, Plan, Present, Recognised,
+    RestoreError, Restored, Restoring, StoredContent, StoredItem, StoredParts, Verdict, Wish, bring_back, carry_out,
+    plan,
 };
 pub use stream::{ContentStream, KnownPieces};
 

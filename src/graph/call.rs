@@ -152,6 +152,13 @@ impl<'c> Call<'c> {
         self
     }
 
+    /// Carried out twice, it would leave something else behind than once: after an unclear end it answers
+    /// [`GraphError::Ambiguous`] instead of being repeated.
+    pub fn once(mut self) -> Self {
+        self.repeat = Repeat::Creates;
+        self
+    }
+
     /// For errors about what an answer contains.
     pub(super) fn what(&self) -> &str {
         &self.what

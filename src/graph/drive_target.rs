@@ -23,10 +23,12 @@ pub enum DriveTarget<'a> {
     Content { drive: &'a str, item: &'a str },
     /// An upload session for it.
     Upload { drive: &'a str, item: &'a str },
+    /// Lets people in.
+    Invite { drive: &'a str, item: &'a str },
 }
 
 /// In the order of [`DriveTarget::row`]. Written out: the SDK does not know paths with names.
-static PATHS: LazyLock<[Vec<String>; 7]> = LazyLock::new(|| {
+static PATHS: LazyLock<[Vec<String>; 8]> = LazyLock::new(|| {
     let below = |tail: &[&str]| ["drives", USER, "items"].iter().chain(tail).map(|part| (*part).to_owned()).collect();
     let parent = format!("{ID}:");
     let named = format!("{NAMES}:");
@@ -38,6 +40,7 @@ static PATHS: LazyLock<[Vec<String>; 7]> = LazyLock::new(|| {
         below(&[&parent, &named, "createUploadSession"]),
         below(&[ID, "content"]),
         below(&[ID, "createUploadSession"]),
+        below(&[ID, "invite"]),
     ]
 });
 
@@ -51,6 +54,7 @@ impl<'a> DriveTarget<'a> {
             Self::NamedUpload { drive, folder, names } => (4, drive, folder, names),
             Self::Content { drive, item } => (5, drive, item, ""),
             Self::Upload { drive, item } => (6, drive, item, ""),
+            Self::Invite { drive, item } => (7, drive, item, ""),
         };
         (&PATHS[row], [drive, id, names])
     }
@@ -65,6 +69,7 @@ impl<'a> DriveTarget<'a> {
             | Self::NamedUpload { .. }
             | Self::Content { .. }
             | Self::Upload { .. } => 2,
+            Self::Invite { .. } => 5,
         }
     }
 }
@@ -82,6 +87,7 @@ impl fmt::Display for DriveTarget<'_> {
             }
             Self::Content { drive, item } => write!(f, "the content of item {item} of drive {drive}"),
             Self::Upload { drive, item } => write!(f, "the upload over item {item} of drive {drive}"),
+            Self::Invite { drive, item } => write!(f, "an invitation to item {item} of drive {drive}"),
         }
     }
 }
@@ -106,6 +112,7 @@ mod tests {
             (DriveTarget::NamedUpload { drive, folder, names: "a" }, "01F:/a:/createUploadSession"),
             (DriveTarget::Content { drive, item }, "01G/content"),
             (DriveTarget::Upload { drive, item }, "01G/createUploadSession"),
+            (DriveTarget::Invite { drive, item }, "01G/invite"),
         ] {
             let url = Endpoint::DriveTarget(target).url(&base);
             assert_eq!(url.as_str(), format!("{base}/drives/b%21x/items/{expected}"));

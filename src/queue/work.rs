@@ -64,6 +64,26 @@ pub struct RestoreWork {
     /// Nothing is written: the outcomes say what would be done.
     #[serde(default)]
     pub dry_run: bool,
+    #[serde(default, skip_serializing_if = "RestoreAlong::is_nothing")]
+    pub along: RestoreAlong,
+}
+
+/// What comes back along with items, because it was asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RestoreAlong {
+    /// The older versions of files.
+    #[serde(default)]
+    pub versions: bool,
+    /// Those whom items were shared with are let in again.
+    #[serde(default)]
+    pub permissions: bool,
+}
+
+impl RestoreAlong {
+    pub fn is_nothing(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// What to restore: the union of the items named and of all items in the containers named; all, if none is named. An
@@ -193,6 +213,7 @@ mod tests {
             }),
             on_conflict: Some("replace".to_owned()),
             dry_run: true,
+            along: RestoreAlong { versions: true, permissions: false },
         };
 
         let json = to_json(&work);

@@ -21,7 +21,7 @@ use crate::catalog;
 use crate::clock;
 use crate::db::{Conn, Db, DbError, TxError};
 use crate::ids::{ChainId, FeatureName, OrganizationId, PointNumber, ResourceId, RestoreId, TaskId};
-use crate::queue::work::{self, RestoreSelection, RestoreWork};
+use crate::queue::work::{self, RestoreAlong, RestoreSelection, RestoreWork};
 use crate::queue::{self, Counts, Member, NewTask, Priority, Queue, TaskFilter, TaskKind};
 
 /// Containers and items that one request may name; more are named by their container.
@@ -41,6 +41,7 @@ pub struct NewRestore {
     pub on_conflict: Option<String>,
     /// Nothing is written: the outcomes say what would be done.
     pub dry_run: bool,
+    pub along: RestoreAlong,
 }
 
 /// One chain of a request.
@@ -90,6 +91,7 @@ impl NewRestore {
             deleted_between: None,
             on_conflict: None,
             dry_run: false,
+            along: RestoreAlong::default(),
         }
     }
 }
@@ -116,6 +118,7 @@ pub struct Restore {
     pub selection: Option<RestoreSelection>,
     pub on_conflict: Option<String>,
     pub dry_run: bool,
+    pub along: RestoreAlong,
     pub requested_by: String,
     pub created_at: DateTime<Utc>,
 }
@@ -178,6 +181,8 @@ struct Request {
     on_conflict: Option<String>,
     #[serde(default)]
     dry_run: bool,
+    #[serde(default, skip_serializing_if = "RestoreAlong::is_nothing")]
+    along: RestoreAlong,
 }
 
 /// Who asks, and what keeps two tasks from working on one target at once.
@@ -203,6 +208,7 @@ pub async fn start(db: &Db, queue: &Queue, request: NewRestore, caller: Caller) 
             selection: first.selection.clone(),
             on_conflict: request.on_conflict.clone(),
             dry_run: request.dry_run,
+            along: request.along,
         }),
         requested_by: caller.name,
         created_at: clock::now().naive_utc(),
@@ -248,6 +254,7 @@ fn begin_part(
         selection: part.selection.clone(),
         on_conflict: request.on_conflict.clone(),
         dry_run: request.dry_run,
+        along: request.along,
     };
     let task = NewTask {
         kind: TaskKind::Restore,
@@ -313,6 +320,7 @@ fn restore(row: sql::Row) -> Result<Restore, DbError> {
         selection: request.selection,
         on_conflict: request.on_conflict,
         dry_run: request.dry_run,
+        along: request.along,
         requested_by: row.requested_by,
         created_at: row.created_at.and_utc(),
     })

@@ -45,12 +45,14 @@ async fn a_whole_installation_brings_contacts_back_in_place_and_into_a_folder() 
     Ok(())
 }
 
-const ROUNDS: u64 = 8;
+/// Each round kills two processes.
+const ROUNDS: u64 = 10;
+const KILLS: u64 = 2;
 /// The longest a restore of the contacts below may work before its process is killed.
 const LIFE_MS_MAX: u64 = 1200;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn contacts_come_back_once_however_often_processes_are_killed() -> anyhow::Result<()> {
+async fn twenty_kills_neither_lose_nor_double_a_contact() -> anyhow::Result<()> {
     let mut options = company();
     // Slow enough that a kill finds work under way.
     options.limits.latency_ms = 10;
@@ -67,7 +69,7 @@ async fn contacts_come_back_once_however_often_processes_are_killed() -> anyhow:
     for round in 0..ROUNDS {
         wipe(&stage.tenant, &user);
         let started = stage.expect(&["restore", "--user", &user, "--feature", "contacts"])?;
-        for _ in 0..2 {
+        for _ in 0..KILLS {
             tokio::time::sleep(Duration::from_millis(below(LIFE_MS_MAX))).await;
             if below(2) == 0 {
                 stage.serve().kill()?;

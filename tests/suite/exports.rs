@@ -183,6 +183,45 @@ async fn a_selection_and_folders_as_files_hold_what_was_chosen_alone() -> anyhow
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn older_versions_of_files_are_in_the_archive_below_the_names_of_their_files() -> anyhow::Result<()> {
+    let stage = Stage::ready(Options { files: 12, ..company() }).await?;
+    let user = stage.users().remove(0);
+    stage.expect(&["policy", "set", "standard", "onedrive.versions=all"])?;
+    stage.tenant.drive_edit(&user, json!({ "path": "Deep", "create": "folder" }))?;
+    let states = ["the first", "the second, which is longer", "", "the fourth"];
+    for (number, text) in states.iter().enumerate() {
+        let mut edit = json!({ "path": "Deep/plan.txt", "text": text });
+        if number == 0 {
+            edit["create"] = json!("file");
+        }
+        stage.tenant.drive_edit(&user, edit)?;
+        stage.tenant.advance_clock(60);
+    }
+    back_up(&stage, "onedrive")?;
+    let archive = place(&stage, "drive.zip");
+
+    stage.expect(&["export", "--user", &user, "--feature", "onedrive", "--to", &archive])?;
+
+    let Some(out) = unpacked(&archive, &place(&stage, "out")) else { return Ok(()) };
+    let report: Value = serde_json::from_slice(&std::fs::read(out.join("kodo-export.json"))?)?;
+    assert_eq!(report["not_written"], 0, "{report}");
+    let top = out.join(&user).join("onedrive");
+    let written: Vec<String> = all_files(&top)
+        .into_iter()
+        .filter(|path| path.to_string_lossy().contains("plan"))
+        .map(|path| path.strip_prefix(&top).expect("it is below").to_string_lossy().into_owned())
+        .collect();
+    let read = |path: &str| std::fs::read_to_string(top.join(path)).map_err(|err| anyhow::anyhow!("{path}: {err}"));
+    assert_eq!(read("OneDrive/Deep/plan.txt")?, states[3], "{written:?}");
+    for (number, text) in states[..3].iter().enumerate() {
+        let version = format!("OneDrive/Older versions of files/Deep/plan.txt/plan (version {}.0).txt", number + 1);
+        assert_eq!(read(&version)?, *text, "{written:?}");
+    }
+    assert_eq!(written.len(), states.len(), "{written:?}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_encrypted_download_opens_with_its_passphrase_alone_and_nobody_hears_it() -> anyhow::Result<()> {
     let stage = Stage::ready(company()).await?;
     let user = back_up(&stage, "contacts")?;

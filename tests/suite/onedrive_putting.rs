@@ -7,8 +7,8 @@ use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use kodo::features::{
-    Content, LargeContent, Need, OnConflict, Opening, PathStep, Plan, RemoteItem, RestoreError, Restored, Restoring,
-    StoredContent, StoredItem, Wish, bring_back, carry_out, plan,
+    Along, Content, LargeContent, Need, OnConflict, Opening, PathStep, Plan, RemoteItem, RestoreError, Restored,
+    Restoring, StoredContent, StoredItem, Wish, bring_back, carry_out, plan,
 };
 use kodo::graph::{FRAGMENT_BYTES, GraphError};
 use kodo::ids::ItemKey;
@@ -335,7 +335,7 @@ async fn what_was_moved_elsewhere_is_moved_back_or_left_there() {
 
     assert!(matches!(plan_with(OnConflict::Skip).await, Plan::LeftAlone { .. }));
     let back = plan_with(OnConflict::Replace).await;
-    carry_out(restoring(&tenant), tenant.source(), &top, &item, &back).await.unwrap();
+    carry_out(restoring(&tenant), tenant.source(), &top, (&item, Along::default()), &back).await.unwrap();
 
     let after = by_path(&tenant);
     assert_eq!(

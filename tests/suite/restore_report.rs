@@ -122,3 +122,44 @@ async fn a_restore_that_was_cancelled_goes_on_when_it_is_tried_again() -> anyhow
     assert_eq!(told(&again), again["asked"]["items"].as_u64().unwrap_or_default(), "{again}");
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_began_cancelled_and_retried_a_restore_is_written_down() -> anyhow::Result<()> {
+    let stage = Stage::ready(company()).await?;
+    let user = stage.users().remove(0);
+    stage.back_up(&user)?;
+    let http = Http::of(&stage)?;
+    let operator = http.with_role(&stage, Role::Operator).await?;
+    let started = operator.post("/api/v1/restores", &json!({ "resource": user, "feature": "mailbox" })).await?;
+    let id = &started.json["restore_id"];
+
+    let cancelled = operator.post(&format!("/api/v1/restores/{id}/cancel"), &json!({})).await?;
+    crate::support::wait::until_ended(&stage, &["restore", "show", &id.to_string()]);
+    let retried = http.post(&format!("/api/v1/restores/{id}/retry"), &json!({})).await?;
+    let viewer = http.with_role(&stage, Role::Viewer).await?;
+    viewer.post(&format!("/api/v1/restores/{id}/cancel"), &json!({})).await?.problem(403);
+    http.post("/api/v1/restores/99/cancel", &json!({})).await?.problem(404);
+
+    assert_eq!((started.status, cancelled.status), (202, 200), "{started:?} {cancelled:?}");
+    // It may have ended before anybody could stop it.
+    assert!([202, 422].contains(&retried.status), "{retried:?}");
+    let trail = stage.expect(&["audit"])?;
+    let lines: Vec<Value> = trail["items"].as_array().cloned().unwrap_or_default();
+    let told: Vec<(&str, &str, &Value)> = lines
+        .iter()
+        .map(|line| (line["admin_name"].as_str(), line["action"].as_str(), &line["details"]["restore"]))
+        .map(|(admin, action, restore)| (admin.unwrap_or_default(), action.unwrap_or_default(), restore))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            ("admin", "retry_restore", id),
+            ("the operator", "cancel_restore", id),
+            ("the operator", "start_restore", &Value::Null),
+        ],
+        "{trail}"
+    );
+    assert_eq!(lines[2]["details"], json!({ "chains": [1], "n_chains": 1, "dry_run": false }), "{trail}");
+    assert!(!trail.to_string().contains('@'), "nobody's address is in it: {trail}");
+    Ok(())
+}

@@ -3,7 +3,7 @@
 use kodo::catalog::{self, ChainKey};
 use kodo::db::{Conn, Db, QueryResult};
 use kodo::ids::{ChainId, FeatureName, ItemKey, PointNumber, ResourceId, StorageId, TaskId, TenantId};
-use kodo::queue::work::{RestoreSelection, RestoreWork};
+use kodo::queue::work::{RestoreAlong, RestoreSelection, RestoreWork};
 use kodo::queue::{Counts, Queue, TaskState};
 use kodo::restores::{self, Caller, Folder, Moment, NewPart, NewRestore, RestoreState, StartError};
 use kodo::secret::{Sealer, random_key};
@@ -106,6 +106,7 @@ async fn a_restore_and_its_task_appear_together() {
         selection: Some(selection),
         on_conflict: None,
         dry_run: false,
+        along: RestoreAlong::default(),
     };
     assert_eq!(serde_json::from_str::<RestoreWork>(&task.work).unwrap(), expected);
     let counts: Counts = fixture.queue.restore_progress(id).await.unwrap();

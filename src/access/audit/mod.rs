@@ -1,4 +1,4 @@
-//! Who was given content, and who decided about that. Rows are added and never changed or deleted.
+//! Who was given content or had it brought back, and who decided about that. Rows are added and never changed or deleted.
 
 mod sql;
 
@@ -19,6 +19,12 @@ pub enum Action {
     StartExport,
     /// Took an export.
     DownloadExport,
+    /// Asked for a restore.
+    StartRestore,
+    /// Stopped what was left of a restore.
+    CancelRestore,
+    /// Had a restore try again what failed or was left undone.
+    RetryRestore,
     /// Said of a policy whether content under it is handed out.
     ContentOfPolicy,
 }
@@ -30,6 +36,9 @@ impl Action {
             Self::PreviewItem => "preview_item",
             Self::StartExport => "start_export",
             Self::DownloadExport => "download_export",
+            Self::StartRestore => "start_restore",
+            Self::CancelRestore => "cancel_restore",
+            Self::RetryRestore => "retry_restore",
             Self::ContentOfPolicy => "content_of_policy",
         }
     }

@@ -13,7 +13,7 @@ use crate::api::resolve::{self, ChainWanted};
 use crate::catalog::Chain;
 use crate::features::OnConflict;
 use crate::ids::{ChainId, ContainerId, FeatureName, PointNumber, ResourceId};
-use crate::queue::work::RestoreSelection;
+use crate::queue::work::{RestoreAlong, RestoreSelection};
 use crate::restores::{Folder, Moment, NewPart, NewRestore, PARTS_MAX};
 
 /// Chains of one user: features times storages.
@@ -54,6 +54,11 @@ pub struct NewRestoreBody {
     pub on_conflict: Option<OnConflict>,
     /// Nothing is written: the report says what would be done.
     pub dry_run: bool,
+    /// Files come back with their older versions, where the point holds them. Each is an upload of its own.
+    pub with_versions: bool,
+    /// Those whom files and folders were shared with are let in again, where the point knows them. Nobody is told by
+    /// mail; links are not made anew.
+    pub with_permissions: bool,
 }
 
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
@@ -94,6 +99,7 @@ impl NewRestoreBody {
             deleted_between: self.deleted_between.map(|between| (between.from, between.to)),
             on_conflict: self.on_conflict.map(|mode| mode.as_str().to_owned()),
             dry_run: self.dry_run,
+            along: RestoreAlong { versions: self.with_versions, permissions: self.with_permissions },
         })
     }
 

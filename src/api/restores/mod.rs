@@ -6,17 +6,20 @@ pub mod report;
 use actix_web::web::{Data, Json, Path, Query};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 pub use asking::{Between, NewRestoreBody, TargetPair};
 
 use super::Shared;
 use super::answer::Accepted;
 use super::auth::Admin;
+use super::content_rules::Asking;
 use super::error::{ApiError, ApiResult};
 use super::issues::parse_key;
 use super::page::{Page, PageQuery};
 use super::progress::{self, Span};
 use super::runs::ProgressView;
+use crate::access::audit::Action;
 use crate::catalog::{self, OutcomeRow, Part, parts};
 use crate::clock;
 use crate::ids::{ChainId, OrganizationId, PointNumber, ResourceId, RestoreId, TaskId};
@@ -25,6 +28,8 @@ use crate::restores::{self, RestoreState, RetryError, StartError};
 
 /// Chains that are shown of a restore of several.
 const PARTS_SHOWN: u32 = 50;
+/// Chains of a request that the audit trail names.
+const CHAINS_WRITTEN_DOWN: usize = 50;
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct RestoreStarted {
@@ -49,6 +54,10 @@ pub struct RestoreView {
     pub on_conflict: String,
     /// Nothing is written: the outcomes say what would be done.
     pub dry_run: bool,
+    /// Files come back with their older versions.
+    pub with_versions: bool,
+    /// Those whom items were shared with are let in again.
+    pub with_permissions: bool,
     pub requested_by: String,
     pub created_at: DateTime<Utc>,
     /// `queued`, `running`, `succeeded`, `incomplete`, `failed` or `cancelled`.
@@ -146,8 +155,16 @@ impl From<OutcomeRow> for OutcomeView {
     }
 }
 
-pub async fn start(app: Data<Shared>, admin: Admin, body: Json<NewRestoreBody>) -> ApiResult<Accepted<RestoreStarted>> {
+pub async fn start(
+    app: Data<Shared>,
+    admin: Admin,
+    asking: Asking,
+    body: Json<NewRestoreBody>,
+) -> ApiResult<Accepted<RestoreStarted>> {
     let request = body.into_inner().request(&app).await?;
+    let chains: Vec<ChainId> = request.parts.iter().take(CHAINS_WRITTEN_DOWN).map(|part| part.chain).collect();
+    let details = json!({ "chains": chains, "n_chains": request.parts.len(), "dry_run": request.dry_run });
+    asking.note(&app, Action::StartRestore, details).await?;
     let caller = restores::Caller { name: admin.0.name, exclusive_key: app.exclusive_key };
     let started = restores::start(&app.db, &app.queue, request, caller).await?;
     let (restore_id, task_id) = (started.restore, started.task);
@@ -155,15 +172,17 @@ pub async fn start(app: Data<Shared>, admin: Admin, body: Json<NewRestoreBody>) 
 }
 
 /// Cancels what is left of a restore. Doing it again does no harm.
-pub async fn cancel(app: Data<Shared>, restore: Path<RestoreId>) -> ApiResult<Json<RestoreView>> {
+pub async fn cancel(app: Data<Shared>, asking: Asking, restore: Path<RestoreId>) -> ApiResult<Json<RestoreView>> {
     let found = find(&app, *restore).await?;
+    asking.note(&app, Action::CancelRestore, json!({ "restore": found.id })).await?;
     app.queue.cancel_restore(found.id).await?;
     Ok(Json(view(&app, found, Detail::Full).await?))
 }
 
 /// Does again what failed or was left undone, and nothing else.
-pub async fn retry(app: Data<Shared>, restore: Path<RestoreId>) -> ApiResult<Accepted<RestoreView>> {
+pub async fn retry(app: Data<Shared>, asking: Asking, restore: Path<RestoreId>) -> ApiResult<Accepted<RestoreView>> {
     let found = find(&app, *restore).await?;
+    asking.note(&app, Action::RetryRestore, json!({ "restore": found.id })).await?;
     let n_tasks = restores::retry(&app.db, &app.queue, found.id).await?;
     tracing::info!(restore.id = %found.id, tasks = n_tasks, "a restore is tried again");
     Ok(Accepted(view(&app, found, Detail::Full).await?))
@@ -248,6 +267,8 @@ async fn view(app: &Shared, restore: restores::Restore, detail: Detail) -> ApiRe
         target_folder: restore.target_folder,
         on_conflict: restore.on_conflict.unwrap_or_else(|| crate::features::OnConflict::default().as_str().to_owned()),
         dry_run: restore.dry_run,
+        with_versions: restore.along.versions,
+        with_permissions: restore.along.permissions,
         requested_by: restore.requested_by,
         created_at: restore.created_at,
         state: state.as_str().to_owned(),

@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 use chrono::{DateTime, Utc};
 
 use super::retention::Gap;
-use super::tallies;
+use super::tallies::{self, Holding};
 use crate::db::{Conn, QueryResult};
 use crate::ids::{BlobId, ChainId, ContainerId, ItemKey, PackId, PointNumber, VersionNumber, WalkNumber};
 
@@ -237,6 +237,21 @@ pub fn named(
     limit: u32,
 ) -> QueryResult<Vec<VersionRow>> {
     sql::named(conn, chain, point, (container, parent), &super::fit(name, 255), limit)
+}
+
+/// How much each of these parents holds in a container as of a point; one that holds nothing is left out.
+pub fn held_by(
+    conn: &mut Conn,
+    chain: ChainId,
+    point: PointNumber,
+    container: ContainerId,
+    parents: &[ItemKey],
+) -> QueryResult<HashMap<ItemKey, Holding>> {
+    let mut found = HashMap::new();
+    for batch in parents.chunks(super::BATCH_ROWS) {
+        found.extend(sql::held_by(conn, chain, point, container, batch)?);
+    }
+    Ok(found)
 }
 
 /// One item as of a point.

@@ -9,7 +9,7 @@ use chrono::NaiveDateTime;
 use diesel::prelude::*;
 
 pub(super) use finding::beginning_with;
-pub(super) use listing::{browse, named, open_in};
+pub(super) use listing::{browse, held_by, named, open_in};
 pub(in crate::catalog) use loading::insert_rows;
 pub(super) use scanning::{scan, scan_bytes, spans};
 

@@ -5,7 +5,7 @@ pub(super) mod sql;
 use crate::db::{Conn, QueryResult};
 use crate::ids::{ChainId, PointNumber, ResourceId, RestoreId};
 
-use super::OutcomeCounts;
+use super::{OutcomeCounts, chains};
 
 /// One chain's part of a restore.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,6 +62,17 @@ pub fn get(conn: &mut Conn, restore: RestoreId, chain: ChainId) -> QueryResult<O
 /// The parts of a restore in the order of their chains, behind `after`.
 pub fn list(conn: &mut Conn, restore: RestoreId, after: ChainId, limit: u32) -> QueryResult<Vec<Part>> {
     sql::list(conn, restore, after, limit)
+}
+
+/// Whose data a restore brings into that of whom: the target of this resource's part, if it has one. The parts of one
+/// resource have one target.
+pub fn target_of(conn: &mut Conn, restore: RestoreId, resource: ResourceId) -> QueryResult<Option<ResourceId>> {
+    for chain in chains::of_resources(conn, &[resource])? {
+        if let Some(part) = sql::find(conn, restore, chain.id)? {
+            return Ok(Some(part.target));
+        }
+    }
+    Ok(None)
 }
 
 /// All parts of a restore taken together: how many there are, and in how many it was counted what was asked for.

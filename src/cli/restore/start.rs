@@ -58,6 +58,12 @@ pub(super) struct Start {
     /// When another state of an item is there
     #[arg(long, value_enum, default_value_t = Conflict::Skip)]
     on_conflict: Conflict,
+    /// Bring files back with their older versions, where the backup holds them: each is an upload of its own
+    #[arg(long)]
+    with_versions: bool,
+    /// Let those in again whom files and folders were shared with; nobody is told by mail, and links are not made anew
+    #[arg(long)]
+    with_permissions: bool,
     /// Write nothing: tell what would be done and how long it would take
     #[arg(long)]
     dry_run: bool,
@@ -129,6 +135,8 @@ impl Start {
             items: (!self.items.is_empty()).then(|| self.items.clone()),
             on_conflict: Some(self.on_conflict.into()),
             dry_run: self.dry_run,
+            with_versions: self.with_versions,
+            with_permissions: self.with_permissions,
             ..NewRestoreBody::default()
         };
         if let [from, to] = self.deleted_between[..] {

@@ -50,6 +50,8 @@ pub fn show(session: &Session, view: &RestoreDetail) -> Result<(), CliError> {
         ("created", "updated", "there already", "failed")
     };
     let others = if restore.chains > 1 { format!(" and {} more chains", restore.chains - 1) } else { String::new() };
+    let along = [(restore.with_versions, "older versions"), (restore.with_permissions, "permissions")];
+    let along: Vec<&str> = along.into_iter().filter_map(|(is_wanted, what)| is_wanted.then_some(what)).collect();
     let asked = restore.asked.as_ref();
     let fact = |told: fn(&crate::api::restores::AskedView) -> String| asked.map(told).unwrap_or_default();
     session.out.facts(
@@ -61,6 +63,7 @@ pub fn show(session: &Session, view: &RestoreDetail) -> Result<(), CliError> {
             ("point", format!("{} of chain {}{others}", restore.point, restore.chain_id)),
             ("into resource", restore.target_resource_id.to_string()),
             ("into folder", restore.target_folder.clone().unwrap_or_default()),
+            ("along with items", along.join(", ")),
             ("on conflict", restore.on_conflict.replace('_', " ")),
             ("asked for", fact(|asked| format!("{} items, {}", count(asked.items), bytes(asked.bytes)))),
             (

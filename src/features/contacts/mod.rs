@@ -21,8 +21,9 @@ use futures_util::future::BoxFuture;
 
 use super::exchange::{self, Collection};
 use super::{
-    Action, CaptureError, Captured, ContainerChanges, Cursor, Existing, Feature, KnownVersion, Need, Opening, Page,
-    PathStep, Present, Recognised, RemoteItem, RestoreError, Restored, Restoring, Source, StoredItem, Walk, WalkError,
+    Action, Along, CaptureError, Captured, ContainerChanges, Cursor, Existing, Feature, KnownVersion, Need, Opening,
+    Page, PathStep, Present, Recognised, RemoteItem, RestoreError, Restored, Restoring, Source, StoredItem, Walk,
+    WalkError,
 };
 use crate::graph::{Endpoint, Outlook};
 use crate::ids::ResourceId;
@@ -116,6 +117,7 @@ impl Restoring for Contacts {
         container: &'a str,
         item: &'a StoredItem,
         action: &'a Action,
+        _along: Along<'a>,
     ) -> BoxFuture<'a, Result<Restored, RestoreError>> {
         Box::pin(restore::carry_out(target, container, item, action))
     }

@@ -36,9 +36,9 @@ mod target;
 use futures_util::future::BoxFuture;
 
 use super::{
-    Action, CaptureError, Captured, ContainerChanges, Cursor, Existing, Feature, KnownVersion, Need, Opening, Page,
-    Parts, PathStep, Present, Recognised, RemoteItem, RestoreError, Restored, Restoring, Source, StoredItem, Walk,
-    WalkError,
+    Action, Along, CaptureError, Captured, ContainerChanges, Cursor, Existing, Feature, KnownVersion, Need, Opening,
+    Page, Parts, PathStep, Present, Recognised, RemoteItem, RestoreError, Restored, Restoring, Source, StoredItem,
+    Walk, WalkError,
 };
 use crate::graph::IMMUTABLE_IDS;
 use crate::ids::ResourceId;
@@ -152,6 +152,7 @@ impl Restoring for Mailbox {
         container: &'a str,
         item: &'a StoredItem,
         action: &'a Action,
+        _along: Along<'a>,
     ) -> BoxFuture<'a, Result<Restored, RestoreError>> {
         Box::pin(restore::carry_out(target, container, item, action))
     }

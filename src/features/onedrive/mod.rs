@@ -18,6 +18,7 @@ mod chosen;
 mod content;
 mod elsewhere;
 mod facets;
+mod history;
 mod identity;
 mod names;
 mod places;
@@ -25,6 +26,7 @@ mod putting;
 mod quick_xor;
 mod restore;
 mod rules;
+mod sharing;
 mod target;
 mod versions;
 

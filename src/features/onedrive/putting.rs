@@ -32,13 +32,15 @@ pub(super) enum Spot<'a> {
     Working(Folder<'a>),
     /// A file that becomes another.
     Over { drive: &'a str, item: &'a str },
+    /// A file that is being made, whose next state it is: put there twice, it would be two.
+    Next { drive: &'a str, item: &'a str },
 }
 
 impl Spot<'_> {
     fn on_conflict(self) -> &'static str {
         match self {
             Self::New(_) => "fail",
-            Self::Working(_) | Self::Over { .. } => "replace",
+            Self::Working(_) | Self::Over { .. } | Self::Next { .. } => "replace",
         }
     }
 }
@@ -70,7 +72,9 @@ impl Sending<'_> {
                     None => return Err(RestoreError::Item("it is gone right after it was uploaded".to_owned())),
                 },
                 Err(RestoreError::Graph(GraphError::Conflict { .. })) => return Ok(None),
-                Err(RestoreError::Graph(error @ GraphError::Ambiguous { .. })) => {
+                Err(RestoreError::Graph(error @ GraphError::Ambiguous { .. }))
+                    if !matches!(spot, Spot::Next { .. }) =>
+                {
                     match self.look(target, spot).await?.filter(|found| self.is_in(found)) {
                         Some(put) => break put,
                         None if sendings < SENDINGS_MAX => {}
@@ -92,20 +96,24 @@ impl Sending<'_> {
                 Spot::New(Folder { drive, item }) | Spot::Working(Folder { drive, item }) => {
                     DriveTarget::NamedContent { drive, folder: item, names }
                 }
-                Spot::Over { drive, item } => DriveTarget::Content { drive, item },
+                Spot::Over { drive, item } | Spot::Next { drive, item } => DriveTarget::Content { drive, item },
             };
-            let put = target.graph.put(Endpoint::DriveTarget(to)).bytes(CONTENT_TYPE, Bytes::new()).json().await?;
+            let mut call = target.graph.put(Endpoint::DriveTarget(to)).bytes(CONTENT_TYPE, Bytes::new());
+            if matches!(spot, Spot::New(_) | Spot::Next { .. }) {
+                call = call.once();
+            }
+            let put = call.json().await?;
             return Ok(put["id"].is_string().then_some(put));
         }
         let to = match spot {
             Spot::New(Folder { drive, item }) | Spot::Working(Folder { drive, item }) => {
                 DriveTarget::NamedUpload { drive, folder: item, names }
             }
-            Spot::Over { drive, item } => DriveTarget::Upload { drive, item },
+            Spot::Over { drive, item } | Spot::Next { drive, item } => DriveTarget::Upload { drive, item },
         };
         let mut item = json!({ "@microsoft.graph.conflictBehavior": spot.on_conflict() });
         item["fileSystemInfo"] = dates(self.original);
-        if !matches!(spot, Spot::Over { .. }) {
+        if matches!(spot, Spot::New(_) | Spot::Working(_)) {
             item["name"] = json!(names);
         }
         let put = target.graph.upload_file(to, &item, self.bytes(), |from, bytes| self.read(from, bytes)).await?;
@@ -127,7 +135,7 @@ impl Sending<'_> {
     async fn look(&self, target: Source<'_>, spot: Spot<'_>) -> Result<Option<Value>, RestoreError> {
         match spot {
             Spot::New(folder) | Spot::Working(folder) => find(target, folder, self.name).await,
-            Spot::Over { drive, item } => {
+            Spot::Over { drive, item } | Spot::Next { drive, item } => {
                 let endpoint = Endpoint::DriveTarget(DriveTarget::Item { drive, item });
                 target.graph.get(endpoint).json().await.map(Some).map_err(item_error)
             }
@@ -147,7 +155,9 @@ impl Sending<'_> {
         let same_length = put["size"].as_u64() == Some(self.bytes());
         // The hash may come later than the file.
         let proved = same_length && (here.is_none() || sent.is_none() || here == sent);
-        if proved || identity::may_be_rewritten(self.name) {
+        // Nobody promises that SharePoint goes by the working name.
+        let own_name = self.original["name"].as_str().unwrap_or(self.name);
+        if proved || identity::may_be_rewritten(own_name) || identity::may_be_rewritten(self.name) {
             return Ok(Some(id.to_owned()));
         }
         if let Spot::New(Folder { drive, .. }) | Spot::Working(Folder { drive, .. }) = spot {

@@ -9,10 +9,10 @@ use super::identity::{content, modified, of_present, of_stored};
 use super::names::{self, Level};
 use super::putting::{Sending, Spot, dates};
 use super::target::{self, Folder, Made, PRESENT_PROPERTIES, create_folder, find, item_error};
-use super::{KIND_FILE, KIND_FOLDER, KIND_PACKAGE, OneDrive, PERMISSIONS, elsewhere};
+use super::{KIND_FILE, KIND_FOLDER, KIND_PACKAGE, OneDrive, PERMISSIONS, elsewhere, history, sharing, versions};
 use crate::features::{
-    Action, Existing, Opening, PathStep, Present, Recognised, RestoreError, Restored, Restoring, Source, StoredContent,
-    StoredItem,
+    Action, Along, Existing, Opening, PathStep, Present, Recognised, RestoreError, Restored, Restoring, Source,
+    StoredContent, StoredItem,
 };
 use crate::graph::{DriveTarget, Endpoint, FRAGMENT_BYTES, GraphError};
 
@@ -20,10 +20,11 @@ use crate::graph::{DriveTarget, Endpoint, FRAGMENT_BYTES, GraphError};
 const BESIDE_MAX: u32 = 20;
 const NO_SHORTCUT: &str = "a shortcut to another drive: Microsoft lets nobody create one through Graph; what it leads \
     to can be read in the restore point";
-const NO_OLDER: &str = "this version of kodo does not bring back older versions of files; they can be read in the \
-    restore point";
+const NO_OLDER: &str = "an older version comes back with its file: restore the file with its versions, or read this one \
+    in the restore point";
 const TAKEN: &str = "something else has its name on the target";
-const NOT_SHARED: &str = "whom it was shared with is not brought back: share it again";
+const NOT_SHARED: &str = "whom it was shared with is brought back only when a restore is asked for permissions";
+const SHARING_UNKNOWN: &str = "whom it was shared with is not in the restore point: the policy does not ask for it";
 const ORDINARY: &str = "it comes back as an ordinary folder";
 
 impl Restoring for OneDrive {
@@ -55,8 +56,9 @@ impl Restoring for OneDrive {
         container: &'a str,
         item: &'a StoredItem,
         action: &'a Action,
+        along: Along<'a>,
     ) -> BoxFuture<'a, Result<Restored, RestoreError>> {
-        Box::pin(carry_out(target, container, item, action))
+        Box::pin(carry_out(target, container, item, action, along))
     }
 
     /// A fragment is all that an upload holds.
@@ -86,8 +88,9 @@ impl Restoring for OneDrive {
         target: Source<'a>,
         folder: &'a str,
         item: &'a StoredItem,
+        along: Along<'a>,
     ) -> BoxFuture<'a, Result<Vec<String>, RestoreError>> {
-        Box::pin(finish_folder(target, folder, item))
+        Box::pin(finish_folder(target, folder, item, along))
     }
 
     fn recognises_by_properties(&self) -> bool {
@@ -98,6 +101,28 @@ impl Restoring for OneDrive {
     fn requests_to_create(&self, _item: &StoredItem, bytes: u64) -> u64 {
         1 + bytes.div_ceil(FRAGMENT_BYTES as u64).max(1)
     }
+
+    fn brings_back_parts(&self) -> bool {
+        true
+    }
+
+    fn order_of_part(&self, properties: &[u8]) -> Option<u64> {
+        versions::order(properties)
+    }
+
+    /// A session and its fragments for each; a name in the end, and a look before and afterwards, which cost as much as
+    /// one more.
+    fn requests_for_parts(&self, parts: u64, bytes: u64) -> u64 {
+        if parts == 0 { 0 } else { 2 * parts + bytes / FRAGMENT_BYTES as u64 + 3 }
+    }
+
+    fn shared_with(&self, item: &StoredItem) -> Vec<String> {
+        sharing::shared_with(item)
+    }
+
+    fn requests_to_share(&self, item: &StoredItem) -> u64 {
+        sharing::requests(item)
+    }
 }
 
 fn recognise(container: &str, item: &StoredItem) -> Result<Recognised, RestoreError> {
@@ -107,14 +132,16 @@ fn recognise(container: &str, item: &StoredItem) -> Result<Recognised, RestoreEr
     let original = properties(item)?;
     match kind(&original) {
         KIND_FILE | KIND_FOLDER | KIND_PACKAGE => {
-            let name = safe_name(&original, Folder::of(container)?.level());
+            // A dry run knows no folder that is missing. The top of a drive never is.
+            let level = if container.is_empty() { Level::Below } else { Folder::of(container)?.level() };
+            let name = safe_name(&original, level);
             Ok(Recognised::Item(of_stored(&original, &name)))
         }
         _ => Ok(Recognised::LeftOut { why: NO_SHORTCUT }),
     }
 }
 
-fn properties(item: &StoredItem) -> Result<Value, RestoreError> {
+pub(super) fn properties(item: &StoredItem) -> Result<Value, RestoreError> {
     serde_json::from_slice(&item.properties)
         .map_err(|error| RestoreError::Item(format!("the stored properties cannot be read: {error}")))
 }
@@ -128,14 +155,15 @@ async fn carry_out(
     container: &str,
     item: &StoredItem,
     action: &Action,
+    along: Along<'_>,
 ) -> Result<Restored, RestoreError> {
     let (original, folder) = (properties(item)?, Folder::of(container)?);
     let name = safe_name(&original, folder.level());
-    let mut remarks = remarks(&original, &name);
+    let mut remarks = remarks(&original, &name, along);
     if is(&original, "root") {
         return Ok(Restored::AlreadyThere);
     }
-    let bringing = Bringing { target, folder, item, original: &original };
+    let bringing = Bringing { target, folder, item, original: &original, along };
     match (kind(&original) == KIND_FILE, action) {
         (false, Action::Create | Action::CreateBeside) => match create_folder(target, folder, &name).await?.1 {
             Made::New => Ok(Restored::Created { remarks }),
@@ -151,19 +179,23 @@ async fn carry_out(
         (true, Action::Create) => bringing.create(&name, remarks).await,
         (true, Action::CreateBeside) => bringing.beside(&name, remarks).await,
         (true, Action::Update { id }) => {
+            // First: a file that is as it was is not looked at again.
+            remarks.extend(bringing.share(id).await?);
             remarks.extend(bringing.update(id, &name).await?);
             Ok(Restored::Updated { remarks })
         }
     }
 }
 
-fn remarks(original: &Value, name: &str) -> Vec<String> {
+fn remarks(original: &Value, name: &str, along: Along<'_>) -> Vec<String> {
     let mut remarks = Vec::new();
     if original["name"].as_str() != Some(name) && !is(original, "root") {
         remarks.push(format!("OneDrive does not take its name here: it is called \"{name}\" now"));
     }
-    if is(original, PERMISSIONS) {
-        remarks.push(NOT_SHARED.to_owned());
+    match along.people {
+        None if is(original, PERMISSIONS) => remarks.push(NOT_SHARED.to_owned()),
+        Some(_) if is(original, "shared") && !is(original, PERMISSIONS) => remarks.push(SHARING_UNKNOWN.to_owned()),
+        None | Some(_) => {}
     }
     if kind(original) == KIND_PACKAGE {
         remarks.push(ORDINARY.to_owned());
@@ -194,6 +226,7 @@ struct Bringing<'a> {
     folder: Folder<'a>,
     item: &'a StoredItem,
     original: &'a Value,
+    along: Along<'a>,
 }
 
 impl Bringing<'_> {
@@ -207,16 +240,28 @@ impl Bringing<'_> {
     /// Creates the file, if its name is free.
     async fn create(&self, name: &str, mut remarks: Vec<String>) -> Result<Restored, RestoreError> {
         let sending = self.sending(name)?;
-        // Neither a description nor the dates of an empty file come with the content.
-        if sending.bytes() > 0 && self.original["description"].as_str().is_none() {
+        // Neither a description nor the dates of an empty file come with the content, nor does what comes along.
+        let more = self.original["description"].is_string() || self.along.parts.is_some() || self.shares();
+        if sending.bytes() > 0 && !more {
             return Ok(match sending.put(self.target, Spot::New(self.folder)).await? {
                 Some(_) => Restored::Created { remarks },
                 None => Restored::LeftAlone { why: TAKEN },
             });
         }
         let working = names::working(self.item.key);
-        let put = self.sending(&working)?.put(self.target, Spot::Working(self.folder)).await?;
-        let id = put.ok_or_else(|| RestoreError::Item(TAKEN.to_owned()))?;
+        let sending = self.sending(&working)?;
+        let id = match self.along.parts {
+            Some(older) => {
+                let put = history::put(self.target, self.folder, &sending, older).await?;
+                remarks.extend(put.remarks);
+                put.id
+            }
+            None => {
+                let put = sending.put(self.target, Spot::Working(self.folder)).await?;
+                put.ok_or_else(|| RestoreError::Item(TAKEN.to_owned()))?
+            }
+        };
+        remarks.extend(self.share(&id).await?);
         match self.settle(&id, bearing(self.original, Some(name), None)).await? {
             Settled::NameTaken => {
                 target::delete(self.target, self.folder.drive, &id).await?;
@@ -226,6 +271,18 @@ impl Bringing<'_> {
                 remarks.extend(settled.remark().map(str::to_owned));
                 Ok(Restored::Created { remarks })
             }
+        }
+    }
+
+    /// Whether somebody is to be let in.
+    fn shares(&self) -> bool {
+        self.along.people.is_some() && is(self.original, PERMISSIONS)
+    }
+
+    async fn share(&self, id: &str) -> Result<Vec<String>, RestoreError> {
+        match self.along.people {
+            Some(people) => sharing::share(self.target, (self.folder.drive, id), self.original, people).await,
+            None => Ok(Vec::new()),
         }
     }
 
@@ -304,14 +361,20 @@ fn bearing(original: &Value, name: Option<&str>, present: Option<&Value>) -> Val
 }
 
 /// What is put into a folder changes its dates, so they come last.
-async fn finish_folder(target: Source<'_>, folder: &str, item: &StoredItem) -> Result<Vec<String>, RestoreError> {
+async fn finish_folder(
+    target: Source<'_>,
+    folder: &str,
+    item: &StoredItem,
+    along: Along<'_>,
+) -> Result<Vec<String>, RestoreError> {
     let (original, folder) = (properties(item)?, Folder::of(folder)?);
     if is(&original, "root") {
         return Ok(Vec::new());
     }
-    let bringing = Bringing { target, folder, item, original: &original };
+    let bringing = Bringing { target, folder, item, original: &original, along };
+    let mut remarks = remarks(&original, &safe_name(&original, Level::Below), along);
+    remarks.extend(bringing.share(folder.item).await?);
     let settled = bringing.settle(folder.item, bearing(&original, None, None)).await?;
-    let mut remarks = remarks(&original, &safe_name(&original, Level::Below));
     remarks.extend(settled.remark().map(str::to_owned));
     Ok(remarks)
 }

@@ -22,7 +22,7 @@ use crate::ids::ItemKey;
 pub(super) const CONTAINER: &str = "kodo:versions";
 const NAME: &str = "Older versions of files";
 /// SharePoint keeps no more of one file.
-const VERSIONS_MAX: usize = 50_000;
+pub(super) const VERSIONS_MAX: usize = 50_000;
 /// Between the id of a file and the number of a version; no id of a drive's item has a colon.
 const WITHIN: &str = ":versions:";
 const LIST: &str = ":versions";
@@ -182,6 +182,14 @@ fn is_file(entry: &Value) -> bool {
     is(entry, "file") && !is(entry, "remoteItem") && skip_reason(entry).is_none()
 }
 
+/// Where a version stands in the history of its file: `3.0` behind `2.1`.
+pub(super) fn order(properties: &[u8]) -> Option<u64> {
+    let properties: Value = serde_json::from_slice(properties).ok()?;
+    let number = properties[NUMBER].as_str()?;
+    let (major, minor) = number.split_once('.').unwrap_or((number, "0"));
+    Some((u64::from(major.parse::<u32>().ok()?) << 32) | u64::from(minor.parse::<u32>().ok()?))
+}
+
 /// The upper half stands for the content, as in the tags of files.
 fn tag(properties: &Value) -> u64 {
     let content = format!("{} {} {}", properties["id"], properties["size"], properties["lastModifiedDateTime"]);
@@ -260,6 +268,14 @@ mod tests {
         assert_eq!(read.time.to_rfc3339(), "2024-02-03T04:05:06+00:00");
         assert_eq!(name(".profile", "1.0"), ".profile (version 1.0)");
         assert_eq!(name("README", "1.0"), "README (version 1.0)");
+    }
+
+    #[test]
+    fn versions_stand_in_the_order_of_their_numbers() {
+        let at = |number: &str| order(version(number, "a").properties.unwrap().to_string().as_bytes());
+
+        assert!(at("2.0") < at("10.0") && at("10.0") < at("10.2") && at("10.2") < at("11.0"));
+        assert_eq!((at("7"), at("x.1"), at("1.y")), (Some(7 << 32), None, None));
     }
 
     #[test]

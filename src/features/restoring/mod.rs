@@ -3,6 +3,7 @@
 //! A feature tells what identifies its items and lists what a target holds; what is then done with an item is decided
 //! in one place for all features, by [`Existing::decide`]; the feature carries it out.
 
+mod along;
 mod content;
 mod deciding;
 mod existing;
@@ -12,6 +13,7 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
+pub use along::{Along, StoredParts};
 pub use content::{LargeContent, StoredContent};
 pub use deciding::{Action, Identity, OnConflict, Present, Verdict};
 pub use existing::Existing;
@@ -45,14 +47,15 @@ pub trait Restoring: Send + Sync {
     /// What tells a stored item apart from others, and one state of it from another. Pure.
     fn recognise(&self, container: &str, item: &StoredItem) -> Result<Recognised, RestoreError>;
 
-    /// Carries out for one item what was decided about it. Repeats safely: it carries its own marker, or is told by
-    /// the feature's natural key.
+    /// Carries out for one item what was decided about it, with what comes along. Repeats safely: it carries its own
+    /// marker, or is told by the feature's natural key.
     fn carry_out<'a>(
         &'a self,
         target: Source<'a>,
         container: &'a str,
         item: &'a StoredItem,
         action: &'a Action,
+        along: Along<'a>,
     ) -> BoxFuture<'a, Result<Restored, RestoreError>>;
 
     /// Content above this length is handed over as [`StoredContent::Large`]; `None`: never, the feature has no such.
@@ -87,6 +90,7 @@ pub trait Restoring: Send + Sync {
         _target: Source<'a>,
         _folder: &'a str,
         _item: &'a StoredItem,
+        _along: Along<'a>,
     ) -> BoxFuture<'a, Result<Vec<String>, RestoreError>> {
         Box::pin(async { Ok(Vec::new()) })
     }
@@ -99,6 +103,32 @@ pub trait Restoring: Send + Sync {
     /// How many requests it takes to create this item, whose content has that many bytes: an estimate.
     fn requests_to_create(&self, _item: &StoredItem, _bytes: u64) -> u64 {
         1
+    }
+
+    /// Whether parts of its items can come back with them.
+    fn brings_back_parts(&self) -> bool {
+        false
+    }
+
+    /// Where a part stands among those of its item, as its properties tell: the lowest comes back first. `None`: they
+    /// do not tell.
+    fn order_of_part(&self, _properties: &[u8]) -> Option<u64> {
+        None
+    }
+
+    /// How many requests it takes to bring so many parts with so many bytes back with their items: an estimate.
+    fn requests_for_parts(&self, _parts: u64, _bytes: u64) -> u64 {
+        0
+    }
+
+    /// Those whom an item was shared with and who can be let in again, by their ids. Pure.
+    fn shared_with(&self, _item: &StoredItem) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// How many requests it takes to let them in: an estimate.
+    fn requests_to_share(&self, _item: &StoredItem) -> u64 {
+        0
     }
 }
 

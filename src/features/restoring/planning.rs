@@ -1,7 +1,7 @@
 //! One item on its way back: what is to be done is planned first, so that a dry run can tell it, and then carried out.
 
 use super::deciding::conflict;
-use super::{Action, Existing, OnConflict, Recognised, RestoreError, Restored, Restoring, StoredItem, Verdict};
+use super::{Action, Along, Existing, OnConflict, Recognised, RestoreError, Restored, Restoring, StoredItem, Verdict};
 use crate::features::Source;
 
 const ELSEWHERE: &str = "it is in another folder by now";
@@ -65,12 +65,12 @@ pub async fn carry_out(
     feature: &dyn Restoring,
     target: Source<'_>,
     container: &str,
-    item: &StoredItem,
+    (item, along): (&StoredItem, Along<'_>),
     plan: &Plan,
 ) -> Result<Restored, RestoreError> {
     match plan {
-        Plan::Do(action) => feature.carry_out(target, container, item, action).await,
-        Plan::MoveBack { id, changed } => move_back(feature, target, container, item, (id, *changed)).await,
+        Plan::Do(action) => feature.carry_out(target, container, item, action, along).await,
+        Plan::MoveBack { id, changed } => move_back(feature, target, container, (item, along), (id, *changed)).await,
         Plan::AlreadyThere => Ok(Restored::AlreadyThere),
         Plan::LeftAlone { why } => Ok(Restored::LeftAlone { why }),
     }
@@ -80,7 +80,7 @@ async fn move_back(
     feature: &dyn Restoring,
     target: Source<'_>,
     container: &str,
-    item: &StoredItem,
+    (item, along): (&StoredItem, Along<'_>),
     (id, changed): (&str, bool),
 ) -> Result<Restored, RestoreError> {
     let moved = feature.move_back(target, container, id).await?;
@@ -92,7 +92,7 @@ async fn move_back(
     let mut remarks = vec![told.to_owned()];
     if changed {
         let action = Action::Update { id: moved.unwrap_or_else(|| id.to_owned()) };
-        match feature.carry_out(target, container, item, &action).await? {
+        match feature.carry_out(target, container, item, &action, along).await? {
             Restored::Created { remarks: more } | Restored::Updated { remarks: more } => remarks.extend(more),
             Restored::AlreadyThere => {}
             Restored::LeftAlone { why } => remarks.push(why.to_owned()),
@@ -101,7 +101,7 @@ async fn move_back(
     Ok(Restored::Updated { remarks })
 }
 
-/// Brings one item back to a target container that holds `existing`.
+/// Brings one item alone back to a target container that holds `existing`.
 pub async fn bring_back(
     feature: &dyn Restoring,
     target: Source<'_>,
@@ -112,5 +112,5 @@ pub async fn bring_back(
 ) -> Result<Restored, RestoreError> {
     let wish = Wish { on_conflict, may_be_elsewhere: false };
     let plan = plan(feature, target, container, item, existing, wish).await?;
-    carry_out(feature, target, container, item, &plan).await
+    carry_out(feature, target, container, (item, Along::default()), &plan).await
 }

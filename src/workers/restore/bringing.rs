@@ -5,7 +5,8 @@ use std::sync::atomic::Ordering;
 
 use futures_util::future::BoxFuture;
 
-use super::flow::{Ahead, Due, Ground, Told};
+use super::flow::{Ahead, Due, Ground, Known, Told};
+use super::pace::Load;
 use super::place::{Opened, Place, item_error};
 use super::{Restoration, TaskError};
 use crate::catalog::{Outcome, OutcomeRow, VersionRow, items, outcomes};
@@ -32,18 +33,18 @@ impl Restoration<'_> {
         let todo: Vec<VersionRow> = page.into_iter().filter(|row| !settled.contains_key(&row.version.key)).collect();
         self.tally.items_done.fetch_add((n_page - todo.len()) as u64, Ordering::Relaxed);
         // A dry run that goes on after an interruption counts what it has told already.
-        let n_told = settled.values().filter(|outcome| **outcome != Outcome::Skipped).count();
-        self.tally.requests.fetch_add(n_told as u64, Ordering::Relaxed);
+        self.tally.add(Load::of(settled.values().filter(|outcome| **outcome != Outcome::Skipped).count() as u64));
         if todo.is_empty() {
             return Ok(());
         }
         self.open_and_list(ahead, place).await?;
         match &place.state {
             Opened::Found { ground: Some(ground), .. } => {
-                let alive = self.alive(&todo).await?;
+                let (alive, parts) = (self.alive(&todo).await?, self.parts_of(&todo).await?);
                 for row in todo {
-                    let may_be_elsewhere = alive.contains(&row.version.key);
-                    ahead.put(ground, row, may_be_elsewhere).await?;
+                    let key = row.version.key;
+                    let parts = parts.get(&key).copied().unwrap_or_default();
+                    ahead.put(ground, row, Known { may_be_elsewhere: alive.contains(&key), parts }).await?;
                 }
                 Ok(())
             }
@@ -106,19 +107,19 @@ impl Restoration<'_> {
         OutcomeRow { chain: self.work.chain, key, outcome, remark, bytes }
     }
 
-    /// What became of one item, and how many requests that takes.
+    /// What became of one item, and what that takes.
     pub(super) fn item(&self, due: Due) -> BoxFuture<'_, Told> {
         Box::pin(async move {
             let key = due.row.version.key;
             match self.try_item(&due).await? {
-                Ok((outcome, remark, bytes, requests)) => Ok((self.outcome(key, outcome, remark, bytes), requests)),
-                Err(why) => Ok((self.outcome(key, Outcome::Failed, Some(why), 0), 0)),
+                Ok((outcome, remark, bytes, load)) => Ok((self.outcome(key, outcome, remark, bytes), load)),
+                Err(why) => Ok((self.outcome(key, Outcome::Failed, Some(why), 0), Load::default())),
             }
         })
     }
 
     async fn try_item(&self, due: &Due) -> Result<Result<Ended, String>, TaskError> {
-        let Due { row, may_be_elsewhere, .. } = due;
+        let Due { row, known: Known { may_be_elsewhere, parts }, .. } = due;
         let Ground { container, existing } = &*due.ground;
         let version = &row.version;
         let mut stored = match self.properties(row).await {
@@ -140,25 +141,23 @@ impl Restoration<'_> {
             Ok(plan) => plan,
             Err(err) => return item_error(err).map(Err),
         };
-        let requests = match plan {
-            Plan::Do(Action::Create | Action::CreateBeside) => {
-                self.restoring.requests_to_create(&stored, version.bytes)
-            }
-            Plan::Do(Action::Update { .. }) => 1,
-            Plan::MoveBack { changed, .. } => 1 + u64::from(changed),
+        let load = self.load(&plan, &stored, version.bytes, *parts);
+        let bytes = match plan {
+            Plan::Do(Action::Create | Action::CreateBeside) => version.bytes + parts.bytes,
+            Plan::Do(Action::Update { .. }) | Plan::MoveBack { .. } => version.bytes,
             Plan::AlreadyThere | Plan::LeftAlone { .. } => 0,
         };
         if self.work.dry_run {
-            return Ok(Ok(foretold(&plan, version.bytes, requests)));
+            return Ok(Ok(foretold(&plan, bytes, load)));
         }
-        if !early && requests > 0 {
+        if !early && load.requests > 0 {
             match self.content_to_send(row).await? {
                 Ok(held) => (stored.content, _right) = (held.content, held.right),
                 Err(err) => return damaged(err),
             }
         }
-        match features::carry_out(self.restoring, source, container, &stored, &plan).await {
-            Ok(restored) => Ok(Ok(ended(restored, version.bytes, requests))),
+        match self.carry_out(container, &stored, &plan, *parts).await? {
+            Ok(restored) => Ok(Ok(ended(restored, bytes, load))),
             Err(err) => item_error(err).map(Err),
         }
     }
@@ -205,28 +204,28 @@ impl Restoration<'_> {
 }
 
 /// What the report says of an item: outcome, remark, bytes that were brought back, and requests that it takes.
-type Ended = (Outcome, Option<String>, u64, u64);
+type Ended = (Outcome, Option<String>, u64, Load);
 
-fn ended(restored: Restored, bytes: u64, requests: u64) -> Ended {
+fn ended(restored: Restored, bytes: u64, load: Load) -> Ended {
     let joined = |remarks: Vec<String>| (!remarks.is_empty()).then(|| remarks.join("; "));
     match restored {
-        Restored::Created { remarks } => (Outcome::Created, joined(remarks), bytes, requests),
-        Restored::Updated { remarks } => (Outcome::Updated, joined(remarks), bytes, requests),
-        Restored::AlreadyThere => (Outcome::Skipped, None, 0, requests),
-        Restored::LeftAlone { why } => (Outcome::Skipped, Some(why.to_owned()), 0, requests),
+        Restored::Created { remarks } => (Outcome::Created, joined(remarks), bytes, load),
+        Restored::Updated { remarks } => (Outcome::Updated, joined(remarks), bytes, load),
+        Restored::AlreadyThere => (Outcome::Skipped, None, 0, load),
+        Restored::LeftAlone { why } => (Outcome::Skipped, Some(why.to_owned()), 0, load),
     }
 }
 
 /// What a dry run says of an item.
-fn foretold(plan: &Plan, bytes: u64, requests: u64) -> Ended {
+fn foretold(plan: &Plan, bytes: u64, load: Load) -> Ended {
     let why = |text: &str| Some(text.to_owned());
     match plan {
-        Plan::Do(Action::Create) => (Outcome::Created, None, bytes, requests),
-        Plan::Do(Action::CreateBeside) => (Outcome::Created, why("another state of it is there"), bytes, requests),
-        Plan::Do(Action::Update { .. }) => (Outcome::Updated, why("another state of it is there"), bytes, requests),
-        Plan::MoveBack { .. } => (Outcome::Updated, why("it is in another folder by now"), 0, requests),
-        Plan::AlreadyThere => (Outcome::Skipped, None, 0, requests),
-        Plan::LeftAlone { why } => (Outcome::Skipped, Some((*why).to_owned()), 0, requests),
+        Plan::Do(Action::Create) => (Outcome::Created, None, bytes, load),
+        Plan::Do(Action::CreateBeside) => (Outcome::Created, why("another state of it is there"), bytes, load),
+        Plan::Do(Action::Update { .. }) => (Outcome::Updated, why("another state of it is there"), bytes, load),
+        Plan::MoveBack { .. } => (Outcome::Updated, why("it is in another folder by now"), 0, load),
+        Plan::AlreadyThere => (Outcome::Skipped, None, 0, load),
+        Plan::LeftAlone { why } => (Outcome::Skipped, Some((*why).to_owned()), 0, load),
     }
 }
 

@@ -11,10 +11,10 @@ use crate::features::StoredContent;
 use crate::repository::StoreError;
 
 /// Exchange takes no message above 150 MiB.
-const CONTENT_BYTES_MAX: u64 = 160 << 20;
+pub(super) const CONTENT_BYTES_MAX: u64 = 160 << 20;
 /// Content above this needs the right to be in memory: how much of it is at once does not grow with the number of
 /// workers and items at once.
-const SMALL_BYTES_MAX: u64 = 64 << 10;
+pub(super) const SMALL_BYTES_MAX: u64 = 64 << 10;
 /// How long content waits at most before it is seen again whether the target takes it, and how often that is done.
 const LOOK_AFTER: Duration = Duration::from_secs(2);
 const LOOKS_MAX: u32 = 300;

@@ -4,7 +4,6 @@
 //! a commit leaves the target with fewer requests under way than it takes. Memory stays bounded: by the rows that wait,
 //! and by what is known of the places that they wait for.
 
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -12,8 +11,9 @@ use futures_util::{StreamExt, stream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::{Instant, timeout_at};
 
+use super::pace::Load;
 use super::{PAGE_ITEMS, REPORT_EVERY, Restoration, TaskError};
-use crate::catalog::{OutcomeRow, VersionRow};
+use crate::catalog::{Holding, OutcomeRow, VersionRow};
 use crate::features::Existing;
 
 /// Items that were found and are not yet brought back: as many as are brought back while several folders are opened.
@@ -31,17 +31,25 @@ pub(super) struct Ground {
     pub existing: Existing,
 }
 
+/// What the catalog says of an item.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Known {
+    /// The newest backup has it, and the target may therefore hold it elsewhere.
+    pub may_be_elsewhere: bool,
+    /// How much the parts are that come back with it.
+    pub parts: Holding,
+}
+
 /// An item that is to be brought back.
 pub(super) struct Due {
     pub ground: Arc<Ground>,
     pub row: VersionRow,
-    /// The newest backup has it, and the target may therefore hold it elsewhere.
-    pub may_be_elsewhere: bool,
+    pub known: Known,
     _room: OwnedSemaphorePermit,
 }
 
-/// What became of an item, and how many requests that takes.
-pub(super) type Told = Result<(OutcomeRow, u64), TaskError>;
+/// What became of an item, and what that takes.
+pub(super) type Told = Result<(OutcomeRow, Load), TaskError>;
 
 /// Where the walk puts what it finds.
 pub(super) struct Ahead {
@@ -56,9 +64,9 @@ pub(super) fn channel() -> (Ahead, mpsc::Receiver<Due>) {
 }
 
 impl Ahead {
-    pub async fn put(&self, ground: &Arc<Ground>, row: VersionRow, may_be_elsewhere: bool) -> Result<(), TaskError> {
+    pub async fn put(&self, ground: &Arc<Ground>, row: VersionRow, known: Known) -> Result<(), TaskError> {
         let room = Arc::clone(&self.room).acquire_owned().await.expect("this semaphore is never closed");
-        let due = Due { ground: Arc::clone(ground), row, may_be_elsewhere, _room: room };
+        let due = Due { ground: Arc::clone(ground), row, known, _room: room };
         self.due.send(due).await.map_err(|_| TaskError::Retry("the restore came to a stop".to_owned()))
     }
 
@@ -115,8 +123,8 @@ impl Restoration<'_> {
             let mut rows = Vec::with_capacity(batch.len());
             for told in batch {
                 match told {
-                    Ok((row, n_requests)) => {
-                        self.tally.requests.fetch_add(n_requests, Ordering::Relaxed);
+                    Ok((row, load)) => {
+                        self.tally.add(load);
                         rows.push(row);
                     }
                     Err(err) => first_error = first_error.or(Some(err)),
@@ -167,7 +175,7 @@ mod tests {
     async fn a_place_is_not_listed_while_something_is_on_its_way_to_it() {
         let (mut ahead, mut due) = channel();
         let inbox = ahead.ground("inbox".to_owned(), Existing::default());
-        ahead.put(&inbox, row("a"), false).await.unwrap();
+        ahead.put(&inbox, row("a"), Known::default()).await.unwrap();
 
         assert!(timeout(SOON, ahead.ready_to_list("archive")).await.is_ok());
         assert!(timeout(SOON, ahead.ready_to_list("inbox")).await.is_err());
@@ -183,7 +191,7 @@ mod tests {
             existing.add(Present { id: n.to_string(), identity: Identity::default() }, None);
         }
         let inbox = ahead.ground("inbox".to_owned(), existing);
-        ahead.put(&inbox, row("a"), false).await.unwrap();
+        ahead.put(&inbox, row("a"), Known::default()).await.unwrap();
         drop(inbox);
 
         assert!(timeout(SOON, ahead.ready_to_list("archive")).await.is_err());
@@ -196,13 +204,13 @@ mod tests {
         let (mut ahead, mut due) = channel();
         let inbox = ahead.ground("inbox".to_owned(), Existing::default());
         for _ in 0..AHEAD_MAX {
-            ahead.put(&inbox, row("a"), false).await.unwrap();
+            ahead.put(&inbox, row("a"), Known::default()).await.unwrap();
         }
 
-        assert!(timeout(SOON, ahead.put(&inbox, row("b"), false)).await.is_err());
+        assert!(timeout(SOON, ahead.put(&inbox, row("b"), Known::default())).await.is_err());
         drop(due.recv().await);
-        assert!(timeout(SOON, ahead.put(&inbox, row("b"), false)).await.is_ok_and(|put| put.is_ok()));
+        assert!(timeout(SOON, ahead.put(&inbox, row("b"), Known::default())).await.is_ok_and(|put| put.is_ok()));
         drop(due);
-        assert!(timeout(SOON, ahead.put(&inbox, row("c"), false)).await.is_ok_and(|put| put.is_err()));
+        assert!(timeout(SOON, ahead.put(&inbox, row("c"), Known::default())).await.is_ok_and(|put| put.is_err()));
     }
 }

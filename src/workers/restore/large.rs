@@ -16,17 +16,17 @@ pub(super) async fn open(reader: &Reader, content: ContentRef) -> Result<StoredC
     Ok(StoredContent::Large(Arc::new(Large(ranged))))
 }
 
+/// What damage there is costs its item; else the storage cannot be read just now.
+pub(super) fn restore_error(err: StoreError) -> RestoreError {
+    if err.is_damage() { RestoreError::Item(err.to_string()) } else { RestoreError::Storage(err.to_string()) }
+}
+
 impl LargeContent for Large {
     fn bytes(&self) -> u64 {
         self.0.bytes()
     }
 
     fn read(&self, from: u64, bytes: usize) -> BoxFuture<'_, Result<Bytes, RestoreError>> {
-        Box::pin(async move {
-            self.0.read(from, bytes).await.map_err(|err| match err.is_damage() {
-                true => RestoreError::Item(err.to_string()),
-                false => RestoreError::Storage(err.to_string()),
-            })
-        })
+        Box::pin(async move { self.0.read(from, bytes).await.map_err(restore_error) })
     }
 }

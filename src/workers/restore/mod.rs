@@ -5,6 +5,7 @@
 //! once ([`flow`]). Outcomes are committed as they happen; an attempt that was interrupted finds its own markers on the
 //! target, so a second one creates nothing twice.
 
+mod along;
 mod bringing;
 mod choice;
 mod content;
@@ -28,8 +29,10 @@ use serde_json::json;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use self::along::Directories;
 use self::choice::Choice;
 use self::flow::Ahead;
+use self::pace::Load;
 use self::path::Tree;
 use self::place::{Opened, Place, item_error};
 use self::walk::{Shelf, Step, Walk};
@@ -37,7 +40,7 @@ use super::task::{Control, Done, TaskError};
 use super::workshop::{Subject, Workshop};
 use crate::catalog::{self, Container, Outcome, VersionRow, containers};
 use crate::db::Conn;
-use crate::features::{self, OnConflict, Restoring};
+use crate::features::{self, Along, OnConflict, Restoring};
 use crate::graph::Scope;
 use crate::ids::{ContainerId, ItemKey, PointNumber};
 use crate::queue::Progress;
@@ -69,6 +72,10 @@ struct Restoration<'a> {
     bytes_held: AtomicU64,
     /// Cancelled when no other item is to begin.
     halt: CancellationToken,
+    /// The container of the parts that come back with their items; `None`: they are not asked for, or there are none.
+    parts_in: Option<ContainerId>,
+    /// Who is to be let in to items; `None`: nobody asked for it.
+    directories: Option<Directories>,
 }
 
 /// How far the restore is.
@@ -77,8 +84,20 @@ struct Tally {
     items_total: AtomicU64,
     items_done: AtomicU64,
     bytes_done: AtomicU64,
-    /// Requests that the items met so far take.
+    /// What the items met so far take.
     requests: AtomicU64,
+    shares: AtomicU64,
+}
+
+impl Tally {
+    fn add(&self, load: Load) {
+        self.requests.fetch_add(load.requests, Ordering::Relaxed);
+        self.shares.fetch_add(load.shares, Ordering::Relaxed);
+    }
+
+    fn load(&self) -> Load {
+        Load { requests: self.requests.load(Ordering::Relaxed), shares: self.shares.load(Ordering::Relaxed) }
+    }
 }
 
 pub async fn run(workshop: &Workshop, control: &Control) -> Result<Done, TaskError> {
@@ -100,6 +119,11 @@ pub async fn run(workshop: &Workshop, control: &Control) -> Result<Done, TaskErr
         Some(later) => Some(containers_at(&shelf, later).await?.into_iter().map(|container| container.id).collect()),
         None => None,
     };
+    let tree = Tree::new(tree);
+    let directories = match work.along.permissions {
+        true => Some(Directories::of(&workshop.db, shelf.chain.key.resource, work.target_resource).await?),
+        false => None,
+    };
     let restoration = Restoration {
         workshop,
         control,
@@ -108,7 +132,9 @@ pub async fn run(workshop: &Workshop, control: &Control) -> Result<Done, TaskErr
         in_place: work.target_resource == shelf.chain.key.resource && work.target_folder.is_none(),
         holds_folders: shelf.holds_folders(),
         reader: workshop.reader_to_restore(&storage),
-        tree: Tree::new(tree),
+        parts_in: tree.parts(feature).filter(|_| work.along.versions),
+        directories,
+        tree,
         work,
         shelf,
         restoring,
@@ -282,13 +308,17 @@ impl Restoration<'_> {
                 Err(err) => place.state = Opened::Refused(item_error(err)?),
             }
         }
+        if !was_there && !self.work.dry_run && matches!(place.state, Opened::NotYet) {
+            // Written down before it is made: one that is killed in between would leave a folder that nobody finishes.
+            self.record(vec![self.outcome(key, Outcome::Created, None, 0)]).await?;
+        }
         self.open(place).await?;
         let (outcome, remark) = match &place.state {
             Opened::Refused(why) => (Outcome::Failed, Some(why.clone())),
             Opened::Found { target: Some(_), .. } if was_there || self.work.dry_run => (Outcome::Skipped, None),
             Opened::Found { .. } | Opened::NotYet => (Outcome::Created, None),
         };
-        self.tally.requests.fetch_add(1, Ordering::Relaxed);
+        self.tally.add(if outcome == Outcome::Created { self.load_of_folder(row).await? } else { Load::of(1) });
         self.commit(vec![self.outcome(key, outcome, remark, 0)]).await?;
         Ok(outcome == Outcome::Created && !self.work.dry_run)
     }
@@ -296,12 +326,20 @@ impl Restoration<'_> {
     /// All that a folder held was brought back: the folder itself gets what is left.
     async fn leave(&self, place: &mut Place, row: &VersionRow) -> Result<(), TaskError> {
         self.open(place).await?;
-        let Opened::Found { target: Some(folder), .. } = &place.state else { return Ok(()) };
+        let folder = match &place.state {
+            Opened::Found { target: Some(folder), .. } => folder,
+            Opened::Refused(why) => return self.refuse_folder(row, why.clone()).await,
+            Opened::Found { target: None, .. } | Opened::NotYet => return Ok(()),
+        };
         let remarks = match self.properties(row).await {
-            Ok(item) => match self.restoring.finish_folder(self.target.source(), folder, &item).await {
-                Ok(remarks) => remarks,
-                Err(err) => vec![item_error(err)?],
-            },
+            Ok(item) => {
+                let people = self.people(&item).await?;
+                let along = Along { people: people.as_ref(), ..Along::default() };
+                match self.restoring.finish_folder(self.target.source(), folder, &item, along).await {
+                    Ok(remarks) => remarks,
+                    Err(err) => vec![item_error(err)?],
+                }
+            }
             Err(err) if err.is_damage() => vec![err.to_string()],
             Err(err) => return Err(err.into()),
         };
@@ -309,6 +347,11 @@ impl Restoration<'_> {
             return Ok(());
         }
         self.record(vec![self.outcome(row.version.key, Outcome::Created, Some(remarks.join("; ")), 0)]).await
+    }
+
+    /// It was to be created, and cannot be.
+    async fn refuse_folder(&self, row: &VersionRow, why: String) -> Result<(), TaskError> {
+        self.record(vec![self.outcome(row.version.key, Outcome::Failed, Some(why), 0)]).await
     }
 
     async fn report(&self, phase: &str) -> Result<(), TaskError> {

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use crate::catalog::Container;
-use crate::features::{self, PathStep};
+use crate::features::{self, Feature, PathStep};
 use crate::ids::ContainerId;
 
 /// Containers nested deeper than this are not Exchange's (its limit is 300) but a damaged catalog's.
@@ -25,6 +25,13 @@ impl Tree {
 
     pub fn get(&self, id: ContainerId) -> Option<&Container> {
         self.all.get(*self.by_id.get(&id)?)
+    }
+
+    /// The container of the parts of items, if the feature brings them back with their items.
+    pub fn parts(&self, feature: &dyn Feature) -> Option<ContainerId> {
+        feature.restoring().filter(|restoring| restoring.brings_back_parts())?;
+        let own = self.all.iter().find(|container| features::holds_parts(feature.name(), &container.graph_id));
+        own.map(|container| container.id)
     }
 
     /// The steps from the top of the target to where a container comes back: below the folder `below`, if one is

@@ -7,11 +7,11 @@ use std::sync::Mutex;
 
 const KEPT_MAX: usize = 1000;
 
-/// One mail to the attendees of a meeting, or one online meeting.
+/// One mail to the attendees of a meeting or to those whom something is shared with, or one online meeting.
 #[derive(Clone, Debug, Serialize)]
 pub struct Notice {
     pub at: String,
-    /// `invitation`, `update`, `cancellation` or `online_meeting`.
+    /// `invitation`, `update`, `cancellation`, `online_meeting` or `sharing`.
     pub kind: &'static str,
     pub user: String,
     pub subject: String,

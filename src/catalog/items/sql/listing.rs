@@ -3,13 +3,16 @@
 use std::cmp::Reverse;
 
 use chrono::NaiveDateTime;
+use diesel::dsl::sql;
 use diesel::mysql::Mysql;
 use diesel::prelude::*;
+use diesel::sql_types::BigInt;
 
 use super::scanning::numbered;
-use super::{VersionRecord, item_key, parent, parent_key};
+use super::{VersionRecord, item_key, parent, parent_key, raw};
 use crate::catalog::BATCH_ROWS;
 use crate::catalog::items::{After, Held, VersionRow, Within};
+use crate::catalog::tallies::Holding;
 use crate::db::schema::item_versions;
 use crate::db::{Conn, QueryResult};
 use crate::ids::{ChainId, ContainerId, ItemKey, PointNumber, VersionNumber, WalkNumber};
@@ -116,4 +119,29 @@ pub(in crate::catalog::items) fn named(
         .limit(limit.into())
         .select(VersionRecord::as_select());
     found.load::<VersionRecord>(conn)?.into_iter().map(VersionRecord::into_row).collect()
+}
+
+pub(in crate::catalog::items) fn held_by(
+    conn: &mut Conn,
+    chain: ChainId,
+    point: PointNumber,
+    container: ContainerId,
+    parents: &[ItemKey],
+) -> QueryResult<Vec<(ItemKey, Holding)>> {
+    // CAST, because MariaDB's SUM of integers is a DECIMAL, for which diesel has no type here.
+    let sums = (item_versions::parent_key, sql::<BigInt>("COUNT(*)"), sql::<BigInt>("CAST(SUM(bytes) AS SIGNED)"));
+    let found: Vec<(Vec<u8>, i64, i64)> = item_versions::table
+        .filter(item_versions::chain_id.eq(chain.get()))
+        .filter(item_versions::container_id.eq(container.get()))
+        .filter(item_versions::parent_key.eq_any(raw(parents)))
+        .filter(item_versions::from_point.le(point.get()))
+        .filter(item_versions::to_point.gt(point.get()))
+        .group_by(item_versions::parent_key)
+        .select(sums)
+        .load(conn)?;
+    let holding = |(key, items, bytes): (Vec<u8>, i64, i64)| {
+        let holding = Holding { items: items.max(0).unsigned_abs(), bytes: bytes.max(0).unsigned_abs() };
+        Ok((item_key(&key)?, holding))
+    };
+    found.into_iter().map(holding).collect()
 }

@@ -9,7 +9,7 @@ use crate::locks::write;
 use crate::store::drive::content::Content;
 use crate::store::drive::item::{File, Grant, Kind, Permission, Pointer};
 use crate::store::drive::{Drive, ROOT, Stamp, ids};
-use crate::store::message::Blob;
+use crate::store::message::{Blob, Person};
 use serde::Deserialize;
 use serde_json::json;
 use std::sync::Arc;
@@ -58,10 +58,16 @@ pub enum NewKind {
     Infected,
 }
 
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Share {
     Colleague,
+    /// Somebody by the address, who is in the directory or not.
+    With {
+        address: String,
+        #[serde(default)]
+        may_write: bool,
+    },
     Organization,
     Anonymous,
 }
@@ -92,13 +98,8 @@ pub fn single(app: &App, user: &User, wanted: SingleEdit) -> Controlled {
     if let Some(locked) = wanted.locked {
         drive.update(number, &at, |item| item.locked = locked);
     }
-    if let Some(share) = wanted.share {
-        let grant = match share {
-            Share::Colleague => Grant::Person(app.world.staff[0].person.clone()),
-            Share::Organization => Grant::Link { scope: "organization" },
-            Share::Anonymous => Grant::Link { scope: "anonymous" },
-        };
-        drive.share(number, Permission { grant, may_write: false }, &at);
+    if let Some(share) = &wanted.share {
+        drive.share(number, permission(app, share), &at);
     }
     if let Some(name) = &wanted.rename {
         drive.rename(number, name, &at).map_err(|why| refused(name, why))?;
@@ -112,6 +113,20 @@ pub fn single(app: &App, user: &User, wanted: SingleEdit) -> Controlled {
         drive.remove(number, at.at).map_err(|why| refused(&wanted.path, why))?;
     }
     Ok(out)
+}
+
+fn permission(app: &App, share: &Share) -> Permission {
+    let (grant, may_write) = match share {
+        Share::Colleague => (Grant::Person(app.world.staff[0].person.clone()), false),
+        Share::With { address, may_write } => {
+            let known = app.user(address).map(|user| user.profile());
+            let name = known.map_or_else(|| address.clone(), |profile| profile.display_name);
+            (Grant::Person(Person { name, address: address.clone() }), *may_write)
+        }
+        Share::Organization => (Grant::Link { scope: "organization" }, false),
+        Share::Anonymous => (Grant::Link { scope: "anonymous" }, false),
+    };
+    Permission { grant, may_write }
 }
 
 fn find(drive: &Drive, path: &str) -> Result<u64, ControlError> {

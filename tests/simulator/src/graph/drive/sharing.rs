@@ -16,7 +16,7 @@ pub fn list(call: &Call) -> Answer {
     let drive = read(&user.drive);
     let item = wanted(call, &drive)?;
     let person = Person { name: profile.display_name, address: profile.principal_name };
-    let mut value = vec![granted_to(&drive, ROOT, 0, &["owner"], &person)];
+    let mut value = vec![granted_to(call, &drive, (ROOT, 0), &["owner"], &person)];
     value.extend(own(call, &drive, item));
     for above in drive.ancestors(item.number).into_iter().filter_map(|number| drive.item(number)) {
         value.extend(own(call, &drive, above).map(|mut permission| {
@@ -34,24 +34,29 @@ fn own<'a>(call: &'a Call, drive: &'a Drive, item: &'a Item) -> impl Iterator<It
     item.permissions.iter().enumerate().map(move |(index, permission)| {
         let role = if permission.may_write { "write" } else { "read" };
         match &permission.grant {
-            Grant::Person(person) => granted_to(drive, item.number, index as u64 + 1, &[role], person),
+            Grant::Person(person) => granted_to(call, drive, (item.number, index as u64 + 1), &[role], person),
             Grant::Link { scope } => link(call, drive, item.number, index as u64 + 1, permission, scope),
         }
     })
 }
 
-fn granted_to(drive: &Drive, item: u64, index: u64, roles: &[&str], person: &Person) -> Value {
+fn granted_to(call: &Call, drive: &Drive, (item, index): (u64, u64), roles: &[&str], person: &Person) -> Value {
+    let mut user = view::user(person);
+    // Who is in the directory goes by the id there.
+    if let Some(known) = call.app.user(&person.address) {
+        user["id"] = json!(known.id);
+    }
     json!({
         "id": permission_id(drive, item, index),
         "roles": roles,
         "grantedToV2": {
-            "user": view::user(person),
+            "user": user,
             "siteUser": {
                 "displayName": person.name, "email": person.address, "id": (index + 6).to_string(),
                 "loginName": format!("i:0#.f|membership|{}", person.address),
             },
         },
-        "grantedTo": {"user": view::user(person)},
+        "grantedTo": {"user": user},
     })
 }
 

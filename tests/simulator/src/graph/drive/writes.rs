@@ -4,11 +4,12 @@ use super::items::{quota, wanted};
 use super::view::Shown;
 use super::{ItemAt, bad_request, item_not_found, names, owner};
 use crate::app::{App, User};
-use crate::clock::parse_iso;
+use crate::clock::{iso, parse_iso};
 use crate::company::files::mime_of;
 use crate::graph::Call;
 use crate::graph::odata::Query;
 use crate::locks::{read, write};
+use crate::notices::Notice;
 use crate::reply::{Answer, Refusal, Reply};
 use crate::store::drive::content::Content;
 use crate::store::drive::item::{File, Grant, Item, Kind, Permission};
@@ -286,14 +287,25 @@ pub fn promote(app: &App, drive: &mut Drive, number: u64) {
 pub fn invite(call: &Call) -> Answer {
     let user = owner(call)?;
     let body = body(call)?;
+    let recipients = body.get("recipients").and_then(Value::as_array).cloned().unwrap_or_default();
     if body.get("sendInvitation").and_then(Value::as_bool) != Some(false) {
         call.violation("sends_mail", "an invitation that is mailed to the people invited");
+        let to = recipients.iter().filter_map(|recipient| invited(call.app, recipient)).map(|person| person.address);
+        call.app.watch.notices.add(Notice {
+            at: iso(call.app.clock.now()),
+            kind: "sharing",
+            user: user.id.clone(),
+            subject: "Somebody shared something with you".to_owned(),
+            to: to.collect(),
+        });
+    }
+    if body.get("requireSignIn").and_then(Value::as_bool) != Some(true) {
+        call.violation("opens_to_anybody", "an invitation that does not ask for a login");
     }
     let role = body.get("roles").and_then(|roles| roles[0].as_str()).unwrap_or_default();
     if !["read", "write"].contains(&role) {
         return Err(bad_request("The roles must be read or write."));
     }
-    let recipients = body.get("recipients").and_then(Value::as_array).cloned().unwrap_or_default();
     let found: Vec<Person> = recipients.iter().filter_map(|recipient| invited(call.app, recipient)).collect();
     if found.len() < recipients.len() || found.is_empty() {
         let text = "One or more users could not be resolved.";

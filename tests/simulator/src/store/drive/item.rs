@@ -66,13 +66,13 @@ pub struct Pointer {
     pub owner: Person,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Permission {
     pub grant: Grant,
     pub may_write: bool,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Grant {
     Person(Person),
     /// `anonymous` or `organization`.

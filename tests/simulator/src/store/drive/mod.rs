@@ -204,7 +204,11 @@ impl Drive {
         self.change(number, ChangeKind::Touched, stamp, edit)
     }
 
+    /// Grants. Who has that role already keeps it, and nothing changes; who has another one has both.
     pub fn share(&mut self, number: u64, permission: Permission, stamp: &Stamp) -> bool {
+        if self.item(number).is_some_and(|item| item.permissions.contains(&permission)) {
+            return true;
+        }
         self.change(number, ChangeKind::Shared, stamp, |item| item.permissions.push(permission))
     }
 
