@@ -33,6 +33,7 @@ mod meeting;
 mod occurrences;
 mod outline;
 mod recurring;
+mod rehearsal;
 mod restore;
 mod target;
 mod update;
@@ -42,7 +43,8 @@ use futures_util::future::BoxFuture;
 use super::exchange::{self, Collection};
 use super::{
     Action, CaptureError, Captured, ContainerChanges, Cursor, Existing, Feature, KnownVersion, Need, Opening, Page,
-    PathStep, Present, Recognised, RemoteItem, RestoreError, Restored, Restoring, Source, StoredItem, Walk, WalkError,
+    PathStep, Present, Recognised, Rehearsing, RemoteItem, RestoreError, Restored, Restoring, Source, StoredItem, Walk,
+    WalkError,
 };
 use crate::graph::{Endpoint, Outlook};
 use crate::ids::ResourceId;
@@ -105,6 +107,10 @@ impl Feature for Calendar {
     }
 
     fn restoring(&self) -> Option<&dyn Restoring> {
+        Some(self)
+    }
+
+    fn rehearsing(&self) -> Option<&dyn Rehearsing> {
         Some(self)
     }
 }

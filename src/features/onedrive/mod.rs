@@ -23,6 +23,7 @@ mod names;
 mod places;
 mod putting;
 mod quick_xor;
+mod rehearsal;
 mod restore;
 mod rules;
 mod target;
@@ -31,8 +32,8 @@ mod versions;
 use futures_util::future::BoxFuture;
 
 use super::{
-    CaptureError, Captured, ContainerChanges, Cursor, Feature, KnownVersion, Need, Page, Parts, RemoteItem, Restoring,
-    Source, Walk, WalkError,
+    CaptureError, Captured, ContainerChanges, Cursor, Feature, KnownVersion, Need, Page, Parts, Rehearsing, RemoteItem,
+    Restoring, Source, Walk, WalkError,
 };
 use crate::graph::Scope;
 use crate::ids::ResourceId;
@@ -119,6 +120,10 @@ impl Feature for OneDrive {
     }
 
     fn restoring(&self) -> Option<&dyn Restoring> {
+        Some(self)
+    }
+
+    fn rehearsing(&self) -> Option<&dyn Rehearsing> {
         Some(self)
     }
 }

@@ -114,7 +114,7 @@ fn recognise(container: &str, item: &StoredItem) -> Result<Recognised, RestoreEr
     }
 }
 
-fn properties(item: &StoredItem) -> Result<Value, RestoreError> {
+pub(super) fn properties(item: &StoredItem) -> Result<Value, RestoreError> {
     serde_json::from_slice(&item.properties)
         .map_err(|error| RestoreError::Item(format!("the stored properties cannot be read: {error}")))
 }

@@ -170,6 +170,16 @@ impl Existing {
         }
     }
 
+    /// What an earlier restore made of an item: by its marker, or else by what no two items here have in common.
+    pub fn copy_of(&self, key: ItemKey, item: &Identity) -> Option<&Present> {
+        if let Some(own) = self.marked.get(&key) {
+            return self.own.get(own);
+        }
+        let natural_key = item.natural_key.filter(|_| self.keys_are_unique)?;
+        let strangers = self.strangers.lock().unwrap_or_else(PoisonError::into_inner);
+        self.own.get(strangers.get(&natural_key)?.last()?)
+    }
+
     /// An item with this natural key that stands for no other item yet; from now on it does.
     fn take_stranger(&self, natural_key: ItemKey) -> Option<&Present> {
         let mut strangers = self.strangers.lock().unwrap_or_else(PoisonError::into_inner);

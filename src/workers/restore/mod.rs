@@ -11,6 +11,7 @@ mod large;
 mod pace;
 mod path;
 mod place;
+mod rehearsing;
 #[cfg(test)]
 mod tests;
 mod walk;
@@ -21,6 +22,8 @@ use std::time::Duration;
 
 use serde_json::json;
 use tokio::time::Instant;
+
+pub use self::rehearsing::run as rehearse;
 
 use self::choice::Choice;
 use self::path::Tree;
@@ -66,7 +69,14 @@ struct Restoration<'a> {
 }
 
 pub async fn run(workshop: &Workshop, control: &Control) -> Result<Done, TaskError> {
-    let work: RestoreWork = control.work()?;
+    prepare(workshop, control, control.work()?).await?.drive().await
+}
+
+async fn prepare<'a>(
+    workshop: &'a Workshop,
+    control: &'a Control,
+    work: RestoreWork,
+) -> Result<Restoration<'a>, TaskError> {
     let chain_id = work.chain;
     let chain = workshop.db.run("read a chain", move |conn| catalog::chains::get(conn, chain_id)).await?;
     let chain = chain.ok_or_else(|| TaskError::permanent(format!("chain {chain_id} does not exist any more")))?;
@@ -84,7 +94,7 @@ pub async fn run(workshop: &Workshop, control: &Control) -> Result<Done, TaskErr
         Some(later) => Some(containers_at(&shelf, later).await?.into_iter().map(|container| container.id).collect()),
         None => None,
     };
-    let restoration = Restoration {
+    Ok(Restoration {
         workshop,
         control,
         on_conflict: on_conflict(&work)?,
@@ -103,8 +113,7 @@ pub async fn run(workshop: &Workshop, control: &Control) -> Result<Done, TaskErr
         bytes_done: 0,
         requests: 0,
         reported: Instant::now(),
-    };
-    restoration.drive().await
+    })
 }
 
 async fn containers_at(shelf: &Shelf, point: PointNumber) -> Result<Vec<Container>, TaskError> {
