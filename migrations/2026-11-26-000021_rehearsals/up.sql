@@ -52,7 +52,7 @@ CREATE TABLE rehearsal_differences (
   KEY rehearsal_differences_rehearsal (rehearsal_id, id)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_unicode_ci;
 
-CREATE TABLE rehearsal_schedules (
+CREATE TABLE rehearsal_plans (
   organization_id     INT UNSIGNED NOT NULL PRIMARY KEY,
   sandbox_resource    INT UNSIGNED NOT NULL,
   per_feature         INT UNSIGNED NOT NULL,
@@ -62,5 +62,5 @@ CREATE TABLE rehearsal_schedules (
   next_fire_at        DATETIME(3) NULL,
   -- Why the last firing began nothing.
   last_problem        VARCHAR(1000) NULL,
-  KEY rehearsal_schedules_due (next_fire_at)
+  KEY rehearsal_plans_due (next_fire_at)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_unicode_ci;

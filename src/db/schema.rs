@@ -530,7 +530,7 @@ diesel::table! {
 }
 
 diesel::table! {
-    rehearsal_schedules (organization_id) {
+    rehearsal_plans (organization_id) {
         organization_id -> Unsigned<Integer>,
         sandbox_resource -> Unsigned<Integer>,
         per_feature -> Unsigned<Integer>,

@@ -288,7 +288,7 @@ async fn a_schedule_begins_rehearsals_by_itself_and_says_why_it_cannot() -> anyh
     assert!(protected.code != 0 && protected.stderr.contains("has backups of its own"), "{protected:?}");
     assert_eq!(set(&drill.sandbox, "0 4 * * sun").code, 0);
 
-    let due = "UPDATE rehearsal_schedules SET next_fire_at = NOW(3) - INTERVAL 3 DAY";
+    let due = "UPDATE rehearsal_plans SET next_fire_at = NOW(3) - INTERVAL 3 DAY";
     stage.separate().execute(due)?;
     until_answer(stage, &["rehearsal", "list"], |list| list["items"][0].is_object());
     let ended = drill.ended("1");

@@ -1,6 +1,6 @@
 //! Rehearsals: a sample of every protected feature is restored into a sandbox, compared there, and deleted again.
 //!
-//! Owns: the table `rehearsal_schedules`, what makes a sandbox acceptable, what is drawn, and which tasks carry a rehearsal
+//! Owns: the table `rehearsal_plans`, what makes a sandbox acceptable, what is drawn, and which tasks carry a rehearsal
 //! out: those of a restore into a new folder of its own, and one that compares and clears when the restore has ended. Does
 //! not own: how it went (`catalog::rehearsals`), the work (`workers`).
 //!
