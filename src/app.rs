@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail, ensure};
 use rustix::fs::{FlockOperation, flock};
@@ -15,6 +16,7 @@ use crate::ids::{FeatureName, ResourceId, StorageId};
 use crate::queue::{Queue, agents};
 use crate::recovery::{Hear, ITEMS_AT_ONCE, rebuild};
 use crate::repository::{StorageConfig, Unlock};
+use crate::restores::rehearsals::keep_firing;
 use crate::scheduler::Scheduler;
 use crate::secret::{Sealer, write_private};
 use crate::workers::{AgentName, Workshop, claim_name, run_agent};
@@ -282,10 +284,14 @@ async fn serve_on(
     };
     let agent = tokio::spawn(ending_all(stop.clone(), run_agent(workshop, queue, stop.clone())));
     let ticking = tokio::spawn(ending_all(stop.clone(), scheduler.keep_ticking(config.scheduler, stop.clone())));
+    let every = Duration::from_secs(config.scheduler.tick_s);
+    let rehearsing = keep_firing(db.clone(), app.queue.clone(), exclusive_key, every, stop.clone());
+    let rehearsing = tokio::spawn(ending_all(stop.clone(), rehearsing));
     let serving = api::serve(&config.server, prepared, app, &config.state.dir, stop.clone()).await;
     // The API ends first: nobody can start new work while the old one is put down.
     stop.cancel();
     ticking.await.context("the scheduler failed").map_err(Failure::Work)?;
+    rehearsing.await.context("the schedules of rehearsals failed").map_err(Failure::Work)?;
     agent.await.context("the agent failed").flatten().map_err(Failure::Work)?;
     tracing::info!("stopped");
     serving.map_err(Failure::Work)

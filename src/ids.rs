@@ -52,6 +52,7 @@ id!(RunId, u64);
 id!(TaskId, u64);
 id!(RestoreId, u64);
 id!(ExportId, u64);
+id!(RehearsalId, u64);
 impl OrganizationId {
     /// Owns the tasks that belong to no organization, such as those that keep a storage in order.
     pub const INSTALLATION: Self = Self(0);

@@ -10,6 +10,7 @@ pub mod clock;
 pub mod ids;
 pub mod secret;
 pub mod telemetry;
+pub mod timing;
 
 // One outside system each: MariaDB, Microsoft Graph, file systems.
 pub mod backends;

@@ -35,6 +35,8 @@ pub mod preview;
 mod progress;
 mod readers;
 mod reference;
+pub mod rehearsal_schedules;
+pub mod rehearsals;
 mod resolve;
 pub mod resources;
 pub mod restores;

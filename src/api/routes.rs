@@ -8,8 +8,8 @@ use actix_web::{HttpRequest, Route, web};
 use super::error::ApiError;
 use super::{
     agents, audit, auth, backups, browse, coverage, export_download, exports, findings, health, issues, item_file,
-    items, keys, organizations, points, policies, preview, resources, restores, runs, schedules, search, status,
-    storages, tasks, tenants, upkeep, versions,
+    items, keys, organizations, points, policies, preview, rehearsal_schedules, rehearsals, resources, restores, runs,
+    schedules, search, status, storages, tasks, tenants, upkeep, versions,
 };
 use crate::access::Permission;
 
@@ -92,6 +92,13 @@ pub const ROUTES: &[RouteRow] = &[
     get("/restores/{restore}/report", Browse, || web::to(restores::report::show)),
     post("/restores/{restore}/cancel", Restore, || web::to(restores::cancel)),
     post("/restores/{restore}/retry", Restore, || web::to(restores::retry)),
+    get("/rehearsals", Read, || web::to(rehearsals::list)),
+    post("/rehearsals", Restore, || web::to(rehearsals::start)),
+    get("/rehearsals/{rehearsal}", Read, || web::to(rehearsals::show)),
+    post("/rehearsals/{rehearsal}/cancel", Restore, || web::to(rehearsals::cancel)),
+    get("/rehearsal_schedules", Read, || web::to(rehearsal_schedules::list)),
+    post("/rehearsal_schedules", Configure, || web::to(rehearsal_schedules::set)),
+    post("/rehearsal_schedules/{organization}/remove", Configure, || web::to(rehearsal_schedules::remove)),
     get("/exports", Read, || web::to(exports::list)),
     post("/exports", Restore, || web::to(exports::start)),
     get("/exports/{export}", Read, || web::to(exports::show)),

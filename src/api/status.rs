@@ -1,13 +1,18 @@
 //! `/status`: how everything stands, on one page.
 
 use actix_web::web::{Data, Json};
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::Shared;
 use super::agents::AgentView;
 use super::error::ApiResult;
 use super::readers::storage_error;
+use super::rehearsals::ScoreView;
 use super::storages::{self, StorageView};
+use crate::catalog::rehearsals;
+use crate::db::{Conn, QueryResult};
+use crate::ids::RehearsalId;
 use crate::queue::agents;
 use crate::{catalog, repository};
 
@@ -18,7 +23,18 @@ pub struct StatusView {
     pub tasks: OpenTasks,
     pub chains: ChainCounts,
     pub open_issues: u64,
+    /// The newest rehearsal that went to its end; `null`: there was none.
+    pub rehearsal: Option<LastRehearsal>,
     pub storages: Vec<StorageView>,
+}
+
+/// How faithful restores were when that was tried last.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct LastRehearsal {
+    pub id: RehearsalId,
+    pub finished_at: DateTime<Utc>,
+    #[serde(flatten)]
+    pub total: ScoreView,
 }
 
 /// Tasks that have not ended.
@@ -45,6 +61,7 @@ pub async fn show(app: Data<Shared>) -> ApiResult<Json<StatusView>> {
     let chains = app.db.run("count chains", catalog::chains::counts_by_state).await?;
     let open_issues = app.db.run("count issues", catalog::issues::total).await?;
     let with_exceptions = app.db.run("count chains with issues", catalog::issues::chains_with_any).await?;
+    let rehearsal = app.db.run("read the newest rehearsal", newest_rehearsal).await?;
     let mut storages = Vec::new();
     for storage in repository::list_storages(&app.db).await.map_err(storage_error)? {
         storages.push(storages::view(&app, storage).await?);
@@ -61,6 +78,14 @@ pub async fn show(app: Data<Shared>) -> ApiResult<Json<StatusView>> {
             not_applicable: in_state("not_applicable"),
         },
         open_issues,
+        rehearsal,
         storages,
     }))
+}
+
+fn newest_rehearsal(conn: &mut Conn) -> QueryResult<Option<LastRehearsal>> {
+    let Some(newest) = rehearsals::newest_finished(conn)? else { return Ok(None) };
+    let Some(finished_at) = newest.finished_at else { return Ok(None) };
+    let total = ScoreView::sum(&rehearsals::scores(conn, newest.id)?);
+    Ok(Some(LastRehearsal { id: newest.id, finished_at, total }))
 }

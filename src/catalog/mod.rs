@@ -1,7 +1,7 @@
 //! What was backed up, when, and where its bytes are.
 //!
 //! Owns: chains and restore points, containers and their delta cursors, item versions, issues, marks of what was
-//! damaged, and what restores did with items. Does not own: the bytes (`repository`), who the resources are (`tenants`), when anything happens.
+//! damaged, and what restores and rehearsals did with items. Does not own: the bytes (`repository`), who the resources are (`tenants`), when anything happens.
 //!
 //! Invariants:
 //! - a version is valid over `[from_point, to_point)`; for one item these ranges never overlap;
@@ -26,6 +26,7 @@ pub mod outcomes;
 pub mod parts;
 pub mod points;
 pub mod rebuild;
+pub mod rehearsals;
 pub mod retention;
 pub mod search;
 pub mod tallies;

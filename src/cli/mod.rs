@@ -26,6 +26,7 @@ mod progress;
 mod reach;
 mod rebuild;
 mod received;
+mod rehearsal;
 mod rescue;
 mod resource;
 mod restore;
@@ -138,6 +139,9 @@ enum Command {
     Versions(search::Versions),
     /// Bring items back to Microsoft 365
     Restore(restore::Restore),
+    /// Rehearsals: restores for practice into a sandbox, and how faithful they were
+    #[command(subcommand)]
+    Rehearsal(rehearsal::Command),
     /// Hand items out as files, in an archive
     Export(export::Export),
     /// Items that could not be backed up
@@ -216,6 +220,7 @@ async fn client_command(global: Global, out: Output, command: Command) -> Result
         Command::Search(search) => search::search(&session, search).await,
         Command::Versions(versions) => search::versions(&session, versions).await,
         Command::Restore(restore) => restore::run(&session, restore).await,
+        Command::Rehearsal(command) => rehearsal::run(&session, command).await,
         Command::Export(export) => export::run(&session, export).await,
         Command::Audit(limit) => audit::run(&session, limit).await,
         Command::Issue(command) => issue::run(&session, command).await,

@@ -11,11 +11,12 @@ use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 use super::Session;
 use super::exit::CliError;
 use super::output::{bytes, count, remark};
+use crate::api::rehearsals::RehearsalDetail;
 use crate::api::restores::RestoreDetail;
 use crate::api::runs::{ProgressView, RunView};
 use crate::api::schedules::RunStarted;
 use crate::api::tasks::TaskView;
-use crate::ids::{RestoreId, RunId, TaskId};
+use crate::ids::{RehearsalId, RestoreId, RunId, TaskId};
 use crate::recovery::Step;
 
 const POLL_FIRST: Duration = Duration::from_millis(250);
@@ -52,6 +53,26 @@ pub async fn wait_for_restore(session: &Session, restore: RestoreId) -> Result<(
     let view = until(poll, ended).await?;
     super::restore::show(session, &view)?;
     verdict(&format!("restore {restore}"), &view.restore.state, &view.restore.last_error.unwrap_or_default())
+}
+
+pub async fn wait_for_rehearsal(session: &Session, rehearsal: RehearsalId) -> Result<(), CliError> {
+    let path = format!("rehearsals/{rehearsal}");
+    let poll = || session.client.get::<RehearsalDetail>(&path, &[]);
+    let look = |view: &RehearsalDetail| {
+        let total = &view.rehearsal.total;
+        let items_done = total.compared + total.missing + total.left_out;
+        let progress = ProgressView { items_done, items_total: Some(total.items), ..ProgressView::default() };
+        (!matches!(view.rehearsal.state.as_str(), "queued" | "restoring" | "comparing"), progress)
+    };
+    let view = until(poll, look).await?;
+    super::rehearsal::show(session, &view)?;
+    let total = &view.rehearsal.total;
+    let (state, why) = match view.rehearsal.state.as_str() {
+        "finished" if total.fields_back == total.fields && total.fields > 0 => ("succeeded", String::new()),
+        "finished" => ("incomplete", format!("{} of what was to come back did", super::rehearsal::score(total))),
+        state => (state, view.rehearsal.last_error.unwrap_or_default()),
+    };
+    verdict(&format!("rehearsal {rehearsal}"), state, &why)
 }
 
 pub async fn wait_for_task(session: &Session, task: TaskId) -> Result<(), CliError> {

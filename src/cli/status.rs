@@ -1,7 +1,8 @@
 //! `kodo status`.
 
 use super::exit::CliError;
-use super::output::{count, print};
+use super::output::{count, print, time};
+use super::rehearsal::score;
 use super::{Session, agent, storage};
 use crate::api::Page;
 use crate::api::status::StatusView;
@@ -25,6 +26,7 @@ pub async fn run(session: &Session) -> Result<(), CliError> {
                 ),
             ),
             ("open issues", count(view.open_issues)),
+            ("last rehearsal", rehearsal(&view)),
             ("space", storage::space_warnings(&view.storages)),
         ],
     )?;
@@ -37,4 +39,12 @@ pub async fn run(session: &Session) -> Result<(), CliError> {
     print("")?;
     let storages = Page { items: view.storages, next: None };
     session.out.list(&storages, &storage::HEADERS, storage::row)
+}
+
+/// How faithful restores were when that was tried last.
+fn rehearsal(view: &StatusView) -> String {
+    match &view.rehearsal {
+        Some(last) => format!("{} on {} (UTC)", score(&last.total), time(last.finished_at)),
+        None => "never: kodo rehearsal start".to_owned(),
+    }
 }

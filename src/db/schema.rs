@@ -486,6 +486,65 @@ diesel::table! {
 }
 
 diesel::table! {
+    rehearsals (id) {
+        id -> Unsigned<BigInt>,
+        organization_id -> Unsigned<Integer>,
+        sandbox_resource -> Unsigned<Integer>,
+        seed -> Unsigned<BigInt>,
+        per_feature -> Unsigned<Integer>,
+        restore_id -> Unsigned<BigInt>,
+        task_id -> Unsigned<BigInt>,
+        cancel_requested -> Bool,
+        requested_by -> Text,
+        created_at -> Datetime,
+        finished_at -> Nullable<Datetime>,
+    }
+}
+
+diesel::table! {
+    rehearsal_scores (rehearsal_id, chain_id) {
+        rehearsal_id -> Unsigned<BigInt>,
+        chain_id -> Unsigned<Integer>,
+        point -> Unsigned<Integer>,
+        feature -> Text,
+        n_sampled -> Unsigned<Integer>,
+        n_compared -> Unsigned<Integer>,
+        n_missing -> Unsigned<Integer>,
+        n_left_out -> Unsigned<Integer>,
+        n_fields -> Unsigned<BigInt>,
+        n_back -> Unsigned<BigInt>,
+        remark -> Nullable<Text>,
+        compared_at -> Nullable<Datetime>,
+        stays -> Nullable<Text>,
+        cleared_at -> Nullable<Datetime>,
+    }
+}
+
+diesel::table! {
+    rehearsal_differences (id) {
+        id -> Unsigned<BigInt>,
+        rehearsal_id -> Unsigned<BigInt>,
+        chain_id -> Unsigned<Integer>,
+        item_key -> Binary,
+        field -> Text,
+        part -> Text,
+    }
+}
+
+diesel::table! {
+    rehearsal_plans (organization_id) {
+        organization_id -> Unsigned<Integer>,
+        sandbox_resource -> Unsigned<Integer>,
+        per_feature -> Unsigned<Integer>,
+        although_protected -> Bool,
+        cron -> Text,
+        time_zone -> Text,
+        next_fire_at -> Nullable<Datetime>,
+        last_problem -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
     exports (id) {
         id -> Unsigned<BigInt>,
         organization_id -> Unsigned<Integer>,

@@ -18,6 +18,7 @@ mod marking;
 pub mod onedrive;
 mod options;
 mod parts;
+mod rehearsing;
 mod restoring;
 mod stream;
 mod words;
@@ -33,6 +34,7 @@ pub use bundle::{Bundle, BundleError, Form, Label, Piece, read_bundle};
 pub use entries::{instant, text};
 pub use options::{CalendarOptions, ContactsOptions, FeatureOptions, MailboxOptions, OneDriveOptions};
 pub use parts::Parts;
+pub use rehearsing::{Likeness, NotCounted, Portrait, Rehearsing, Trait};
 pub use restoring::{
     Action, Along, Existing, Identity, LargeContent, OnConflict, Opening, PathStep, Plan, Present, Recognised,
     RestoreError, Restored, Restoring, StoredContent, StoredItem, StoredParts, Verdict, Wish, bring_back, carry_out,
@@ -128,6 +130,11 @@ pub trait Feature: Send + Sync {
 
     /// How its items are brought back; `None`: this version of kodo does not restore them yet.
     fn restoring(&self) -> Option<&dyn Restoring> {
+        None
+    }
+
+    /// How a restore of its items is rehearsed; `None`: this version of kodo does not do that yet.
+    fn rehearsing(&self) -> Option<&dyn Rehearsing> {
         None
     }
 }

@@ -36,6 +36,11 @@ pub enum Endpoint<'a> {
         user: &'a str,
         folder: &'a str,
     },
+    /// Deletes a folder for good, with all in it.
+    MailFolderEnd {
+        user: &'a str,
+        folder: &'a str,
+    },
     ChildFolders {
         user: &'a str,
         folder: &'a str,
@@ -139,7 +144,7 @@ pub(super) const ID_WITHIN: &str = "KodoIdWithin";
 pub(super) const NAMES: &str = "KodoNames";
 
 /// The paths as the SDK writes them, in the order of [`Endpoint::path`].
-static PATHS: LazyLock<[Vec<String>; 18]> = LazyLock::new(|| {
+static PATHS: LazyLock<[Vec<String>; 19]> = LazyLock::new(|| {
     let sdk = Sdk::new("unused: nothing is sent by this client");
     [
         sdk.organizations().list_organization().url(),
@@ -160,6 +165,7 @@ static PATHS: LazyLock<[Vec<String>; 18]> = LazyLock::new(|| {
         sdk.user(USER).message(ID).attachment(ID_WITHIN).get_attachments().url(),
         sdk.user(USER).message(ID).attachment(ID_WITHIN).get_attachments_content().url(),
         sdk.user(USER).message(ID).move_message(&serde_json::Value::Null).url(),
+        sdk.user(USER).mail_folder(ID).get_mail_folders().url().join("KodoId/permanentDelete").expect("a path"),
     ]
     .map(|url| segments(&url))
 });
@@ -255,6 +261,7 @@ impl<'a> Endpoint<'a> {
             Self::Attachment { user, message, .. } => (15, (user, message)),
             Self::AttachmentContent { user, message, .. } => (16, (user, message)),
             Self::MessageMove { user, message } => (17, (user, message)),
+            Self::MailFolderEnd { user, folder } => (18, (user, folder)),
         };
         (&PATHS[row], [ids.0, ids.1, self.part()])
     }
@@ -278,6 +285,7 @@ impl std::fmt::Display for Endpoint<'_> {
             Self::MailFolders { user } => write!(f, "the mail folders of user {user}"),
             Self::MailFoldersDelta { user } => write!(f, "the changes of mail folders of user {user}"),
             Self::MailFolder { user, folder } => write!(f, "mail folder {folder} of user {user}"),
+            Self::MailFolderEnd { user, folder } => write!(f, "the end of mail folder {folder} of user {user}"),
             Self::ChildFolders { user, folder } => write!(f, "the folders in mail folder {folder} of user {user}"),
             Self::FolderMessages { user, folder } => write!(f, "the messages in mail folder {folder} of user {user}"),
             Self::FolderMessagesDelta { user, folder } => {
@@ -349,6 +357,7 @@ mod tests {
             (Endpoint::MailFolders { user }, "/users/u/mailFolders"),
             (Endpoint::MailFoldersDelta { user }, "/users/u/mailFolders/delta()"),
             (Endpoint::MailFolder { user, folder }, "/users/u/mailFolders/f"),
+            (Endpoint::MailFolderEnd { user, folder }, "/users/u/mailFolders/f/permanentDelete"),
             (Endpoint::ChildFolders { user, folder }, "/users/u/mailFolders/f/childFolders"),
             (Endpoint::FolderMessages { user, folder }, "/users/u/mailFolders/f/messages"),
             (Endpoint::FolderMessagesDelta { user, folder }, "/users/u/mailFolders/f/messages/delta()"),

@@ -13,6 +13,9 @@ use super::endpoint::{ID, ID_WITHIN, USER, segments};
 pub enum Outlook<'a> {
     /// Own calendars and those that others share with the user.
     Calendars,
+    Calendar {
+        calendar: &'a str,
+    },
     /// Single events and series of a calendar, not the occurrences.
     Events {
         calendar: &'a str,
@@ -74,7 +77,7 @@ pub enum Outlook<'a> {
 }
 
 /// The paths in the order of [`Outlook::row`], as the SDK writes them; it knows nothing of an event's attachments.
-static PATHS: LazyLock<[Vec<String>; 18]> = LazyLock::new(|| {
+static PATHS: LazyLock<[Vec<String>; 19]> = LazyLock::new(|| {
     let sdk = Sdk::new("unused: nothing is sent by this client");
     let user = || sdk.user(USER);
     let below = |url: Url, more: &[&str]| {
@@ -102,6 +105,7 @@ static PATHS: LazyLock<[Vec<String>; 18]> = LazyLock::new(|| {
         below(event(), &["attachments", "createUploadSession"]),
         below(event(), &["instances"]),
         below(user().calendar(ID).list_events().url(), &[ID_WITHIN]),
+        below(user().calendars().list_calendars().url(), &[ID]),
     ]
 });
 
@@ -114,7 +118,7 @@ impl<'a> Outlook<'a> {
 
     /// The family of application permissions that lets an app read this.
     pub(super) fn permission(self) -> &'static str {
-        if matches!(self.row().0, 0..7 | 15..18) { "Calendars" } else { "Contacts" }
+        if matches!(self.row().0, 0..7 | 15..19) { "Calendars" } else { "Contacts" }
     }
 
     fn row(self) -> (usize, (&'a str, &'a str)) {
@@ -137,6 +141,7 @@ impl<'a> Outlook<'a> {
             Self::EventAttachmentUpload { event } => (15, (event, "")),
             Self::EventInstances { event } => (16, (event, "")),
             Self::CalendarEvent { calendar, event } => (17, (calendar, event)),
+            Self::Calendar { calendar } => (18, (calendar, "")),
         }
     }
 }
@@ -146,6 +151,7 @@ impl fmt::Display for Outlook<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Calendars => write!(f, "the calendars"),
+            Self::Calendar { calendar } => write!(f, "calendar {calendar}"),
             Self::Events { calendar } => write!(f, "the events in calendar {calendar}"),
             Self::EventsDelta { calendar } => write!(f, "the changes in calendar {calendar}"),
             Self::Event { event } => write!(f, "event {event}"),
@@ -180,6 +186,7 @@ mod tests {
         let (calendar, event, attachment, folder, contact) = ("c", "e", "a", "f", "p");
         for (what, expected, permission) in [
             (Outlook::Calendars, "calendars", "Calendars"),
+            (Outlook::Calendar { calendar }, "calendars/c", "Calendars"),
             (Outlook::Events { calendar }, "calendars/c/events", "Calendars"),
             (Outlook::EventsDelta { calendar }, "calendars/c/events/delta()", "Calendars"),
             (Outlook::Event { event }, "events/e", "Calendars"),

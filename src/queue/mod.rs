@@ -12,6 +12,7 @@ mod endings;
 mod export_work;
 mod lanes;
 mod lease;
+mod rehearse_work;
 mod retry;
 mod sql;
 mod task;

@@ -23,10 +23,12 @@ pub enum TaskKind {
     Export,
     /// The end of such an archive: [`super::work::ExpireExportWork`].
     ExpireExport,
+    /// What became of a rehearsal's restore: [`super::work::RehearseWork`].
+    Rehearse,
 }
 
 impl TaskKind {
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Backup,
         Self::Restore,
         Self::SyncResources,
@@ -35,6 +37,7 @@ impl TaskKind {
         Self::Verify,
         Self::Export,
         Self::ExpireExport,
+        Self::Rehearse,
     ];
 
     pub const fn as_str(self) -> &'static str {
@@ -47,6 +50,7 @@ impl TaskKind {
             Self::Verify => "verify",
             Self::Export => "export",
             Self::ExpireExport => "expire_export",
+            Self::Rehearse => "rehearse",
         }
     }
 

@@ -111,6 +111,8 @@ pub use super::export_work::{
     EXPORT_PASSPHRASE, ExpireExportWork, ExportForm, ExportLayout, ExportPart, ExportSelection, ExportWork,
 };
 
+pub use super::rehearse_work::{RehearsePart, RehearseWork};
+
 /// Reads the users of one tenant from its directory.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

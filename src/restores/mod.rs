@@ -1,11 +1,13 @@
 //! A request to bring items back, and how far it has come.
 //!
-//! Owns: the table `restores`, what makes a request acceptable, and which tasks carry it out. Does not own: the work
+//! Owns: the table `restores`, what makes a request acceptable, and which tasks carry it out; rehearsals, which are restores
+//! for practice. Does not own: the work
 //! itself (`workers`), what happened to each item (`catalog::outcomes`).
 //!
 //! Invariants: a restore row and its tasks are committed together; the state of a restore is derived from its tasks
 //! and never stored; data of one organization is never restored into another.
 
+pub mod rehearsals;
 mod request;
 mod retry;
 mod sql;
@@ -213,31 +215,42 @@ pub async fn start(db: &Db, queue: &Queue, request: NewRestore, caller: Caller) 
         requested_by: caller.name,
         created_at: clock::now().naive_utc(),
     };
-    let exclusive_key = caller.exclusive_key;
-    let restore = db
-        .transaction("start a restore", move |conn| -> Result<RestoreId, TxError<StartError>> {
-            let restore = sql::insert(conn, &row)?;
-            for part in &parts {
-                begin_part(conn, restore, part, &request, exclusive_key)?;
-            }
-            Ok(restore)
-        })
-        .await
-        .map_err(|err| match err {
+    let how = How {
+        on_conflict: request.on_conflict,
+        dry_run: request.dry_run,
+        along: request.along,
+        priority: Priority::Restore,
+        exclusive_key: caller.exclusive_key,
+    };
+    let restore = db.transaction("start a restore", move |conn| write(conn, &row, &parts, &how)).await.map_err(
+        |err| match err {
             TxError::Db(err) => StartError::Db(err),
             TxError::Refused(why) => why,
-        })?;
+        },
+    )?;
     queue.notify();
     Ok(Started { restore, task: task_of(queue, restore).await?, left_out })
 }
 
-fn begin_part(
-    conn: &mut Conn,
-    restore: RestoreId,
-    part: &Ready,
-    request: &NewRestore,
+/// What holds for all parts of a restore.
+struct How {
+    on_conflict: Option<String>,
+    dry_run: bool,
+    along: RestoreAlong,
+    priority: Priority,
     exclusive_key: ExclusiveKey,
-) -> Result<(), TxError<StartError>> {
+}
+
+/// Writes a restore and its tasks.
+fn write(conn: &mut Conn, row: &sql::NewRow, parts: &[Ready], how: &How) -> Result<RestoreId, TxError<StartError>> {
+    let restore = sql::insert(conn, row)?;
+    for part in parts {
+        begin_part(conn, restore, part, how)?;
+    }
+    Ok(restore)
+}
+
+fn begin_part(conn: &mut Conn, restore: RestoreId, part: &Ready, how: &How) -> Result<(), TxError<StartError>> {
     let (chain, point, target) = (part.chain.id, part.point, part.target);
     // From here to the commit nobody can give the point up, and who wants to afterwards finds the task.
     if !catalog::points::lock_sealed(conn, chain, point)? {
@@ -252,20 +265,20 @@ fn begin_part(
         target_resource: target.resource,
         target_folder: part.folder.clone(),
         selection: part.selection.clone(),
-        on_conflict: request.on_conflict.clone(),
-        dry_run: request.dry_run,
-        along: request.along,
+        on_conflict: how.on_conflict.clone(),
+        dry_run: how.dry_run,
+        along: how.along,
     };
     let task = NewTask {
         kind: TaskKind::Restore,
-        priority: Priority::Restore,
+        priority: how.priority,
         organization: target.organization,
         tenant: Some(target.tenant),
         resource: Some(target.resource),
         run: None,
         restore: Some(restore),
         work: work::to_json(&work),
-        exclusive_key: Some(exclusive_key(&part.chain.key.feature, target.resource)),
+        exclusive_key: Some((how.exclusive_key)(&part.chain.key.feature, target.resource)),
         open_key: None,
     };
     queue::enqueue(conn, &[task])?;

@@ -150,7 +150,7 @@ async fn target(db: &Db, chain: &Chain, wanted: Option<ResourceId>) -> Result<Ta
     Ok(Target { resource: view.id, tenant: tenant.id, organization: tenant.organization })
 }
 
-async fn resource(db: &Db, id: ResourceId) -> Result<(TenantView, ResourceView), StartError> {
+pub(super) async fn resource(db: &Db, id: ResourceId) -> Result<(TenantView, ResourceView), StartError> {
     let view = match tenants::get_resource(db, id).await {
         Err(DbError::NotFound) => return Err(StartError::NoResource(id)),
         other => other?,
@@ -204,7 +204,7 @@ pub(super) fn check(request: &NewRestore) -> Result<(), StartError> {
     Err(refused(format!("a selection names 1 to {SELECTED_MAX} containers and items, not {n_selected}")))
 }
 
-fn refused(why: String) -> StartError {
+pub(super) fn refused(why: String) -> StartError {
     StartError::Refused(why)
 }
 

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::sql;
-use crate::catalog::{Part, parts, points};
+use crate::catalog::{Part, parts, points, rehearsals};
 use crate::db::{Conn, Db, DbError, QueryResult, TxError};
-use crate::ids::{ChainId, PointNumber, RestoreId, TaskId};
+use crate::ids::{ChainId, PointNumber, RehearsalId, RestoreId, TaskId};
 use crate::queue::{self, EndedTask, Queue, TaskState};
 
 const PARTS_PAGE: u32 = 500;
@@ -17,6 +17,8 @@ pub enum RetryError {
     NoRestore(RestoreId),
     #[error("restore {0} is still at work: wait until it has ended, or cancel it")]
     AtWork(RestoreId),
+    #[error("restore {restore} belongs to rehearsal {rehearsal}, whose copies are deleted: start another rehearsal")]
+    OfRehearsal { restore: RestoreId, rehearsal: RehearsalId },
     #[error("nothing of restore {0} failed or was left undone")]
     NothingFailed(RestoreId),
     #[error("point {point} of chain {chain} was given up since: restore another point")]
@@ -32,6 +34,9 @@ pub async fn retry(db: &Db, queue: &Queue, restore: RestoreId) -> Result<u64, Re
         .transaction("retry a restore", move |conn| -> Result<u64, TxError<RetryError>> {
             if !sql::lock(conn, restore)? {
                 return Err(TxError::Refused(RetryError::NoRestore(restore)));
+            }
+            if let Some(rehearsal) = rehearsals::of_restore(conn, restore)? {
+                return Err(TxError::Refused(RetryError::OfRehearsal { restore, rehearsal }));
             }
             let Some(ended) = queue::ended_of_restore(conn, restore)? else {
                 return Err(TxError::Refused(RetryError::AtWork(restore)));

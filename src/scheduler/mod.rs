@@ -1,6 +1,6 @@
 //! Decides when something is to be done, and writes it down as tasks. It never does the work.
 //!
-//! Owns: the tables `policies`, `schedules` and `runs`; timing; planning a run; settling it. Does not own: the tasks
+//! Owns: the tables `policies`, `schedules` and `runs`; planning a run; settling it. Does not own: the tasks
 //! (`queue`), who exists (`tenants`), what a feature is.
 //!
 //! Invariants: a run and its tasks appear together or not at all; a firing has one run, however many schedulers look;
@@ -13,7 +13,6 @@ mod runs;
 mod schedule;
 mod selection;
 mod sql;
-mod timing;
 mod upkeep;
 
 use std::convert::Infallible;
@@ -30,7 +29,6 @@ pub use pulse::SchedulerConfig;
 pub use runs::{RunFilter, RunReason, RunState, RunView};
 pub use schedule::{ContentDownload, Enabled, NewPolicy, NewSchedule, PolicyView, ScheduleView, Unacceptable};
 pub use selection::{Selection, Who};
-pub use timing::{BadTiming, Timing};
 pub use upkeep::Upkeep;
 
 /// Schedules that one tick fires at most; the next tick takes the rest.

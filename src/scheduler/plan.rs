@@ -7,10 +7,10 @@ use crate::ids::{FeatureName, OrganizationId, PolicyId, ResourceId, RunId, Sched
 use crate::queue::work::{BackupWork, Keeping, to_json};
 use crate::queue::{self, NewTask, Priority, TaskKind};
 use crate::tenants;
+use crate::timing::Timing;
 
 use super::runs::RunReason;
 use super::schedule::{ScheduleView, Unacceptable, view};
-use super::timing::Timing;
 use super::{ExclusiveKey, NoRefusal, Scheduler, Who, sql};
 
 /// Tasks that are in memory at once while a run is planned.

@@ -8,8 +8,8 @@ use crate::catalog::retention::{self, Keep};
 use crate::db::{Conn, DbError, TxError};
 use crate::ids::{FeatureName, OrganizationId, PolicyId, ScheduleId, StorageId};
 use crate::tenants;
+use crate::timing::{BadTiming, Timing};
 
-use super::timing::{BadTiming, Timing};
 use super::{Scheduler, Selection, sql};
 
 /// Policies or schedules that a list shows at most.

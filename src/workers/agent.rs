@@ -179,6 +179,7 @@ async fn perform(workshop: &Workshop, control: &Control) -> Result<Done, TaskErr
         TaskKind::Verify => Box::pin(verify::run(workshop, control)).await,
         TaskKind::Export => Box::pin(export::run(workshop, control)).await,
         TaskKind::ExpireExport => Box::pin(export::expire(workshop, control)).await,
+        TaskKind::Rehearse => Box::pin(restore::rehearse(workshop, control)).await,
     }
 }
 

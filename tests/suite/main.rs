@@ -55,6 +55,7 @@ mod pruned;
 mod queue;
 mod queue_property;
 mod rebuild;
+mod rehearsals;
 mod restore_conflicts;
 mod restore_dry_run;
 mod restore_report;

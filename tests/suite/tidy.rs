@@ -15,7 +15,7 @@ const LAYERS: &[&[&str]] = &[
     &["files"],
     &["queue", "catalog", "repository", "tenants", "access", "features"],
     &["db", "graph", "backends"],
-    &["ids", "clock", "secret", "telemetry"],
+    &["ids", "clock", "secret", "telemetry", "timing"],
 ];
 
 /// Words that name nothing.

@@ -308,7 +308,9 @@ impl From<RetryError> for ApiError {
         match err {
             RetryError::NoRestore(_) => Self::NotFound(err.to_string()),
             RetryError::AtWork(_) => Self::Conflict(err.to_string()),
-            RetryError::NothingFailed(_) | RetryError::PointGone { .. } => Self::Unprocessable(err.to_string()),
+            RetryError::OfRehearsal { .. } | RetryError::NothingFailed(_) | RetryError::PointGone { .. } => {
+                Self::Unprocessable(err.to_string())
+            }
             RetryError::Db(err) => err.into(),
         }
     }

@@ -58,6 +58,16 @@ pub struct Span {
     pub to: PointNumber,
 }
 
+/// Which items of a chain can be drawn at random.
+#[derive(Clone, Copy, Debug)]
+pub struct Drawing<'a> {
+    /// Where among the keys the draw begins; behind the last key it goes on with the first.
+    pub from: ItemKey,
+    pub bytes_max: u64,
+    pub not_kinds: &'a [u8],
+    pub passed_by: &'a [ContainerId],
+}
+
 /// How many rows a write closed, replaced or added.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Written {
@@ -268,6 +278,17 @@ pub fn at(conn: &mut Conn, chain: ChainId, point: PointNumber, keys: &[ItemKey])
         found.extend(versions.into_iter().filter(|row| row.from <= point));
     }
     Ok(found)
+}
+
+/// Items of a point as chance has it. The same beginning draws the same items.
+pub fn draw(
+    conn: &mut Conn,
+    chain: ChainId,
+    point: PointNumber,
+    drawing: &Drawing<'_>,
+    limit: u32,
+) -> QueryResult<Vec<ItemKey>> {
+    sql::draw(conn, chain, point, drawing, limit)
 }
 
 /// Versions of a chain in the order in which they were written, behind `after`.

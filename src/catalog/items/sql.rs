@@ -1,5 +1,6 @@
 //! Table `item_versions`.
 
+mod drawing;
 mod finding;
 mod listing;
 mod loading;
@@ -8,6 +9,7 @@ mod scanning;
 use chrono::NaiveDateTime;
 use diesel::prelude::*;
 
+pub(super) use drawing::draw;
 pub(super) use finding::beginning_with;
 pub(super) use listing::{browse, held_by, named, open_in};
 pub(in crate::catalog) use loading::insert_rows;

@@ -9,7 +9,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use serde_json::json;
 
 use super::exit::CliError;
-use super::{Limit, Session, browse, progress};
+use super::{Limit, Session, browse, progress, rehearsal};
 use crate::api::restores::{RestoreDetail, RestoreView};
 use crate::ids::RestoreId;
 
@@ -44,6 +44,8 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         output: Option<PathBuf>,
     },
+    /// Restore a sample of every protected feature into a sandbox, compare it, and delete it there again
+    Rehearse(rehearsal::Start),
     /// Cancel what is left of a restore; what came back stays
     Cancel { restore: RestoreId },
     /// Try again what failed or was left undone, and nothing else
@@ -77,6 +79,7 @@ pub async fn run(session: &Session, restore: Restore) -> Result<(), CliError> {
             };
             browse::write_content(session, &format!("restores/{restore}/report?format={format}"), output).await
         }
+        Some(Command::Rehearse(start)) => rehearsal::start(session, start).await,
         Some(Command::Cancel { restore }) => {
             let view: RestoreView = session.client.post(&format!("restores/{restore}/cancel"), &json!({})).await?;
             let line = match view.state.as_str() {

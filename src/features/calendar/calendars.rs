@@ -78,6 +78,12 @@ pub(super) async fn default(source: Source<'_>) -> Result<String, GraphError> {
     found.map(|calendar| calendar.id).ok_or_else(|| GraphError::protocol(endpoint, "none of them is the default one"))
 }
 
+/// The ids and names of the user's own calendars.
+pub(super) async fn named(source: Source<'_>) -> Result<Vec<(String, String)>, GraphError> {
+    let (own, _) = own(list(source).await?);
+    Ok(own.into_iter().map(|calendar| (calendar.id, calendar.name.unwrap_or_default())).collect())
+}
+
 /// The ids of the user's own calendars.
 pub(super) async fn own_ids(source: Source<'_>) -> Result<Vec<String>, GraphError> {
     let (own, _) = own(list(source).await?);

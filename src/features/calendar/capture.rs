@@ -9,7 +9,7 @@ use crate::features::{CaptureError, Captured, RemoteItem, Source};
 use crate::graph::{Endpoint, GraphError, IMMUTABLE_IDS, Outlook};
 
 /// Everything but the preview, which is made of the body.
-const PROPERTIES: &str = "id,changeKey,createdDateTime,lastModifiedDateTime,categories,transactionId,type,\
+pub(super) const PROPERTIES: &str = "id,changeKey,createdDateTime,lastModifiedDateTime,categories,transactionId,type,\
     seriesMasterId,iCalUId,subject,body,importance,sensitivity,showAs,start,end,isAllDay,originalStart,\
     originalStartTimeZone,originalEndTimeZone,recurrence,cancelledOccurrences,location,locations,organizer,attendees,\
     hideAttendees,isOrganizer,responseRequested,responseStatus,allowNewTimeProposals,isCancelled,isDraft,\

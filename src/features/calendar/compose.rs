@@ -13,7 +13,8 @@ use crate::features::exchange::text;
 const PLAIN: [&str; 6] =
     ["subject", "importance", "sensitivity", "categories", "isAllDay", "reminderMinutesBeforeStart"];
 /// What is set when an event is made, and never compared.
-const AT_CREATION: [&str; 4] = ["responseRequested", "isOnlineMeeting", "hideAttendees", "allowNewTimeProposals"];
+pub(super) const AT_CREATION: [&str; 4] =
+    ["responseRequested", "isOnlineMeeting", "hideAttendees", "allowNewTimeProposals"];
 /// What an invited person decides alone.
 const PRIVATE: [&str; 4] = ["categories", "showAs", "isReminderOn", "reminderMinutesBeforeStart"];
 /// What an exception of a series has of its own.

@@ -33,6 +33,7 @@ mod meeting;
 mod occurrences;
 mod outline;
 mod recurring;
+mod rehearsal;
 mod restore;
 mod target;
 mod update;
@@ -42,7 +43,7 @@ use futures_util::future::BoxFuture;
 use super::exchange::{self, Collection};
 use super::{
     Action, Along, CaptureError, Captured, ContainerChanges, Cursor, Existing, Feature, KnownVersion, Need, Opening,
-    Page, PathStep, Present, Recognised, RemoteItem, RestoreError, Restored, Restoring, Source, StoredItem, Walk,
+    Page, PathStep, Present, Recognised, Rehearsing, RemoteItem, RestoreError, Restored, Restoring, Source, StoredItem, Walk,
     WalkError,
 };
 use crate::graph::{Endpoint, Outlook};
@@ -106,6 +107,10 @@ impl Feature for Calendar {
     }
 
     fn restoring(&self) -> Option<&dyn Restoring> {
+        Some(self)
+    }
+
+    fn rehearsing(&self) -> Option<&dyn Rehearsing> {
         Some(self)
     }
 }

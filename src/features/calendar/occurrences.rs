@@ -69,13 +69,22 @@ impl<'a> Deviations<'a> {
         self.cancelled.is_empty() && self.exceptions.is_empty()
     }
 
+    /// In their order.
+    pub(super) fn cancelled_days(&self) -> Vec<NaiveDate> {
+        let mut days = self.cancelled.clone();
+        days.sort_unstable();
+        days
+    }
+
+    /// The changed occurrences by when they would have been, in this order, as they are stored and composed.
+    pub(super) fn changed(&self) -> impl Iterator<Item = (DateTime<Utc>, &'a Value, &Composed)> {
+        let mut all: Vec<&Exception<'a>> = self.exceptions.iter().collect();
+        all.sort_by_key(|exception| exception.original);
+        all.into_iter().map(|exception| (exception.original, exception.stored, &exception.composed))
+    }
+
     /// Whether another series deviates in the same way.
     pub(super) fn is_as(&self, other: &Self) -> bool {
-        let sorted = |days: &[NaiveDate]| {
-            let mut days = days.to_vec();
-            days.sort_unstable();
-            days
-        };
         let same = |one: &Exception<'_>| {
             other.exceptions.iter().any(|two| {
                 let looks = |of: &Exception<'_>| files::looks(files::listed(of.stored));
@@ -84,7 +93,7 @@ impl<'a> Deviations<'a> {
                     && looks(one) == looks(two)
             })
         };
-        sorted(&self.cancelled) == sorted(&other.cancelled)
+        self.cancelled_days() == other.cancelled_days()
             && self.exceptions.len() == other.exceptions.len()
             && self.exceptions.iter().all(same)
     }

@@ -14,6 +14,7 @@ mod fields;
 mod folders;
 mod marker;
 mod person;
+mod rehearsal;
 mod restore;
 mod target;
 
@@ -22,7 +23,7 @@ use futures_util::future::BoxFuture;
 use super::exchange::{self, Collection};
 use super::{
     Action, Along, CaptureError, Captured, ContainerChanges, Cursor, Existing, Feature, KnownVersion, Need, Opening,
-    Page, PathStep, Present, Recognised, RemoteItem, RestoreError, Restored, Restoring, Source, StoredItem, Walk,
+    Page, PathStep, Present, Recognised, Rehearsing, RemoteItem, RestoreError, Restored, Restoring, Source, StoredItem, Walk,
     WalkError,
 };
 use crate::graph::{Endpoint, Outlook};
@@ -84,6 +85,10 @@ impl Feature for Contacts {
         Box::pin(capture::capture(source, item))
     }
     fn restoring(&self) -> Option<&dyn Restoring> {
+        Some(self)
+    }
+
+    fn rehearsing(&self) -> Option<&dyn Rehearsing> {
         Some(self)
     }
 }

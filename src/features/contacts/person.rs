@@ -55,14 +55,14 @@ pub(super) enum Detail {
 
 /// All that a restore brings back of a contact, each thing in one form only; what is empty is null.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Person {
-    fields: BTreeMap<&'static str, Value>,
+pub(super) struct Person {
+    pub fields: BTreeMap<&'static str, Value>,
     /// Extended properties: what identifies them, in lower case, with their own spelling and their value.
-    extended: BTreeMap<String, (String, String)>,
+    pub extended: BTreeMap<String, (String, String)>,
 }
 
 impl Person {
-    fn of(contact: &Value) -> Self {
+    pub(super) fn of(contact: &Value) -> Self {
         let mut fields = BTreeMap::new();
         for name in TEXTS {
             let held = text(&contact[name]);

@@ -18,12 +18,12 @@ pub(super) fn recognise(item: &StoredItem) -> Result<Recognised, RestoreError> {
     Ok(Recognised::Item(identity(&properties(item)?, photo(item)?.is_some())))
 }
 
-fn properties(item: &StoredItem) -> Result<Value, RestoreError> {
+pub(super) fn properties(item: &StoredItem) -> Result<Value, RestoreError> {
     serde_json::from_slice(&item.properties)
         .map_err(|error| RestoreError::Item(format!("the stored properties cannot be read: {error}")))
 }
 
-fn photo(item: &StoredItem) -> Result<Option<&Bytes>, RestoreError> {
+pub(super) fn photo(item: &StoredItem) -> Result<Option<&Bytes>, RestoreError> {
     match &item.content {
         StoredContent::Whole(photo) => Ok(Some(photo).filter(|photo| !photo.is_empty())),
         StoredContent::None => Ok(None),

@@ -55,6 +55,12 @@ async fn default_folder(target: Source<'_>) -> Result<String, RestoreError> {
     id_of(&folder, endpoint)
 }
 
+/// A folder at the top that was made under this name, or under the one that stands in for it.
+pub(super) async fn top_folder(target: Source<'_>, name: &str) -> Result<Option<String>, RestoreError> {
+    let beside = format!("{name}{BESIDE_MAIL}");
+    find_child(target, at(target, Outlook::ContactFolders), &[name, &beside]).await
+}
+
 async fn child(
     target: Source<'_>,
     parent: Option<&str>,

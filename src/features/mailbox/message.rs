@@ -145,7 +145,7 @@ fn extended(original: &Value, letter: &Letter, marker: &Marker, detail: Detail) 
 
 /// A recipient that Graph takes: with an internet address. Exchange also knows names and X.500 addresses, which it
 /// does not take back.
-fn recipient(original: &Value) -> Option<Value> {
+pub(super) fn recipient(original: &Value) -> Option<Value> {
     let address = text(&original["emailAddress"]["address"]).trim();
     let (local, domain) = address.rsplit_once('@')?;
     let bad = |c: char| c.is_whitespace() || c.is_control() || matches!(c, '<' | '>' | ',' | ';');

@@ -26,6 +26,7 @@ mod mime_tests;
 mod nested;
 mod parts;
 mod references;
+mod rehearsal;
 mod repair;
 mod restore;
 mod settings;
@@ -37,8 +38,8 @@ use futures_util::future::BoxFuture;
 
 use super::{
     Action, Along, CaptureError, Captured, ContainerChanges, Cursor, Existing, Feature, KnownVersion, Need, Opening,
-    Page, Parts, PathStep, Present, Recognised, RemoteItem, RestoreError, Restored, Restoring, Source, StoredItem,
-    Walk, WalkError,
+    Page, Parts, PathStep, Present, Recognised, Rehearsing, RemoteItem, RestoreError, Restored, Restoring, Source,
+    StoredItem, Walk, WalkError,
 };
 use crate::graph::IMMUTABLE_IDS;
 use crate::ids::ResourceId;
@@ -119,6 +120,10 @@ impl Feature for Mailbox {
     }
 
     fn restoring(&self) -> Option<&dyn Restoring> {
+        Some(self)
+    }
+
+    fn rehearsing(&self) -> Option<&dyn Rehearsing> {
         Some(self)
     }
 }

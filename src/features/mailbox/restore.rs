@@ -30,7 +30,7 @@ pub(super) fn recognise(folder: &str, item: &StoredItem) -> Result<Recognised, R
     Ok(Recognised::Item(identity(&properties(item)?)))
 }
 
-fn properties(item: &StoredItem) -> Result<Value, RestoreError> {
+pub(super) fn properties(item: &StoredItem) -> Result<Value, RestoreError> {
     serde_json::from_slice(&item.properties)
         .map_err(|error| RestoreError::Item(format!("the stored properties cannot be read: {error}")))
 }
@@ -82,7 +82,7 @@ async fn create_whole(
     Ok(Restored::Created { remarks })
 }
 
-fn letter(item: &StoredItem) -> Result<Letter, RestoreError> {
+pub(super) fn letter(item: &StoredItem) -> Result<Letter, RestoreError> {
     match &item.content {
         StoredContent::Whole(content) => Ok(mime::read(content)),
         StoredContent::None | StoredContent::Large(_) => {

@@ -97,7 +97,7 @@ async fn child(
 }
 
 /// Exchange does not tell upper from lower case in folder names.
-async fn find_child(target: Source<'_>, parent: &str, name: &str) -> Result<Option<String>, RestoreError> {
+pub(super) async fn find_child(target: Source<'_>, parent: &str, name: &str) -> Result<Option<String>, RestoreError> {
     let endpoint = Endpoint::ChildFolders { user: target.user, folder: parent };
     let query = [("includeHiddenFolders", "true"), ("$select", "id,displayName")];
     let children = target.graph.list(endpoint, CHILDREN_MAX, &query, &[IMMUTABLE_IDS, PAGE_SIZE]).await?;

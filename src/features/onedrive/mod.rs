@@ -24,6 +24,7 @@ mod names;
 mod places;
 mod putting;
 mod quick_xor;
+mod rehearsal;
 mod restore;
 mod rules;
 mod sharing;
@@ -33,8 +34,8 @@ mod versions;
 use futures_util::future::BoxFuture;
 
 use super::{
-    CaptureError, Captured, ContainerChanges, Cursor, Feature, KnownVersion, Need, Page, Parts, RemoteItem, Restoring,
-    Source, Walk, WalkError,
+    CaptureError, Captured, ContainerChanges, Cursor, Feature, KnownVersion, Need, Page, Parts, Rehearsing, RemoteItem,
+    Restoring, Source, Walk, WalkError,
 };
 use crate::graph::Scope;
 use crate::ids::ResourceId;
@@ -121,6 +122,10 @@ impl Feature for OneDrive {
     }
 
     fn restoring(&self) -> Option<&dyn Restoring> {
+        Some(self)
+    }
+
+    fn rehearsing(&self) -> Option<&dyn Rehearsing> {
         Some(self)
     }
 }

@@ -11,7 +11,7 @@ use crate::features::{Existing, OWN_CONTAINER, Opening, PathStep, Present, Resto
 use crate::graph::{DriveEndpoint, DriveTarget, Endpoint, GraphError};
 
 /// The top of every drive goes by this id too.
-const TOP: &str = "root";
+pub(super) const TOP: &str = "root";
 /// About 170 MB; a folder beyond it is restored to a new one instead.
 const EXISTING_MAX: usize = 500_000;
 const PAGE_ITEMS: &str = "999";
@@ -104,7 +104,7 @@ pub(super) fn is_own(container: &str) -> bool {
     container.starts_with(OWN_CONTAINER)
 }
 
-async fn drive_of(target: Source<'_>) -> Result<String, RestoreError> {
+pub(super) async fn drive_of(target: Source<'_>) -> Result<String, RestoreError> {
     let endpoint = Endpoint::Drive(DriveEndpoint::OfUser { user: target.user });
     let drive = target.graph.get(endpoint).query("$select", "id").json().await?;
     Ok(id_of(&drive, endpoint)?.to_owned())

@@ -139,6 +139,16 @@ impl Existing {
         }
     }
 
+    /// What an earlier restore made of an item: by its marker, or else by what no two items here have in common.
+    pub fn copy_of(&self, key: ItemKey, item: &Identity) -> Option<Present> {
+        let index = self.index.get_or_init(|| Index::of(&self.rows));
+        let alike = || {
+            let natural_key = item.natural_key.filter(|_| self.keys_are_unique)?;
+            last_of(&self.rows, &index.by_natural_key, Row::natural_key, natural_key)
+        };
+        index.restored_from(&self.rows, key).or_else(alike).map(|copy| self.present(copy))
+    }
+
     fn present(&self, row: &Row) -> Present {
         let identity = Identity {
             natural_key: match row.origin {

@@ -15,6 +15,7 @@ mod large;
 mod pace;
 mod path;
 mod place;
+mod rehearsing;
 #[cfg(test)]
 mod tests;
 mod walk;
@@ -28,6 +29,8 @@ use futures_util::future::BoxFuture;
 use serde_json::json;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
+
+pub use self::rehearsing::run as rehearse;
 
 use self::along::Directories;
 use self::choice::Choice;
@@ -101,7 +104,14 @@ impl Tally {
 }
 
 pub async fn run(workshop: &Workshop, control: &Control) -> Result<Done, TaskError> {
-    let work: RestoreWork = control.work()?;
+    prepare(workshop, control, control.work()?).await?.drive().await
+}
+
+async fn prepare<'a>(
+    workshop: &'a Workshop,
+    control: &'a Control,
+    work: RestoreWork,
+) -> Result<Restoration<'a>, TaskError> {
     let chain_id = work.chain;
     let chain = workshop.db.run("read a chain", move |conn| catalog::chains::get(conn, chain_id)).await?;
     let chain = chain.ok_or_else(|| TaskError::permanent(format!("chain {chain_id} does not exist any more")))?;
@@ -124,7 +134,7 @@ pub async fn run(workshop: &Workshop, control: &Control) -> Result<Done, TaskErr
         true => Some(Directories::of(&workshop.db, shelf.chain.key.resource, work.target_resource).await?),
         false => None,
     };
-    let restoration = Restoration {
+    Ok(Restoration {
         workshop,
         control,
         on_conflict: on_conflict(&work)?,
@@ -143,8 +153,7 @@ pub async fn run(workshop: &Workshop, control: &Control) -> Result<Done, TaskErr
         tally: Tally::default(),
         bytes_held: AtomicU64::new(0),
         halt: CancellationToken::new(),
-    };
-    restoration.drive().await
+    })
 }
 
 async fn containers_at(shelf: &Shelf, point: PointNumber) -> Result<Vec<Container>, TaskError> {

@@ -69,6 +69,9 @@ pub enum FaultKind {
     WrongBytes,
     /// An upload session of a drive is forgotten.
     ExpireSession,
+    /// What a request says of the property that `code` names is forgotten, such as `categories` or
+    /// `item.fileSystemInfo`: the request goes well, and what it makes lacks it.
+    ForgetProperty,
 }
 
 impl FaultKind {
@@ -89,6 +92,7 @@ impl FaultKind {
             Self::ShortBody => "short_body",
             Self::WrongBytes => "wrong_bytes",
             Self::ExpireSession => "expire_session",
+            Self::ForgetProperty => "forget_property",
         }
     }
 }

@@ -189,8 +189,14 @@ pub async fn answer(app: &App, admitted: &Admitted, request: &Request, ids: &Req
             _ => Delivery::Injected(fault_reply(app, admitted, &rule, ids)),
         };
     }
+    let forgetful = faults.strike(&[FaultKind::ForgetProperty], method, path).and_then(|rule| {
+        let forgetful = request.without(rule.code.as_deref().unwrap_or_default())?;
+        app.watch.fault(rule.kind.name());
+        Some(forgetful)
+    });
+    let heard = forgetful.as_ref().unwrap_or(request);
     let answer = match &admitted.passage {
-        Passage::Graph { grant, target } => graph::answer(app, grant, target, request),
+        Passage::Graph { grant, target } => graph::answer(app, grant, target, heard),
         Passage::Upload => upload::answer(app, request),
         Passage::Download(ticket) => download::answer(app, request, ticket),
         Passage::DriveUpload(session) => drive::upload::answer(app, request, session),

@@ -3,8 +3,9 @@
 use crate::store::ids::IdKind;
 use actix_web::http::header::HeaderMap;
 use bytes::Bytes;
+use serde_json::Value;
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Request {
     pub method: String,
     /// Decoded, without the version prefix and without query.
@@ -80,6 +81,18 @@ impl Request {
             headers,
             body: Bytes::new(),
         }
+    }
+
+    /// The same request without a property of its body, members being separated by dots; `None`: it has none.
+    pub fn without(&self, property: &str) -> Option<Self> {
+        let mut body: Value = serde_json::from_slice(&self.body).ok()?;
+        let (above, name) = property.rsplit_once('.').map_or((None, property), |(above, name)| (Some(above), name));
+        let mut holder = &mut body;
+        for member in above.into_iter().flat_map(|path| path.split('.')) {
+            holder = holder.get_mut(member)?;
+        }
+        holder.as_object_mut()?.remove(name)?;
+        Some(Self { body: Bytes::from(body.to_string()), ..self.clone() })
     }
 
     pub fn header(&self, name: &str) -> Option<&str> {

@@ -55,6 +55,7 @@ pub enum Route {
     Move,
     Copy,
     PermanentDelete,
+    PermanentDeleteFolder,
     Attachments,
     Attachment,
     AttachmentValue,
@@ -160,6 +161,7 @@ fn mail_target(mut target: Target, mut words: &[&str], mut segments: &[String]) 
         ["mailfolders"] if target.folder.is_none() => (Route::Folders, "/mailFolders"),
         ["childfolders"] => (Route::ChildFolders, "/childFolders"),
         ["move"] => (Route::MoveFolder, "/move"),
+        ["permanentdelete"] if target.folder.is_some() => (Route::PermanentDeleteFolder, "/permanentDelete"),
         ["messagerules"] if target.folder.is_some() => (Route::Settings(settings::Route::Rules), "/messageRules"),
         ["messagerules", _] if target.folder.is_some() => {
             target.message = Some(segments[1].clone());
@@ -265,7 +267,7 @@ pub fn answer(app: &App, grant: &Grant, target: &Target, request: &Request) -> A
         (Route::FolderDelta, "GET") => folder_delta::page(&call),
         (Route::Folder, "GET") => folders::one(&call),
         (Route::Folder, "PATCH") => folders::rename(&call),
-        (Route::Folder, "DELETE") => folders::delete(&call),
+        (Route::Folder, "DELETE") | (Route::PermanentDeleteFolder, "POST") => folders::delete(&call),
         (Route::MoveFolder, "POST") => folders::relocate(&call),
         (Route::Messages, "GET") => messages::list(&call),
         (Route::Messages, "POST") => create::create(&call),

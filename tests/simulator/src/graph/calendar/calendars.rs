@@ -3,6 +3,7 @@
 use super::super::Call;
 use super::super::input::object;
 use super::super::odata::{Query, paged};
+use super::writes;
 use crate::locks::{read, write};
 use crate::reply::{Answer, Refusal, Reply};
 use crate::store::calendar::{Calendar, Calendars, DEFAULT_CALENDAR, GROUPS};
@@ -125,6 +126,22 @@ pub fn create(call: &Call) -> Answer {
     let mut out = calendar_json(&calendars.shelf.guid, made, &call.query);
     out.insert("@odata.context".into(), json!(call.context("users/calendars/$entity")));
     Ok(Reply::json(201, Value::Object(out)))
+}
+
+/// With all events in it. Whoever was invited to one of them is told.
+pub fn delete(call: &Call) -> Answer {
+    let user = call.user()?;
+    let mut calendars = write(&user.calendars);
+    let id = wanted(call, &calendars)?;
+    let can_edit = calendars.shelf.container(id).is_some_and(|calendar| calendar.info.can_edit);
+    if id == DEFAULT_CALENDAR || !can_edit {
+        return Err(Refusal::new(403, "ErrorCannotDeleteObject", "This calendar cannot be deleted."));
+    }
+    for entry in calendars.shelf.held_in(id) {
+        writes::tell_of_end(call, user, &entry.content);
+    }
+    calendars.shelf.remove_container(id);
+    Ok(Reply::empty(204))
 }
 
 fn wanted_group(call: &Call) -> Result<usize, Refusal> {

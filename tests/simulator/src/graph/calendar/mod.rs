@@ -101,6 +101,7 @@ pub fn answer(call: &Call, route: Route) -> Answer {
         (Route::Calendars, "GET") => calendars::list(call),
         (Route::Calendars, "POST") => calendars::create(call),
         (Route::Calendar, "GET") => calendars::one(call),
+        (Route::Calendar, "DELETE") => calendars::delete(call),
         (Route::Groups, "GET") => calendars::groups(call),
         (Route::Group, "GET") => calendars::group(call),
         (Route::GroupCalendars, "GET") => calendars::list_of_group(call),

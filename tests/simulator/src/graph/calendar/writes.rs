@@ -158,13 +158,17 @@ fn follow(event: &mut Event) {
     }
 }
 
-pub fn delete(call: &Call) -> Answer {
-    let user = call.user()?;
-    let found = writable(call, user)?;
-    let event = &found.instance.event;
+/// Whoever was invited hears that the event is no more.
+pub fn tell_of_end(call: &Call, user: &User, event: &Event) {
     if is_told(event) && !event.is_draft && !event.is_cancelled {
         tell(call, user, "cancellation", event);
     }
+}
+
+pub fn delete(call: &Call) -> Answer {
+    let user = call.user()?;
+    let found = writable(call, user)?;
+    tell_of_end(call, user, &found.instance.event);
     let now = call.app.clock.now();
     let shelf = &mut write(&user.calendars).shelf;
     match found.instance.day {

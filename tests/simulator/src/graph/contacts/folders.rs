@@ -82,3 +82,14 @@ pub fn one(call: &Call) -> Answer {
     out.insert("@odata.context".into(), json!(call.context("users/contactFolders/$entity")));
     Ok(Reply::ok(Value::Object(out)))
 }
+
+pub fn delete(call: &Call) -> Answer {
+    let user = call.user()?;
+    let mut contacts = write(&user.contacts);
+    let id = wanted(call, &contacts)?;
+    if id == DEFAULT_FOLDER {
+        return Err(Refusal::new(403, "ErrorDeleteDistinguishedFolder", "Distinguished folders cannot be deleted."));
+    }
+    contacts.remove_container(id);
+    Ok(Reply::empty(204))
+}

@@ -66,6 +66,7 @@ pub fn answer(call: &Call, route: Route) -> Answer {
         (Route::Folders, "POST") => folders::create(call),
         (Route::FolderDelta, "GET") => delta::folders(call),
         (Route::Folder, "GET") => folders::one(call),
+        (Route::Folder, "DELETE") => folders::delete(call),
         (Route::Contacts, "GET") => people::list(call),
         (Route::Contacts, "POST") => write::create(call),
         (Route::ContactsDelta, "GET") => delta::contacts(call),
