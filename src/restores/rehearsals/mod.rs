@@ -205,7 +205,13 @@ fn begin_in(
     };
     let id = rehearsals::insert(conn, &new)?;
     let folder_of = |sample: &Sample| format!("kodo rehearsal {id} ({nonce:08x}), chain {}", sample.chain.id);
-    let request = Request { target_folder: Some(folder_of(first)), selection: None, on_conflict: None, dry_run: false };
+    let request = Request {
+        target_folder: Some(folder_of(first)),
+        selection: None,
+        on_conflict: None,
+        dry_run: false,
+        along: RestoreAlong::default(),
+    };
     let row = rows::NewRow {
         organization_id: organization.get(),
         chain_id: first.chain.id.get(),
