@@ -10,7 +10,7 @@ use crate::ids::StorageId;
 use crate::repository::Store;
 
 /// Together, readers remember as many opened groups as so many of them would alone.
-const READERS_MAX: usize = 4;
+const READERS_MAX: usize = 2;
 
 /// What readers remember, for each storage, as long as one of them is in use.
 #[derive(Default)]
