@@ -321,7 +321,13 @@ impl Restoration<'_> {
             // Written down before it is made: one that is killed in between would leave a folder that nobody finishes.
             self.record(vec![self.outcome(key, Outcome::Created, None, 0)]).await?;
         }
-        self.open(place).await?;
+        if let Err(err) = self.open(place).await {
+            // No attempt will make it, so nobody is told that it was.
+            if let TaskError::Permanent(why) = &err {
+                self.refuse_folder(row, why.clone()).await?;
+            }
+            return Err(err);
+        }
         let (outcome, remark) = match &place.state {
             Opened::Refused(why) => (Outcome::Failed, Some(why.clone())),
             Opened::Found { target: Some(_), .. } if was_there || self.work.dry_run => (Outcome::Skipped, None),
