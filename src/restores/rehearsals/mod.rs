@@ -101,7 +101,9 @@ pub async fn cancel(db: &Db, queue: &Queue, rehearsal: &Rehearsal) -> Result<(),
 
 /// What the task of a rehearsal and those of its restore come to. A task that is forgotten has ended long ago.
 pub fn state(rehearsal: &Rehearsal, task: Option<&TaskView>, restore: &Counts) -> RehearsalState {
-    if rehearsal.finished_at.is_some() {
+    // The task ends in the transaction that finishes the rehearsal, which may have been read just before.
+    let succeeded = task.is_some_and(|task| task.state == TaskState::Succeeded);
+    if rehearsal.finished_at.is_some() || succeeded {
         return if rehearsal.cancel_requested { RehearsalState::Cancelled } else { RehearsalState::Finished };
     }
     match task.map(|task| task.state) {
