@@ -155,11 +155,12 @@ async fn what_the_service_forgets_is_named_and_lowers_the_score() -> anyhow::Res
     ] {
         drill.forget(pattern, property);
 
-        let ended = drill.rehearse(&["--feature", name])?;
+        // All there is, so that chance does not pass by what has the property.
+        let ended = drill.rehearse(&["--feature", name, "--sample", "200"])?;
 
         drill.stage.tenant.clear_faults();
         let score = ended["score"].as_f64().unwrap_or(1.0);
-        assert!(score < 1.0 && score > 0.5, "{ended}");
+        assert!(score < 1.0 && score > 0.0, "{ended}");
         let (field, part) = field;
         assert!(FIDELITY.contains(field), "{field} is not what docs/FIDELITY.md calls it");
         assert!(fields(&ended).contains(&(field.to_owned(), part.to_owned())), "{name}: {:?}", fields(&ended));
