@@ -5,13 +5,16 @@ use std::collections::BTreeMap;
 use actix_web::web::{Data, Json, Path, Query};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use super::answer::Accepted;
 use super::auth::Admin;
+use super::content_rules::Asking;
 use super::error::{ApiError, ApiResult};
 use super::page::{Page, PageQuery};
 use super::reference::Ref;
 use super::{Shared, resolve};
+use crate::access::audit::Action;
 use crate::catalog::rehearsals::{self as kept, Compared, Difference, Rehearsal, Score};
 use crate::db::Conn;
 use crate::features;
@@ -187,6 +190,7 @@ impl From<(u64, Difference)> for DifferenceView {
 pub async fn start(
     app: Data<Shared>,
     admin: Admin,
+    asking: Asking,
     body: Json<NewRehearsalBody>,
 ) -> ApiResult<Accepted<RehearsalView>> {
     let body = body.into_inner();
@@ -200,6 +204,8 @@ pub async fn start(
     if let Some(features) = &body.features {
         resolve::check_features(features)?;
     }
+    let details = json!({ "organization": organization, "sandbox": sandbox.id });
+    asking.note(&app, Action::StartRehearsal, details).await?;
     let new = NewRehearsal {
         organization,
         sandbox: sandbox.id,
@@ -279,8 +285,9 @@ pub async fn show(
 }
 
 /// Stops what is under way; the copies are deleted. Doing it again does no harm.
-pub async fn cancel(app: Data<Shared>, rehearsal: Path<RehearsalId>) -> ApiResult<Json<RehearsalView>> {
+pub async fn cancel(app: Data<Shared>, asking: Asking, rehearsal: Path<RehearsalId>) -> ApiResult<Json<RehearsalView>> {
     let (found, _) = find(&app, *rehearsal).await?;
+    asking.note(&app, Action::CancelRehearsal, json!({ "rehearsal": found.id })).await?;
     rehearsals::cancel(&app.db, &app.queue, &found).await?;
     let (found, scores) = find(&app, *rehearsal).await?;
     Ok(Json(view(&app, found, &scores).await?))

@@ -227,6 +227,10 @@ async fn a_cancelled_rehearsal_clears_its_sandbox() -> anyhow::Result<()> {
     assert!(second.code != 0 && second.stderr.contains("still at work"), "one at a time in a sandbox: {second:?}");
     let ended = drill.ended(&id);
     assert_eq!(ended["state"], json!("cancelled"), "{ended}");
+    let trail = drill.stage.expect(&["audit"])?;
+    let told: Vec<&Value> = trail["items"].as_array().into_iter().flatten().map(|line| &line["action"]).collect();
+    // The second one was refused, and was asked for all the same.
+    assert_eq!(told, ["cancel_rehearsal", "start_rehearsal", "start_rehearsal"], "{trail}");
     assert!(ended["parts"].as_array().is_some_and(|parts| parts.iter().all(|part| part["cleared"] == true)), "{ended}");
     drill.assert_clean()
 }

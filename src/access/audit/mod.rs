@@ -25,6 +25,10 @@ pub enum Action {
     CancelRestore,
     /// Had a restore try again what failed or was left undone.
     RetryRestore,
+    /// Asked for a rehearsal: for some minutes the owner of the sandbox has a sample of what others have.
+    StartRehearsal,
+    /// Stopped a rehearsal.
+    CancelRehearsal,
     /// Said of a policy whether content under it is handed out.
     ContentOfPolicy,
 }
@@ -39,6 +43,8 @@ impl Action {
             Self::StartRestore => "start_restore",
             Self::CancelRestore => "cancel_restore",
             Self::RetryRestore => "retry_restore",
+            Self::StartRehearsal => "start_rehearsal",
+            Self::CancelRehearsal => "cancel_rehearsal",
             Self::ContentOfPolicy => "content_of_policy",
         }
     }

@@ -23,8 +23,8 @@ use futures_util::future::BoxFuture;
 use super::exchange::{self, Collection};
 use super::{
     Action, Along, CaptureError, Captured, ContainerChanges, Cursor, Existing, Feature, KnownVersion, Need, Opening,
-    Page, PathStep, Present, Recognised, Rehearsing, RemoteItem, RestoreError, Restored, Restoring, Source, StoredItem, Walk,
-    WalkError,
+    Page, PathStep, Present, Recognised, Rehearsing, RemoteItem, RestoreError, Restored, Restoring, Source, StoredItem,
+    Walk, WalkError,
 };
 use crate::graph::{Endpoint, Outlook};
 use crate::ids::ResourceId;

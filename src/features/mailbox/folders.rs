@@ -85,6 +85,7 @@ pub(super) async fn containers(source: Source<'_>, since: Option<&Cursor>) -> Re
 /// rather than missed.
 async fn whole(source: Source<'_>) -> Result<ContainerChanges, WalkError> {
     let options = &source.options.mailbox;
+    let root = root_id(source).await?;
     let listing = async {
         let (reported, delta) = walk_delta(source, None).await?;
         let top = list_top(source).await?;
@@ -92,8 +93,8 @@ async fn whole(source: Source<'_>) -> Result<ContainerChanges, WalkError> {
         Ok((reported, delta, hidden_top, descend(source, top, Ask::Everyone).await?))
     };
     // Beside each other: a first backup is to use its mailbox fully from the beginning.
-    let (root, (reported, delta, hidden_top, listed), well_known) =
-        tokio::try_join!(root_id(source), listing, well_known_ids(source, &WELL_KNOWN))?;
+    let ((reported, delta, hidden_top, listed), well_known) =
+        tokio::try_join!(listing, well_known_ids(source, &WELL_KNOWN))?;
     let hidden = below(&hidden_top, &listed, HIDDEN_MAX);
     let mut folders: HashMap<String, WireFolder> = HashMap::new();
     for folder in reported.into_iter().filter(|folder| folder.removed.is_none()).chain(listed) {
