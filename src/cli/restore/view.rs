@@ -67,7 +67,7 @@ pub fn show(session: &Session, view: &RestoreDetail) -> Result<(), CliError> {
             ("on conflict", restore.on_conflict.replace('_', " ")),
             ("asked for", fact(|asked| format!("{} items, {}", count(asked.items), bytes(asked.bytes)))),
             (
-                "takes at least",
+                "takes about",
                 fact(|asked| {
                     let time = HumanDuration(Duration::from_secs(asked.seconds));
                     let (requests, sent) = (count(asked.requests), bytes(asked.upload_bytes));
