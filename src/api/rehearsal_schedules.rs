@@ -6,10 +6,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::answer::Created;
+use super::content_rules::Asking;
 use super::error::{ApiError, ApiResult};
 use super::page::{Page, PageQuery};
 use super::reference::Ref;
 use super::{Shared, rehearsals, resolve};
+use crate::access::audit::Action;
 use crate::ids::{OrganizationId, ResourceId};
 use crate::restores::rehearsals::{
     NewSchedule, PER_FEATURE_DEFAULT, SandboxRule, Schedule, ScheduleError, remove_schedule, schedules, set_schedule,
@@ -76,7 +78,11 @@ pub async fn list(app: Data<Shared>, query: Query<PageQuery>) -> ApiResult<Json<
 }
 
 /// Sets the schedule; one that the organization had is replaced.
-pub async fn set(app: Data<Shared>, body: Json<NewRehearsalScheduleBody>) -> ApiResult<Created<RehearsalScheduleView>> {
+pub async fn set(
+    app: Data<Shared>,
+    asking: Asking,
+    body: Json<NewRehearsalScheduleBody>,
+) -> ApiResult<Created<RehearsalScheduleView>> {
     let body = body.into_inner();
     let organization = resolve::organization(&app, body.organization.as_ref()).await?;
     let sandbox = rehearsals::sandbox(&app, Some(&body.into)).await?;
@@ -88,11 +94,19 @@ pub async fn set(app: Data<Shared>, body: Json<NewRehearsalScheduleBody>) -> Api
         cron: body.cron,
         time_zone: body.time_zone,
     };
+    let details = json!({ "organization": organization, "sandbox": new.sandbox });
+    asking.note(&app, Action::ScheduleRehearsals, details).await?;
     Ok(Created(set_schedule(&app.db, new).await?.into()))
 }
 
-pub async fn remove(app: Data<Shared>, organization: Path<String>) -> ApiResult<Json<serde_json::Value>> {
+pub async fn remove(
+    app: Data<Shared>,
+    asking: Asking,
+    organization: Path<String>,
+) -> ApiResult<Json<serde_json::Value>> {
     let organization = resolve::organization(&app, Some(&Ref::of(&organization))).await?;
+    let details = json!({ "organization": organization, "sandbox": null });
+    asking.note(&app, Action::ScheduleRehearsals, details).await?;
     if remove_schedule(&app.db, organization).await? {
         return Ok(Json(json!({ "organization_id": organization })));
     }

@@ -96,6 +96,16 @@ impl<E> TxError<E> {
     }
 }
 
+impl<E: From<DbError>> TxError<E> {
+    /// As the one error of whoever knows a failed database as one of its reasons.
+    pub fn joined(self) -> E {
+        match self {
+            Self::Db(err) => err.into(),
+            Self::Refused(why) => why,
+        }
+    }
+}
+
 impl<E> From<DbError> for TxError<E> {
     fn from(err: DbError) -> Self {
         Self::Db(err)

@@ -143,10 +143,7 @@ pub async fn start(
         }
         Ok(id)
     };
-    let id = db.transaction("start an export", work).await.map_err(|err| match err {
-        TxError::Db(err) => StartError::Db(err),
-        TxError::Refused(why) => why,
-    })?;
+    let id = db.transaction("start an export", work).await.map_err(TxError::joined)?;
     queue.notify();
     Ok(id)
 }

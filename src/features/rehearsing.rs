@@ -10,7 +10,7 @@ use futures_util::future::BoxFuture;
 use mail_parser::decoders::html::html_to_text;
 use serde_json::{Value, json};
 
-use super::{RestoreError, Source, StoredItem};
+use super::{RestoreError, Source, StoredItem, text};
 
 /// Rehearsing restores of a feature.
 pub trait Rehearsing: Send + Sync {
@@ -87,10 +87,23 @@ impl Portrait {
     }
 }
 
+#[cfg(test)]
+impl Likeness {
+    /// The differences, as tests name them.
+    pub fn named(&self) -> Vec<(&str, &str)> {
+        self.differences.iter().map(|one| (one.field, one.part.as_str())).collect()
+    }
+}
+
 /// What people read of a text. Exchange writes HTML in its own way.
 pub(super) fn legible(is_html: bool, text: &str) -> Value {
     let read = if is_html { html_to_text(text) } else { text.to_owned() };
     json!(read.split_whitespace().collect::<Vec<_>>().join(" "))
+}
+
+/// The same of a body as Graph writes it.
+pub(super) fn legible_body(body: &Value) -> Value {
+    legible(body["contentType"] != "text", text(&body["content"]))
 }
 
 /// Content, short.
@@ -123,8 +136,7 @@ mod tests {
         let found = stored.likeness(&back);
 
         assert_eq!((stored.n_fields(), found.n_fields), (3, 4));
-        let named: Vec<(&str, &str)> = found.differences.iter().map(|one| (one.field, one.part.as_str())).collect();
-        assert_eq!(named, [("recipients", "ccRecipients"), ("subject", ""), ("flag", "")]);
+        assert_eq!(found.named(), [("recipients", "ccRecipients"), ("subject", ""), ("flag", "")]);
         assert_eq!(stored.likeness(&stored), Likeness { n_fields: 3, differences: Vec::new() });
     }
 

@@ -1,7 +1,7 @@
 //! A request to bring items back, and how far it has come.
 //!
-//! Owns: the table `restores`, what makes a request acceptable, and which tasks carry it out; rehearsals, which are restores
-//! for practice. Does not own: the work
+//! Owns: the table `restores`, what makes a request acceptable, and which tasks carry it out; rehearsals, which are
+//! restores for practice. Does not own: the work
 //! itself (`workers`), what happened to each item (`catalog::outcomes`).
 //!
 //! Invariants: a restore row and its tasks are committed together; the state of a restore is derived from its tasks
@@ -222,12 +222,8 @@ pub async fn start(db: &Db, queue: &Queue, request: NewRestore, caller: Caller) 
         priority: Priority::Restore,
         exclusive_key: caller.exclusive_key,
     };
-    let restore = db.transaction("start a restore", move |conn| write(conn, &row, &parts, &how)).await.map_err(
-        |err| match err {
-            TxError::Db(err) => StartError::Db(err),
-            TxError::Refused(why) => why,
-        },
-    )?;
+    let begin = move |conn: &mut Conn| write(conn, &row, &parts, &how);
+    let restore = db.transaction("start a restore", begin).await.map_err(TxError::joined)?;
     queue.notify();
     Ok(Started { restore, task: task_of(queue, restore).await?, left_out })
 }

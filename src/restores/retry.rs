@@ -56,10 +56,7 @@ pub async fn retry(db: &Db, queue: &Queue, restore: RestoreId) -> Result<u64, Re
             Ok(queue::begin_again(conn, &again.iter().map(|task| task.id).collect::<Vec<TaskId>>())?)
         })
         .await
-        .map_err(|err| match err {
-            TxError::Db(err) => RetryError::Db(err),
-            TxError::Refused(why) => why,
-        })?;
+        .map_err(TxError::joined)?;
     queue.notify();
     Ok(begun)
 }

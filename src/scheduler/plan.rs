@@ -49,10 +49,7 @@ impl Scheduler {
     pub async fn start_backup(&self, backup: ManualBackup) -> Result<RunId, Unacceptable> {
         let key_of = self.exclusive_key;
         let work = move |conn: &mut Conn| plan_manual(conn, &backup, key_of);
-        let run = self.db.transaction("start a backup", work).await.map_err(|err| match err {
-            TxError::Db(err) => Unacceptable::Db(err),
-            TxError::Refused(why) => why,
-        })?;
+        let run = self.db.transaction("start a backup", work).await.map_err(TxError::joined)?;
         self.queue.notify();
         Ok(run)
     }

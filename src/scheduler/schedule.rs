@@ -32,7 +32,7 @@ pub enum Unacceptable {
     #[error("there is no {0}")]
     Missing(String),
     #[error(transparent)]
-    Db(DbError),
+    Db(#[from] DbError),
 }
 
 #[derive(Clone, Debug)]
@@ -130,10 +130,7 @@ impl Scheduler {
             sql::set_options(conn, id, &options)?;
             Ok(())
         };
-        self.db.transaction("change the options of a policy", work).await.map_err(|err| match err {
-            TxError::Db(err) => Unacceptable::Db(err),
-            TxError::Refused(why) => why,
-        })
+        self.db.transaction("change the options of a policy", work).await.map_err(TxError::joined)
     }
 
     /// Says whether content of chains under a policy is handed out.
@@ -143,10 +140,7 @@ impl Scheduler {
             sql::set_content_download(conn, id, to == ContentDownload::Allowed)?;
             Ok(())
         };
-        self.db.transaction("change whether content is handed out", work).await.map_err(|err| match err {
-            TxError::Db(err) => Unacceptable::Db(err),
-            TxError::Refused(why) => why,
-        })
+        self.db.transaction("change whether content is handed out", work).await.map_err(TxError::joined)
     }
 
     /// Replaces for how long a policy keeps restore points. The next prune of the storage goes by it.
@@ -156,10 +150,7 @@ impl Scheduler {
             sql::find_policy(conn, id).map_err(|err| missing(err.into(), format!("policy {id}")))?;
             Ok(retention::set(conn, id, &keep)?)
         };
-        self.db.transaction("change a retention", work).await.map_err(|err| match err {
-            TxError::Db(err) => Unacceptable::Db(err),
-            TxError::Refused(why) => why,
-        })
+        self.db.transaction("change a retention", work).await.map_err(TxError::joined)
     }
 
     /// [`DbError::NotFound`]: there is none of this id.

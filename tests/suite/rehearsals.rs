@@ -299,6 +299,8 @@ async fn a_schedule_begins_rehearsals_by_itself_and_says_why_it_cannot() -> anyh
     let ended = drill.ended("1");
 
     assert_eq!((&ended["requested_by"], &ended["score"]), (&json!("schedule"), &json!(1.0)), "{ended}");
+    let trail = stage.expect(&["audit"])?;
+    assert_eq!(trail["items"][0]["action"], json!("schedule_rehearsals"), "{trail}");
     let schedules = stage.expect(&["rehearsal", "schedules"])?;
     assert_eq!(schedules["items"].as_array().map(Vec::len), Some(1), "{schedules}");
     assert!(schedules["items"][0]["next_fire_at"].is_string() && schedules["items"][0]["last_problem"].is_null());

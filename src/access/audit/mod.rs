@@ -29,6 +29,8 @@ pub enum Action {
     StartRehearsal,
     /// Stopped a rehearsal.
     CancelRehearsal,
+    /// Decided that there are rehearsals from time to time, or none any more.
+    ScheduleRehearsals,
     /// Said of a policy whether content under it is handed out.
     ContentOfPolicy,
 }
@@ -45,6 +47,7 @@ impl Action {
             Self::RetryRestore => "retry_restore",
             Self::StartRehearsal => "start_rehearsal",
             Self::CancelRehearsal => "cancel_rehearsal",
+            Self::ScheduleRehearsals => "schedule_rehearsals",
             Self::ContentOfPolicy => "content_of_policy",
         }
     }

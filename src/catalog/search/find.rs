@@ -125,18 +125,19 @@ impl Answer<'_> {
     fn hits(&mut self, conn: &mut Conn, candidates: &[Candidate]) -> QueryResult<Vec<(Position, Hit)>> {
         self.look_up_points(conn, candidates)?;
         let versions = versions(conn, candidates)?;
-        let meant: Vec<_> =
+        let meant: Vec<(Position, VersionRow)> =
             candidates.iter().filter_map(|one| Some((one.at, self.meant(one, &versions)?.clone()))).collect();
         let holders = self.holders(conn, &meant)?;
-        let told: Vec<(ChainId, PointNumber, &VersionRow)> =
-            meant.iter().zip(holders).map(|((at, row), point)| (at.chain(), point.max(row.from), row)).collect();
+        let points: Vec<PointNumber> = meant.iter().zip(holders).map(|((_, row), point)| point.max(row.from)).collect();
+        let told: Vec<_> = meant.iter().zip(&points).map(|((at, row), point)| (at.chain(), *point, row)).collect();
         let folders = self.places.of_all(conn, &told)?;
         let wanted = self.filter.folder.to_lowercase();
         let mut hits = Vec::with_capacity(meant.len());
-        for ((at, _), ((chain, point, row), folder)) in meant.iter().zip(told.into_iter().zip(folders)) {
+        for (((at, row), point), folder) in meant.into_iter().zip(points).zip(folders) {
+            let chain = at.chain();
             let inside = folder.to_lowercase().contains(wanted.trim_matches('/'));
             if inside && self.met.insert((chain, row.version.key)) {
-                hits.push((*at, Hit { chain, point, deleted: self.filter.deleted_only, row: row.clone(), folder }));
+                hits.push((at, Hit { chain, point, deleted: self.filter.deleted_only, row, folder }));
             }
         }
         Ok(hits)

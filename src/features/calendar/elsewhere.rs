@@ -10,7 +10,7 @@ use crate::graph::{Endpoint, GraphError, IMMUTABLE_IDS, Outlook};
 
 /// The event itself, when one of the user's calendars has it. One in Deleted Items answers to its id, and is in none.
 pub(super) async fn locate(target: Source<'_>, item: &StoredItem) -> Result<Option<Present>, RestoreError> {
-    let original = super::restore::properties(item)?;
+    let original = item.json()?;
     let event = text(&original["id"]);
     if event.is_empty() || !is_in(target, Outlook::Event { event }).await? {
         return Ok(None);

@@ -8,11 +8,10 @@ use super::calendars::named;
 use super::compose::{AT_CREATION, Composed, compose};
 use super::files::{Attachments, Files};
 use super::occurrences::Deviations;
-use super::restore::properties;
 use crate::clock;
 use crate::features::attaching::Attachment;
 use crate::features::exchange::text;
-use crate::features::rehearsing::{NotCounted, Portrait, Rehearsing, legible, print_of};
+use crate::features::rehearsing::{NotCounted, Portrait, Rehearsing, legible_body, print_of};
 use crate::features::{RestoreError, Source, StoredItem};
 use crate::graph::{Endpoint, GraphError, IMMUTABLE_IDS, Outlook};
 
@@ -94,7 +93,7 @@ impl Rehearsing for Calendar {
 
 /// Composed as if it were to be made again: what a meeting was stands in its text then, before and after.
 fn portrait(item: &StoredItem) -> Result<Portrait, RestoreError> {
-    let event = properties(item)?;
+    let event = item.json()?;
     let composed = compose(&event, clock::now()).map_err(RestoreError::Item)?;
     let files = Files::of(item)?;
     let mut portrait = Portrait::default();
@@ -120,7 +119,7 @@ fn changed(files: &Files, (original, stored, composed): (chrono::DateTime<chrono
 
 fn comparable(name: &str, value: &Value) -> Value {
     match name {
-        "body" => legible(text(&value["contentType"]) != "text", text(&value["content"])),
+        "body" => legible_body(value),
         // The zone is a field of its own.
         "start" | "end" => value["dateTime"].clone(),
         "categories" => {
@@ -139,10 +138,7 @@ fn comparable(name: &str, value: &Value) -> Value {
 fn prints(attachments: &Attachments) -> Value {
     let print = |attachment: &Attachment| match attachment {
         Attachment::File(file) => json!([file.name, file.inline, print_of(&file.content)]),
-        Attachment::Message { name, item, .. } => {
-            let is_html = text(&item["body"]["contentType"]) != "text";
-            json!([name, text(&item["subject"]), legible(is_html, text(&item["body"]["content"]))])
-        }
+        Attachment::Message { name, item, .. } => json!([name, text(&item["subject"]), legible_body(&item["body"])]),
     };
     let mut all: Vec<Value> = attachments.wanted.iter().map(|wanted| print(&wanted.attachment)).collect();
     all.sort_by_key(Value::to_string);
@@ -212,8 +208,7 @@ mod tests {
             event["start"]["dateTime"] = json!("2026-12-30T08:00:00.0000000");
         }));
 
-        let named: Vec<(&str, &str)> = found.differences.iter().map(|one| (one.field, one.part.as_str())).collect();
-        assert_eq!(named, [("categories", ""), (BOUNDS, "start")]);
+        assert_eq!(found.named(), [("categories", ""), (BOUNDS, "start")]);
     }
 
     #[test]

@@ -39,12 +39,7 @@ pub(super) fn recognise(calendar: &str, item: &StoredItem) -> Result<Recognised,
     if calendar == READ_ONLY {
         return Ok(Recognised::LeftOut { why: READ_ONLY_CALENDAR });
     }
-    Ok(Recognised::Item(identity(&properties(item)?)))
-}
-
-pub(super) fn properties(item: &StoredItem) -> Result<Value, RestoreError> {
-    serde_json::from_slice(&item.properties)
-        .map_err(|error| RestoreError::Item(format!("the stored properties cannot be read: {error}")))
+    Ok(Recognised::Item(identity(&item.json()?)))
 }
 
 pub(super) async fn carry_out(
@@ -53,7 +48,7 @@ pub(super) async fn carry_out(
     item: &StoredItem,
     action: &Action,
 ) -> Result<Restored, RestoreError> {
-    let stored = Stored::of(item, properties(item)?)?;
+    let stored = Stored::of(item, item.json()?)?;
     match action {
         Action::Create | Action::CreateBeside => {
             let remarks = create_whole(target, calendar, &stored).await?;
@@ -65,7 +60,7 @@ pub(super) async fn carry_out(
 
 /// An estimate: the event, what is attached to it, what deviates from it, and its mark at the end.
 pub(super) fn requests_to_create(item: &StoredItem) -> u64 {
-    let Ok(event) = properties(item) else { return 1 };
+    let Ok(event) = item.json() else { return 1 };
     let n_listed = |of: &Value, name: &str| of[name].as_array().map_or(0, |all| all.len() as u64);
     let n_attachments = n_listed(&event, "attachments");
     let changed = event["exceptionOccurrences"].as_array().map(Vec::as_slice).unwrap_or_default();

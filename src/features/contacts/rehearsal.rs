@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::Contacts;
 use super::person::Person;
-use super::restore::{photo, properties};
+use super::restore::photo;
 use super::target::{at, top_folder};
 use crate::features::rehearsing::{NotCounted, Portrait, Rehearsing, print_of};
 use crate::features::{RestoreError, Source, StoredItem};
@@ -23,7 +23,7 @@ const STAYS: &str = "the contacts lie in Deleted Items until Exchange empties it
 
 impl Rehearsing for Contacts {
     fn portrait(&self, item: &StoredItem) -> Result<Portrait, RestoreError> {
-        let person = Person::of(&properties(item)?);
+        let person = Person::of(&item.json()?);
         let mut portrait = Portrait::default();
         for (name, value) in person.fields {
             match name {
@@ -88,7 +88,7 @@ mod tests {
 
         let found = stored.likeness(&drawn("b", "Cook", "2", b"another"));
 
-        let named: Vec<(&str, &str)> = found.differences.iter().map(|one| (one.field, one.part.as_str())).collect();
+        let named = found.named();
         let expected = [
             ("all fields of Graph v1.0", "jobTitle"),
             ("fields that Graph has no name for", "string 0x3a21"),

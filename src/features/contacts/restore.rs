@@ -15,12 +15,7 @@ use crate::graph::{GraphError, IMMUTABLE_IDS, Outlook};
 const CREATIONS_MAX: u32 = 3;
 
 pub(super) fn recognise(item: &StoredItem) -> Result<Recognised, RestoreError> {
-    Ok(Recognised::Item(identity(&properties(item)?, photo(item)?.is_some())))
-}
-
-pub(super) fn properties(item: &StoredItem) -> Result<Value, RestoreError> {
-    serde_json::from_slice(&item.properties)
-        .map_err(|error| RestoreError::Item(format!("the stored properties cannot be read: {error}")))
+    Ok(Recognised::Item(identity(&item.json()?, photo(item)?.is_some())))
 }
 
 pub(super) fn photo(item: &StoredItem) -> Result<Option<&Bytes>, RestoreError> {
@@ -44,7 +39,7 @@ pub(super) async fn carry_out(
     item: &StoredItem,
     action: &Action,
 ) -> Result<Restored, RestoreError> {
-    let (original, photo) = (properties(item)?, photo(item)?);
+    let (original, photo) = (item.json()?, photo(item)?);
     match action {
         Action::Create | Action::CreateBeside => {
             let marker = Marker { key: item.key, is_partial: photo.is_some() };

@@ -155,7 +155,7 @@ async fn delete(target: Source<'_>, contact: &str) -> Result<(), RestoreError> {
 
 /// The contact itself, if it is in any folder of contacts; a bin is none.
 pub(super) async fn locate(target: Source<'_>, item: &StoredItem) -> Result<Option<Present>, RestoreError> {
-    let stored: Value = serde_json::from_slice(&item.properties).unwrap_or_default();
+    let stored = item.json().unwrap_or_default();
     let Some(id) = stored["id"].as_str() else { return Ok(None) };
     let Some(found) = read(target, id).await? else { return Ok(None) };
     let endpoint = at(target, Outlook::ContactFolder { folder: text(&found["parentFolderId"]) });

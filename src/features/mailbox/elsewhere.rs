@@ -1,6 +1,6 @@
 //! A message that somebody moved to another folder since it was backed up: found by its immutable id, and moved back.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::fields::text;
 use super::target::{PRESENT_PROPERTIES, identity};
@@ -18,7 +18,7 @@ pub(super) async fn locate(target: Source<'_>, item: &StoredItem) -> Result<Opti
     if settings::is_small(item.kind) {
         return Ok(None);
     }
-    let stored: Value = serde_json::from_slice(&item.properties).unwrap_or_default();
+    let stored = item.json().unwrap_or_default();
     let Some(id) = stored["id"].as_str() else { return Ok(None) };
     let endpoint = Endpoint::Message { user: target.user, message: id };
     let select = format!("{PRESENT_PROPERTIES},parentFolderId");

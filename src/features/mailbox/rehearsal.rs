@@ -6,10 +6,10 @@ use serde_json::{Value, json};
 use super::Mailbox;
 use super::fields::{is_draft, text, time};
 use super::message::recipient;
-use super::restore::{letter, properties};
+use super::restore::letter;
 use super::target::find_child;
 use crate::features::attaching::Attachment;
-use crate::features::rehearsing::{NotCounted, Portrait, Rehearsing, legible, print_of};
+use crate::features::rehearsing::{NotCounted, Portrait, Rehearsing, legible, legible_body, print_of};
 use crate::features::{RestoreError, Source, StoredItem};
 use crate::graph::{Endpoint, GraphError, IMMUTABLE_IDS};
 
@@ -50,7 +50,7 @@ impl Rehearsing for Mailbox {
 }
 
 fn portrait(item: &StoredItem) -> Result<Portrait, RestoreError> {
-    let (message, letter) = (properties(item)?, letter(item)?);
+    let (message, letter) = (item.json()?, letter(item)?);
     let mut portrait = Portrait::default();
     portrait.note("subject", "", json!(text(&message["subject"])));
     portrait.note("sender", "", person(&message["from"]));
@@ -106,8 +106,7 @@ fn attachments(portrait: &mut Portrait, all: &[Attachment]) {
                 None => files.push(json!([file.name, print_of(&file.content)])),
             },
             Attachment::Message { item, .. } => {
-                let is_html = text(&item["body"]["contentType"]) == "html";
-                messages.push(json!([text(&item["subject"]), legible(is_html, text(&item["body"]["content"]))]));
+                messages.push(json!([text(&item["subject"]), legible_body(&item["body"])]));
             }
         }
     }

@@ -27,12 +27,7 @@ pub(super) fn recognise(folder: &str, item: &StoredItem) -> Result<Recognised, R
     if settings::is_own(folder) {
         return settings::recognise(folder, item);
     }
-    Ok(Recognised::Item(identity(&properties(item)?)))
-}
-
-pub(super) fn properties(item: &StoredItem) -> Result<Value, RestoreError> {
-    serde_json::from_slice(&item.properties)
-        .map_err(|error| RestoreError::Item(format!("the stored properties cannot be read: {error}")))
+    Ok(Recognised::Item(identity(&item.json()?)))
 }
 
 pub(super) async fn carry_out(
@@ -44,7 +39,7 @@ pub(super) async fn carry_out(
     if settings::is_own(folder) {
         return settings::carry_out(target, item, action).await;
     }
-    let original = properties(item)?;
+    let original = item.json()?;
     match action {
         Action::Create | Action::CreateBeside => create_whole(target, folder, item, &original).await,
         Action::Update { id } => update(target, id, item, &original).await,
@@ -53,7 +48,7 @@ pub(super) async fn carry_out(
 
 /// One for the message, one for its attachments, and one for each piece of a large one.
 pub(super) fn requests_to_create(item: &StoredItem, bytes: u64) -> u64 {
-    let has_attachments = properties(item).is_ok_and(|message| message["hasAttachments"] == true);
+    let has_attachments = item.json().is_ok_and(|message| message["hasAttachments"] == true);
     if has_attachments { 2 + bytes / UPLOAD_PIECE_BYTES } else { 1 }
 }
 

@@ -1,6 +1,6 @@
 //! An item that somebody moved to another folder since it was backed up: found by its id, and moved back.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::identity::of_present;
 use super::target::{Folder, PRESENT_PROPERTIES, item_error};
@@ -9,7 +9,7 @@ use crate::graph::{DriveEndpoint, DriveTarget, Endpoint, GraphError};
 
 /// The item itself, if its drive still has it. What was deleted is not found by its id.
 pub(super) async fn locate(target: Source<'_>, item: &StoredItem) -> Result<Option<Present>, RestoreError> {
-    let stored: Value = serde_json::from_slice(&item.properties).unwrap_or_default();
+    let stored = item.json().unwrap_or_default();
     let (Some(id), Some(drive)) = (stored["id"].as_str(), stored["parentReference"]["driveId"].as_str()) else {
         return Ok(None);
     };

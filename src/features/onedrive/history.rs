@@ -7,7 +7,6 @@
 use serde_json::{Value, json};
 
 use super::putting::{Sending, Spot, dates};
-use super::restore::properties;
 use super::target::{self, Folder, find, item_error};
 use super::versions::VERSIONS_MAX;
 use crate::features::{RestoreError, Source, StoredContent, StoredItem, StoredParts};
@@ -106,7 +105,7 @@ fn spot<'a>(folder: Folder<'a>, id: Option<&'a str>) -> Spot<'a> {
 /// A version whose content the backup lacks is none.
 fn readable(part: Result<StoredItem, RestoreError>) -> Result<StoredItem, RestoreError> {
     let part = part?;
-    let expected = properties(&part)?["size"].as_u64();
+    let expected = part.json()?["size"].as_u64();
     let bytes = match &part.content {
         StoredContent::None => 0,
         StoredContent::Whole(content) => content.len() as u64,
@@ -120,7 +119,7 @@ fn readable(part: Result<StoredItem, RestoreError>) -> Result<StoredItem, Restor
 
 /// What a version is as a state of its file: its name and length, and the time when the file was changed to become it.
 fn state(part: &StoredItem, file: &Value) -> Result<Value, RestoreError> {
-    let version = properties(part)?;
+    let version = part.json()?;
     let mut state = json!({ "name": file["name"], "size": version["size"], "fileSystemInfo": dates(file) });
     if version["lastModifiedDateTime"].is_string() {
         state["fileSystemInfo"]["lastModifiedDateTime"] = version["lastModifiedDateTime"].clone();

@@ -6,7 +6,6 @@ use serde_json::{Value, json};
 use super::OneDrive;
 use super::identity::{content, may_be_rewritten};
 use super::names::{self, Level};
-use super::restore::properties;
 use super::target::{Folder, TOP, delete, drive_of, find, id_of};
 use crate::features::rehearsing::{NotCounted, Portrait, Rehearsing, print_of};
 use crate::features::{RestoreError, Source, StoredContent, StoredItem, instant};
@@ -24,7 +23,7 @@ const STAYS: &str = "the files lie in the recycle bin until SharePoint empties i
 
 impl Rehearsing for OneDrive {
     fn portrait(&self, item: &StoredItem) -> Result<Portrait, RestoreError> {
-        let file = properties(item)?;
+        let file = item.json()?;
         let mut portrait = Portrait::default();
         for (part, value) in content_of(&file, item)? {
             portrait.note("files of every size, to the byte", part, value);
@@ -101,7 +100,7 @@ mod tests {
 
         let other = stored.likeness(&drawn("a.txt", b"abd", "2024-02-05T10:00:01Z"));
 
-        let named: Vec<(&str, &str)> = other.differences.iter().map(|one| (one.field, one.part.as_str())).collect();
+        let named = other.named();
         let expected =
             [("created and modified time", "lastModifiedDateTime"), ("files of every size, to the byte", "bytes")];
         assert_eq!(named, expected);

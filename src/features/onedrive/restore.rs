@@ -129,7 +129,7 @@ fn recognise(container: &str, item: &StoredItem) -> Result<Recognised, RestoreEr
     if target::is_own(container) {
         return Ok(Recognised::LeftOut { why: NO_OLDER });
     }
-    let original = properties(item)?;
+    let original = item.json()?;
     match kind(&original) {
         KIND_FILE | KIND_FOLDER | KIND_PACKAGE => {
             // A dry run knows no folder that is missing. The top of a drive never is.
@@ -139,11 +139,6 @@ fn recognise(container: &str, item: &StoredItem) -> Result<Recognised, RestoreEr
         }
         _ => Ok(Recognised::LeftOut { why: NO_SHORTCUT }),
     }
-}
-
-pub(super) fn properties(item: &StoredItem) -> Result<Value, RestoreError> {
-    serde_json::from_slice(&item.properties)
-        .map_err(|error| RestoreError::Item(format!("the stored properties cannot be read: {error}")))
 }
 
 fn safe_name(original: &Value, level: Level) -> String {
@@ -157,7 +152,7 @@ async fn carry_out(
     action: &Action,
     along: Along<'_>,
 ) -> Result<Restored, RestoreError> {
-    let (original, folder) = (properties(item)?, Folder::of(container)?);
+    let (original, folder) = (item.json()?, Folder::of(container)?);
     let name = safe_name(&original, folder.level());
     let mut remarks = remarks(&original, &name, along);
     if is(&original, "root") {
@@ -367,7 +362,7 @@ async fn finish_folder(
     item: &StoredItem,
     along: Along<'_>,
 ) -> Result<Vec<String>, RestoreError> {
-    let (original, folder) = (properties(item)?, Folder::of(folder)?);
+    let (original, folder) = (item.json()?, Folder::of(folder)?);
     if is(&original, "root") {
         return Ok(Vec::new());
     }

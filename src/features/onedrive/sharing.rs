@@ -9,7 +9,6 @@ use serde_json::{Value, json};
 
 use super::PERMISSIONS;
 use super::facets::is;
-use super::restore::properties;
 use super::target::item_error;
 use crate::features::{RestoreError, Source, StoredItem, text};
 use crate::graph::{DriveTarget, Endpoint, GraphError};
@@ -52,12 +51,12 @@ struct Grants {
 
 /// Those who can be let in again, by their ids.
 pub(super) fn shared_with(item: &StoredItem) -> Vec<String> {
-    properties(item).map(|original| Grants::of(&original).people.into_keys().collect()).unwrap_or_default()
+    item.json().map(|original| Grants::of(&original).people.into_keys().collect()).unwrap_or_default()
 }
 
 /// One for each role, and for each further batch of people.
 pub(super) fn requests(item: &StoredItem) -> u64 {
-    let Ok(original) = properties(item) else { return 0 };
+    let Ok(original) = item.json() else { return 0 };
     let grants = Grants::of(&original);
     Role::ALL.into_iter().map(|role| grants.having(role).count().div_ceil(RECIPIENTS_MAX) as u64).sum()
 }

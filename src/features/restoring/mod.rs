@@ -12,6 +12,7 @@ mod planning;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 pub use along::{Along, StoredParts};
 pub use content::{LargeContent, StoredContent};
@@ -162,6 +163,14 @@ pub struct StoredItem {
     pub kind: u8,
     pub properties: Bytes,
     pub content: StoredContent,
+}
+
+impl StoredItem {
+    /// Its properties. [`RestoreError::Item`]: the backup does not hold them as JSON.
+    pub fn json(&self) -> Result<Value, RestoreError> {
+        serde_json::from_slice(&self.properties)
+            .map_err(|error| RestoreError::Item(format!("the stored properties cannot be read: {error}")))
+    }
 }
 
 /// What a stored item is to a restore.

@@ -85,7 +85,7 @@ impl RehearsalState {
 pub async fn start(db: &Db, queue: &Queue, new: NewRehearsal, caller: Caller) -> Result<RehearsalId, StartError> {
     let prepared = prepare(db, &new).await?;
     let begin = move |conn: &mut Conn| begin_in(conn, &prepared, &caller, Priority::Manual);
-    let id = db.transaction("start a rehearsal", begin).await.map_err(refusal)?;
+    let id = db.transaction("start a rehearsal", begin).await.map_err(TxError::joined)?;
     queue.notify();
     Ok(id)
 }
@@ -134,10 +134,7 @@ struct Prepared {
 }
 
 async fn prepare(db: &Db, new: &NewRehearsal) -> Result<Prepared, StartError> {
-    if !(1..=PER_FEATURE_MAX).contains(&new.per_feature) {
-        let n = new.per_feature;
-        return Err(request::refused(format!("a sample has 1 to {PER_FEATURE_MAX} items of each feature, not {n}")));
-    }
+    check_sample(new.per_feature)?;
     let tenant = sandbox_of(db, new.organization, new.sandbox, new.rule).await?;
     let seed = u64::from(new.seed.unwrap_or_else(rand::random));
     let samples = choose(db, new, seed).await?;
@@ -157,6 +154,14 @@ async fn prepare(db: &Db, new: &NewRehearsal) -> Result<Prepared, StartError> {
         samples,
         at: clock::now(),
     })
+}
+
+fn check_sample(per_feature: u32) -> Result<(), StartError> {
+    if (1..=PER_FEATURE_MAX).contains(&per_feature) {
+        return Ok(());
+    }
+    let why = format!("a sample has 1 to {PER_FEATURE_MAX} items of each feature, not {per_feature}");
+    Err(request::refused(why))
 }
 
 /// The tenant of a resource that may be a sandbox of the organization.
@@ -283,12 +288,5 @@ fn enqueue(
             "another rehearsal is still at work in resource {}: wait until it has ended, or cancel it",
             sandbox.resource
         )))),
-    }
-}
-
-fn refusal(err: TxError<StartError>) -> StartError {
-    match err {
-        TxError::Db(err) => StartError::Db(err),
-        TxError::Refused(why) => why,
     }
 }

@@ -8,11 +8,11 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use tokio_util::sync::CancellationToken;
 
-use super::{NewRehearsal, PER_FEATURE_MAX, Prepared, SandboxRule, begin_in, prepare, sandbox_of, sql};
+use super::{NewRehearsal, Prepared, SandboxRule, begin_in, check_sample, prepare, sandbox_of, sql};
 use crate::db::{Conn, Db, DbError, TxError};
 use crate::ids::{OrganizationId, RehearsalId, ResourceId};
 use crate::queue::{Priority, Queue};
-use crate::restores::{Caller, ExclusiveKey, StartError, request};
+use crate::restores::{Caller, ExclusiveKey, StartError};
 use crate::timing::{BadTiming, Timing};
 
 /// Who asks for a rehearsal that nobody asked for.
@@ -57,10 +57,7 @@ pub enum ScheduleError {
 /// Sets the schedule of an organization; one that it had is replaced.
 pub async fn set_schedule(db: &Db, new: NewSchedule) -> Result<Schedule, ScheduleError> {
     let timing = Timing::parse(&new.cron, &new.time_zone)?;
-    if !(1..=PER_FEATURE_MAX).contains(&new.per_feature) {
-        let why = format!("a sample has 1 to {PER_FEATURE_MAX} items of each feature, not {}", new.per_feature);
-        return Err(request::refused(why).into());
-    }
+    check_sample(new.per_feature)?;
     sandbox_of(db, new.organization, new.sandbox, new.rule).await?;
     let set = move |conn: &mut Conn| {
         let next = timing.next_after(sql::now(conn)?.and_utc());
@@ -110,10 +107,7 @@ async fn fire_due(db: &Db, queue: &Queue, exclusive_key: ExclusiveKey) -> Result
                 tracing::warn!(%organization, error = %why, "a rehearsal that is due cannot be begun");
                 let problem = why.to_string();
                 let pass = move |conn: &mut Conn| pass_over(conn, organization, &problem);
-                db.transaction("pass a firing over", pass).await.map_err(|err| match err {
-                    TxError::Db(err) => err,
-                    TxError::Refused(never) => match never {},
-                })?;
+                db.transaction("pass a firing over", pass).await.map_err(TxError::joined)?;
             }
         }
     }
@@ -134,7 +128,7 @@ async fn fire(db: &Db, schedule: Schedule, exclusive_key: ExclusiveKey) -> Resul
     let prepared = prepare(db, &new).await?;
     let caller = Caller { name: REQUESTED_BY.to_owned(), exclusive_key };
     let begin = move |conn: &mut Conn| fire_in(conn, &prepared, &caller);
-    db.transaction("begin a rehearsal that is due", begin).await.map_err(super::refusal)
+    db.transaction("begin a rehearsal that is due", begin).await.map_err(TxError::joined)
 }
 
 fn fire_in(conn: &mut Conn, prepared: &Prepared, caller: &Caller) -> Result<Option<RehearsalId>, TxError<StartError>> {
@@ -144,11 +138,7 @@ fn fire_in(conn: &mut Conn, prepared: &Prepared, caller: &Caller) -> Result<Opti
     Ok(Some(id))
 }
 
-fn pass_over(
-    conn: &mut Conn,
-    organization: OrganizationId,
-    problem: &str,
-) -> Result<(), TxError<std::convert::Infallible>> {
+fn pass_over(conn: &mut Conn, organization: OrganizationId, problem: &str) -> Result<(), TxError<DbError>> {
     match sql::lock_due(conn, organization)? {
         Some(schedule) => Ok(advance(conn, &schedule, Some(problem))?),
         None => Ok(()),

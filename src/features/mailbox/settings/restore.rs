@@ -74,14 +74,9 @@ pub(in crate::features::mailbox) fn recognise(container: &str, item: &StoredItem
         return Ok(Recognised::LeftOut { why: ASIDE_WHY });
     }
     match area_of(item) {
-        Some(area) => Ok(Recognised::Item(identity(area, &properties(item)?, Side::Stored))),
+        Some(area) => Ok(Recognised::Item(identity(area, &item.json()?, Side::Stored))),
         None => Ok(Recognised::LeftOut { why: UNKNOWN }),
     }
-}
-
-fn properties(item: &StoredItem) -> Result<Value, RestoreError> {
-    serde_json::from_slice(&item.properties)
-        .map_err(|error| RestoreError::Item(format!("the stored properties cannot be read: {error}")))
 }
 
 pub(in crate::features::mailbox) async fn carry_out(
@@ -89,7 +84,7 @@ pub(in crate::features::mailbox) async fn carry_out(
     item: &StoredItem,
     action: &Action,
 ) -> Result<Restored, RestoreError> {
-    let stored = properties(item)?;
+    let stored = item.json()?;
     match area_of(item) {
         Some(Area::Mailbox) => preferences::carry_out(target, &stored, action).await,
         Some(Area::Categories) => categories::carry_out(target, &stored, action).await,

@@ -14,12 +14,11 @@ use crate::ids::ItemKey;
 use crate::queue::work::{RehearsePart, RestoreAlong, RestoreSelection, RestoreWork};
 use crate::repository::StoreError;
 use crate::workers::restore::choice::Choice;
+use crate::workers::restore::content::CONTENT_BYTES_MAX;
 use crate::workers::restore::place::{Opened, item_error};
 use crate::workers::restore::{Restoration, flow, prepare};
 use crate::workers::task::TaskError;
 
-/// Far above what samples are drawn from.
-const CONTENT_BYTES_MAX: u64 = 160 << 20;
 /// What is missing of an item that did not come back at all.
 const WHOLE: &str = "the whole item";
 
