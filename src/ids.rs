@@ -92,8 +92,9 @@ impl Default for WalkNumber {
 }
 
 impl PointNumber {
-    /// `to_point` of a version that nothing has replaced yet.
-    pub const OPEN: Self = Self(u32::MAX);
+    /// `to_point` of a version that nothing has replaced yet: the greatest number of three bytes, in which the catalog
+    /// counts the points of a chain. A chain that has a point every minute reaches it after thirty years.
+    pub const OPEN: Self = Self((1 << 24) - 1);
 }
 
 macro_rules! bytes16 {

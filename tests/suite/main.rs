@@ -69,4 +69,5 @@ mod settings_restore;
 mod storage_trouble;
 mod tenants;
 mod tidy;
+mod upgrade;
 mod verify;

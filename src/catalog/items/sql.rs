@@ -22,7 +22,7 @@ use crate::db::schema::item_versions;
 use crate::db::{Conn, QueryResult};
 use crate::ids::{BlobId, ChainId, ContainerId, ItemKey, PackId, PointNumber, VersionNumber, WalkNumber};
 
-#[derive(Queryable, Selectable, Insertable)]
+#[derive(Queryable, QueryableByName, Selectable, Insertable)]
 #[diesel(table_name = item_versions)]
 struct VersionRecord {
     chain_id: u32,

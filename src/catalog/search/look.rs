@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BinaryHeap, HashSet};
 
 use serde::{Deserialize, Serialize};
 
+use super::standing::Standing;
 use super::words::{Field, Word, asked};
 use super::{KEY_BYTES, Page, TEXT_BYTES, postings, sql};
 use crate::db::{Conn, QueryResult};
@@ -12,6 +13,8 @@ use crate::ids::ChainId;
 
 /// Rows of a shelf that are looked at together.
 const ROWS_AT_ONCE: u32 = 1000;
+/// Rows of a shelf in which the words of a question are counted, to begin with the rarest.
+const ROWS_COUNTED: u32 = 32;
 /// Pages whose days are read together.
 const PAGES_AT_ONCE: usize = 64;
 
@@ -76,9 +79,10 @@ impl Look<'_> {
     pub(super) fn newest(&self, conn: &mut Conn) -> QueryResult<Vec<Position>> {
         let mut newest = Newest { look: self, met: BinaryHeap::with_capacity(self.limit + 1) };
         let wanted: HashSet<ChainId> = self.chains.iter().copied().collect();
+        let words = self.rarest_first(conn)?;
         let mut after = None;
         loop {
-            let last = match self.words.split_first() {
+            let last = match words.split_first() {
                 Some((first, others)) => self.hold(conn, &wanted, (first, others), after, &mut newest)?,
                 None => self.date(conn, &wanted, after, &mut newest)?,
             };
@@ -90,6 +94,22 @@ impl Look<'_> {
         let mut found: Vec<Position> = newest.met.into_iter().map(|Reverse(position)| position).collect();
         found.sort_unstable_by_key(|position| Reverse(*position));
         Ok(found)
+    }
+
+    /// The words in the order in which they are looked for: where the first ones do not stand, the others are not read.
+    fn rarest_first(&self, conn: &mut Conn) -> QueryResult<Vec<&Asked>> {
+        let mut counted = Vec::with_capacity(self.words.len());
+        for word in self.words {
+            let mut n_places = 0;
+            if self.words.len() > 1 {
+                for (_, bytes) in sql::postings(conn, word.shelf, self.chains, None, ROWS_COUNTED)? {
+                    n_places += standing(&bytes, word)?.n_places();
+                }
+            }
+            counted.push((n_places, word));
+        }
+        counted.sort_by_key(|(n_places, _)| *n_places);
+        Ok(counted.into_iter().map(|(_, word)| word).collect())
     }
 
     /// Meets all texts in some of the pages behind `after`. Returns the last page that was looked at; `None`: none is
@@ -113,7 +133,7 @@ impl Look<'_> {
         &self,
         conn: &mut Conn,
         wanted: &HashSet<ChainId>,
-        (first, others): (&Asked, &[Asked]),
+        (first, others): (&Asked, &[&Asked]),
         after: Option<Page>,
         newest: &mut Newest<'_>,
     ) -> QueryResult<Option<Page>> {
@@ -122,7 +142,7 @@ impl Look<'_> {
         let mut held = BTreeMap::new();
         for (page, bytes) in rows.iter().filter(|(page, _)| wanted.contains(&page.chain)) {
             let places = standing(bytes, first)?;
-            if !places.is_empty() {
+            if !places.is_nowhere() {
                 held.insert(*page, places);
             }
         }
@@ -135,7 +155,7 @@ impl Look<'_> {
         let pages: Vec<Page> = held.keys().copied().collect();
         let mut pages = sql::pages_of(conn, &pages, rows.len())?;
         pages.retain(|aged| held.contains_key(&aged.page));
-        newest.meet_all(conn, pages, |page| held.get(page).map(Vec::as_slice))?;
+        newest.meet_all(conn, pages, |page| held.get(page))?;
         Ok(last)
     }
 }
@@ -161,7 +181,7 @@ impl Newest<'_> {
         &mut self,
         conn: &mut Conn,
         mut pages: Vec<Aged>,
-        places: impl Fn(&Page) -> Option<&'p [u16]>,
+        places: impl Fn(&Page) -> Option<&'p Standing>,
     ) -> QueryResult<()> {
         let (first, last) = self.look.days;
         let last = self.look.behind.map_or(last, |behind| last.min(behind.day));
@@ -180,7 +200,7 @@ impl Newest<'_> {
                     days.get(at..at + 2).map(|day| u16::from_le_bytes([day[0], day[1]]))
                 };
                 match places(&page) {
-                    Some(places) => places.iter().for_each(|place| self.meet(page, *place, day(*place))),
+                    Some(standing) => standing.places().for_each(|place| self.meet(page, place, day(place))),
                     None => (0..(days.len() / 2) as u16).for_each(|place| self.meet(page, place, day(place))),
                 }
             }
@@ -214,24 +234,23 @@ impl Newest<'_> {
 /// The places among `held` where this word stands too.
 fn both(
     conn: &mut Conn,
-    mut held: BTreeMap<Page, Vec<u16>>,
+    mut held: BTreeMap<Page, Standing>,
     word: &Asked,
     n_among: usize,
-) -> QueryResult<BTreeMap<Page, Vec<u16>>> {
+) -> QueryResult<BTreeMap<Page, Standing>> {
     let pages: Vec<Page> = held.keys().copied().collect();
     let mut left = BTreeMap::new();
     for (page, bytes) in sql::postings_of(conn, word.shelf, &pages, n_among)? {
         let Some(mut places) = held.remove(&page) else { continue };
-        let others = standing(&bytes, word)?;
-        places.retain(|place| others.binary_search(place).is_ok());
-        if !places.is_empty() {
+        places.keep(&standing(&bytes, word)?);
+        if !places.is_nowhere() {
             left.insert(page, places);
         }
     }
     Ok(left)
 }
 
-fn standing(bytes: &[u8], asked: &Asked) -> QueryResult<Vec<u16>> {
+fn standing(bytes: &[u8], asked: &Asked) -> QueryResult<Standing> {
     postings::standing(bytes, &asked.words).ok_or_else(sql::malformed)
 }
 

@@ -15,6 +15,7 @@ mod look;
 mod place;
 mod postings;
 mod sql;
+mod standing;
 mod words;
 
 use std::collections::BTreeMap;

@@ -5,6 +5,7 @@
 //! the first text doubled (and one more if others follow), and then how many others follow, each by its distance to the
 //! one before. All numbers are LEB128.
 
+use super::standing::Standing;
 use super::words::Word;
 
 /// Writes a block: the words of one shelf with the place of the text in which each stands, in any order.
@@ -33,25 +34,29 @@ pub fn block(mut standing: Vec<(u32, u16)>) -> Vec<u8> {
     out
 }
 
-/// The places of the texts that hold any of these words of one shelf, in ascending order. `None`: the bytes are not what
-/// [`block`] writes.
-pub fn standing(postings: &[u8], words: &[Word]) -> Option<Vec<u16>> {
-    let mut found = Vec::new();
-    read(postings, |tag| words.iter().any(|word| word.tag == tag), |_, place| found.push(place))?;
-    found.sort_unstable();
-    found.dedup();
+/// The places of the texts that hold any of these words of one shelf. `None`: the bytes are not what [`block`] writes.
+pub(super) fn standing(postings: &[u8], words: &[Word]) -> Option<Standing> {
+    let mut found = Standing::nowhere();
+    read(postings, |tag| words.iter().any(|word| word.tag == tag), |_, place| found.add(place))?;
     Some(found)
 }
 
 /// The same postings in one block: what was added bit by bit says the same in fewer bytes. `None`: as with [`standing`].
 pub fn merged(postings: &[u8]) -> Option<Vec<u8>> {
     let mut all = Vec::new();
-    read(postings, |_| true, |tag, place| all.push((tag, place)))?;
+    read(
+        postings,
+        |_| true,
+        |tag, place| {
+            all.push((tag, place));
+            Some(())
+        },
+    )?;
     Some(block(all))
 }
 
 /// Hands over where each wanted word stands.
-fn read(postings: &[u8], wanted: impl Fn(u32) -> bool, mut each: impl FnMut(u32, u16)) -> Option<()> {
+fn read(postings: &[u8], wanted: impl Fn(u32) -> bool, mut each: impl FnMut(u32, u16) -> Option<()>) -> Option<()> {
     let mut rest = postings;
     while !rest.is_empty() {
         let mut tag = 0u32;
@@ -61,7 +66,7 @@ fn read(postings: &[u8], wanted: impl Fn(u32) -> bool, mut each: impl FnMut(u32,
             let head = pull(&mut rest)?;
             let mut place = u16::try_from(head >> 1).ok()?;
             if wanted {
-                each(tag, place);
+                each(tag, place)?;
             }
             if head & 1 == 0 {
                 continue;
@@ -69,7 +74,7 @@ fn read(postings: &[u8], wanted: impl Fn(u32) -> bool, mut each: impl FnMut(u32,
             for _ in 0..pull(&mut rest)? {
                 place = place.checked_add(u16::try_from(pull(&mut rest)?).ok()?)?;
                 if wanted {
-                    each(tag, place);
+                    each(tag, place)?;
                 }
             }
         }
@@ -103,6 +108,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::catalog::search::TEXTS_PER_PAGE;
 
     fn word(tag: u32) -> Word {
         Word { shelf: 0, tag }
@@ -111,7 +117,7 @@ mod tests {
     proptest! {
         #[test]
         fn every_word_is_found_where_it_stands(
-            blocks in prop::collection::vec(prop::collection::vec((0u32..40, 0u16..3000), 1..60), 0..4)
+            blocks in prop::collection::vec(prop::collection::vec((0u32..40, 0..TEXTS_PER_PAGE as u16), 1..60), 0..4)
         ) {
             let postings: Vec<u8> = blocks.iter().flat_map(|standing| block(standing.clone())).collect();
             for tags in [vec![3], vec![0, 39], vec![7, 8, 9], vec![1000]] {
@@ -120,16 +126,18 @@ mod tests {
                 wanted.sort_unstable();
                 wanted.dedup();
                 let words: Vec<Word> = tags.into_iter().map(word).collect();
-                prop_assert_eq!(standing(&postings, &words), Some(wanted.clone()));
+                let found = |postings: &[u8]| standing(postings, &words).unwrap().places().collect::<Vec<_>>();
+                prop_assert_eq!(found(&postings), wanted.clone());
                 let merged = merged(&postings).unwrap();
                 prop_assert!(merged.len() <= postings.len().max(1));
-                prop_assert_eq!(standing(&merged, &words), Some(wanted));
+                prop_assert_eq!(found(&merged), wanted);
             }
         }
 
         #[test]
         fn any_bytes_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-            prop_assert_eq!(standing(&bytes, &[word(1)]).is_some(), merged(&bytes).is_some());
+            // A block that is whole may still tell of places that no page has.
+            prop_assert!(standing(&bytes, &[word(1)]).is_none() || merged(&bytes).is_some());
         }
     }
 

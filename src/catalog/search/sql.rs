@@ -2,7 +2,7 @@
 
 use diesel::dsl::sql;
 use diesel::prelude::*;
-use diesel::sql_types::{Binary, Bool, Integer, SmallInt, Unsigned};
+use diesel::sql_types::{Binary, Integer, SmallInt, Unsigned};
 
 use super::look::Aged;
 use super::words::SHELVES;
@@ -21,6 +21,7 @@ const ROWS: usize = 64;
 const DENSE: usize = 4;
 
 pub(super) type Row = (Page, Vec<u8>);
+type AgedSql = (Unsigned<Integer>, Unsigned<Integer>, Unsigned<SmallInt>, Unsigned<SmallInt>);
 
 /// The last page of a chain and how many texts it has.
 pub(super) fn last_page(conn: &mut Conn, chain: ChainId) -> QueryResult<Option<(u32, usize)>> {
@@ -151,16 +152,8 @@ pub(super) fn postings(
 /// The postings of a shelf for these pages, which are in ascending order and were found among `n_among` that follow each
 /// other in the chains that were asked for. Others may come with them.
 pub(super) fn postings_of(conn: &mut Conn, shelf: u8, pages: &[Page], n_among: usize) -> QueryResult<Vec<Row>> {
-    let mut rows = Vec::with_capacity(pages.len());
-    for these in ways(pages, n_among) {
-        let found: Vec<(u32, u32, Vec<u8>)> = search_words::table
-            .filter(search_words::shelf.eq(shelf).and(sql::<Bool>(&these)))
-            .order((search_words::shelf, search_words::chain_id, search_words::page))
-            .select((search_words::chain_id, search_words::page, search_words::postings))
-            .load(conn)?;
-        rows.extend(found.into_iter().map(row));
-    }
-    Ok(rows)
+    let from = format!("postings FROM search_words FORCE INDEX (PRIMARY) WHERE shelf={shelf} AND");
+    rows_of(conn, &from, &ways(pages, n_among))
 }
 
 /// The pages of these chains, behind `after`, from the index alone.
@@ -189,15 +182,15 @@ pub(super) fn pages(conn: &mut Conn, chains: &[ChainId], after: Option<Page>, li
     Ok(query.load(conn)?.into_iter().map(aged).collect())
 }
 
-/// These pages, as [`postings_of`].
+/// These pages, as [`postings_of`], from the index alone.
 pub(super) fn pages_of(conn: &mut Conn, pages: &[Page], n_among: usize) -> QueryResult<Vec<Aged>> {
     let mut found = Vec::with_capacity(pages.len());
     for these in ways(pages, n_among) {
-        let rows: Vec<(u32, u32, u16, u16)> = search_pages::table
-            .filter(sql::<Bool>(&these))
-            .order((search_pages::chain_id, search_pages::page))
-            .select((search_pages::chain_id, search_pages::page, search_pages::oldest, search_pages::newest))
-            .load(conn)?;
+        let text = format!(
+            "SELECT chain_id, page, oldest, newest FROM search_pages FORCE INDEX (search_pages_days) WHERE {these} \
+             ORDER BY chain_id, page"
+        );
+        let rows: Vec<(u32, u32, u16, u16)> = sql::<AgedSql>(&text).load(conn)?;
         found.extend(rows.into_iter().map(aged));
     }
     Ok(found)
@@ -209,37 +202,37 @@ fn aged((chain, number, oldest, newest): (u32, u32, u16, u16)) -> Aged {
 
 /// The days of the texts of these pages, which are in ascending order.
 pub(super) fn days_of(conn: &mut Conn, pages: &[Page]) -> QueryResult<Vec<Row>> {
-    let mut rows = Vec::with_capacity(pages.len());
-    for these in pages.chunks(PAGES_NAMED).map(each) {
-        let found: Vec<(u32, u32, Vec<u8>)> = search_pages::table
-            .filter(sql::<Bool>(&these))
-            .order((search_pages::chain_id, search_pages::page))
-            .select((search_pages::chain_id, search_pages::page, search_pages::days))
-            .load(conn)?;
+    rows_of(conn, "days FROM search_pages FORCE INDEX (PRIMARY) WHERE", &named(pages))
+}
+
+/// The texts of these pages, which are in ascending order.
+pub(super) fn texts_of(conn: &mut Conn, pages: &[Page]) -> QueryResult<Vec<Row>> {
+    rows_of(conn, "texts FROM search_pages FORCE INDEX (PRIMARY) WHERE", &named(pages))
+}
+
+/// Rows of pages, a statement for each condition. The index is named: left to itself the server weighs every index for
+/// each of the pages, which takes it longer than to read them.
+fn rows_of(conn: &mut Conn, from: &str, conditions: &[String]) -> QueryResult<Vec<Row>> {
+    let mut rows = Vec::new();
+    for these in conditions {
+        let text = format!("SELECT chain_id, page, {from} {these} ORDER BY chain_id, page");
+        let found: Vec<(u32, u32, Vec<u8>)> =
+            sql::<(Unsigned<Integer>, Unsigned<Integer>, Binary)>(&text).load(conn)?;
         rows.extend(found.into_iter().map(row));
     }
     Ok(rows)
 }
 
-/// The texts of these pages, which are in ascending order.
-pub(super) fn texts_of(conn: &mut Conn, pages: &[Page]) -> QueryResult<Vec<Row>> {
-    let mut rows = Vec::with_capacity(pages.len());
-    for these in pages.chunks(PAGES_NAMED).map(each) {
-        let found: Vec<(u32, u32, Vec<u8>)> = search_pages::table
-            .filter(sql::<Bool>(&these))
-            .order((search_pages::chain_id, search_pages::page))
-            .select((search_pages::chain_id, search_pages::page, search_pages::texts))
-            .load(conn)?;
-        rows.extend(found.into_iter().map(row));
-    }
-    Ok(rows)
+/// Conditions that name each page.
+fn named(pages: &[Page]) -> Vec<String> {
+    pages.chunks(PAGES_NAMED).map(each).collect()
 }
 
 /// How pages are asked for, a condition for each statement: page by page, or, where they lie close together, with all that
 /// lie between them.
 fn ways(pages: &[Page], n_among: usize) -> Vec<String> {
     let ([first, .., last], true) = (pages, pages.len() > PAGES_NAMED && pages.len() * DENSE >= n_among) else {
-        return pages.chunks(PAGES_NAMED).map(each).collect();
+        return named(pages);
     };
     let runs: Vec<&[Page]> = pages.chunk_by(|a, b| a.chain == b.chain).collect();
     if runs.len() > CHAINS_NAMED {

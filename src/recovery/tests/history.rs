@@ -69,7 +69,7 @@ struct Model {
     begun: bool,
 }
 
-const OPEN: u32 = u32::MAX;
+const OPEN: u32 = PointNumber::OPEN.get();
 
 impl Model {
     fn end(&mut self, is_meant: impl Fn(&Row) -> bool) {

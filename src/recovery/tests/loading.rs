@@ -53,7 +53,7 @@ fn awkward() -> Vec<VersionRow> {
     together.version.content = Some(ContentRef { pack: together.version.properties.pack, ..place(12) });
     rows.push(together);
     let mut most = row("as much as fits");
-    (most.from, most.to) = (PointNumber::new(u32::MAX - 1), PointNumber::OPEN);
+    (most.from, most.to) = (PointNumber::new(PointNumber::OPEN.get() - 1), PointNumber::OPEN);
     (most.version.kind, most.version.flags) = (u8::MAX, u16::MAX);
     (most.version.change_tag, most.version.bytes) = (u64::MAX, u64::MAX);
     most.version.container = ContainerId::new(u32::MAX);

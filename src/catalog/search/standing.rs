@@ -1,0 +1,83 @@
+//! The places of a page's texts at which a word stands, a bit for each place. Pure.
+
+use super::TEXTS_PER_PAGE;
+
+const BITS: usize = u64::BITS as usize;
+
+/// Places of one page.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Standing(Box<[u64; TEXTS_PER_PAGE.div_ceil(BITS)]>);
+
+impl Standing {
+    pub(super) fn nowhere() -> Self {
+        Self(Box::new([0; TEXTS_PER_PAGE.div_ceil(BITS)]))
+    }
+
+    /// `None`: a page has no such place.
+    pub(super) fn add(&mut self, place: u16) -> Option<()> {
+        let place = usize::from(place);
+        *self.0.get_mut(place / BITS)? |= 1 << (place % BITS);
+        Some(())
+    }
+
+    /// Keeps the places that the other has too.
+    pub(super) fn keep(&mut self, other: &Self) {
+        self.0.iter_mut().zip(other.0.iter()).for_each(|(bits, others)| *bits &= others);
+    }
+
+    pub(super) fn is_nowhere(&self) -> bool {
+        self.0.iter().all(|bits| *bits == 0)
+    }
+
+    pub(super) fn n_places(&self) -> usize {
+        self.0.iter().map(|bits| bits.count_ones() as usize).sum()
+    }
+
+    /// In ascending order.
+    pub(super) fn places(&self) -> impl Iterator<Item = u16> {
+        self.0.iter().enumerate().flat_map(|(at, bits)| {
+            let mut rest = *bits;
+            std::iter::from_fn(move || {
+                let bit = (rest != 0).then(|| rest.trailing_zeros() as usize)?;
+                rest &= rest - 1;
+                Some((at * BITS + bit) as u16)
+            })
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn standing(places: &BTreeSet<u16>) -> Standing {
+        let mut standing = Standing::nowhere();
+        places.iter().for_each(|place| standing.add(*place).unwrap());
+        standing
+    }
+
+    proptest! {
+        #[test]
+        fn it_is_a_set_of_places(
+            some in prop::collection::btree_set(0..TEXTS_PER_PAGE as u16, 0..200),
+            others in prop::collection::btree_set(0..TEXTS_PER_PAGE as u16, 0..2000),
+        ) {
+            let (mut both, wanted) = (standing(&some), some.intersection(&others).copied().collect::<Vec<_>>());
+            prop_assert!(both.places().eq(some.iter().copied()));
+            both.keep(&standing(&others));
+            prop_assert_eq!(both.places().collect::<Vec<_>>(), wanted.clone());
+            prop_assert_eq!(both.n_places(), wanted.len());
+            prop_assert_eq!(both.is_nowhere(), wanted.is_empty());
+        }
+    }
+
+    #[test]
+    fn what_no_page_has_is_refused() {
+        assert_eq!(Standing::nowhere().add(u16::MAX), None);
+        assert_eq!(Standing::nowhere().add(TEXTS_PER_PAGE as u16 - 1), Some(()));
+    }
+}
