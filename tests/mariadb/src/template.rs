@@ -24,7 +24,8 @@ pub fn copy(to: &Path, migrate: Migrate) -> anyhow::Result<()> {
     let home = home()?;
     let template = home.join(name()?);
     let lock = File::create(home.join("mariadb-template.lock")).context("cannot lock the database template")?;
-    // Shared while it is copied, so that nobody who makes another takes this one away.
+    // Shared while it is copied, so that nobody who makes another takes this one away. Who has made it is alone until
+    // its own copy is whole.
     lock.lock_shared()?;
     if !template.exists() {
         lock.unlock()?;
@@ -33,9 +34,6 @@ pub fn copy(to: &Path, migrate: Migrate) -> anyhow::Result<()> {
             remove_others(&home)?;
             make(&template, migrate)?;
         }
-        // Another process may come between, but it finds a template that is not to be removed.
-        lock.unlock()?;
-        lock.lock_shared()?;
     }
     cp(&template, to, "auto")
 }
