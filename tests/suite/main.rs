@@ -64,6 +64,7 @@ mod restores;
 mod retention;
 mod schedule;
 mod scheduled_backups;
+mod schema;
 mod search;
 mod settings_restore;
 mod storage_trouble;

@@ -13,6 +13,7 @@ mod mutants;
 mod places;
 mod ranges;
 pub mod server;
+mod shared_readers;
 mod storing;
 mod verify;
 

@@ -74,11 +74,8 @@ impl Restoration<'_> {
     /// Returns when the target takes so many bytes beside those that are on their way to it. A mailbox that has had all
     /// that Microsoft allows may take none for five minutes: what waits for it in memory keeps other mailboxes' out.
     async fn target_takes(&self, bytes: u64) {
-        for _ in 0..LOOKS_MAX {
-            let bytes = bytes.saturating_add(self.bytes_held.load(Ordering::Relaxed));
-            let Some(wait) = self.target.graph.wait_to_upload(&self.scope, bytes) else { return };
-            tokio::time::sleep(wait.min(LOOK_AFTER)).await;
-        }
+        let all = || bytes.saturating_add(self.bytes_held.load(Ordering::Relaxed));
+        no_wait_left(|| self.target.graph.wait_to_upload(&self.scope, all())).await;
     }
 
     async fn read_content(&self, row: &VersionRow) -> Result<StoredContent, StoreError> {
@@ -95,5 +92,58 @@ impl Restoration<'_> {
 
     fn is_large(&self, row: &VersionRow) -> bool {
         self.restoring.large_above_bytes().is_some_and(|limit| row.version.bytes > limit)
+    }
+}
+
+/// Returns when there is nothing to wait for any more. Others may have had their share meanwhile or given it back, so
+/// that a wait is asked for anew before it is over; and what takes too long is tried all the same.
+async fn no_wait_left(mut wait: impl FnMut() -> Option<Duration>) {
+    for _ in 0..LOOKS_MAX {
+        let Some(wait) = wait() else { return };
+        tokio::time::sleep(wait.min(LOOK_AFTER)).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_long_wait_ends_soon_after_there_is_room() {
+        let mut answers = [Some(Duration::from_secs(300)), None, Some(Duration::ZERO)].into_iter();
+        let began = Instant::now();
+
+        no_wait_left(|| answers.next().expect("it was asked again although there was room")).await;
+
+        let took = began.elapsed();
+        assert!(took >= LOOK_AFTER && took < Duration::from_secs(100), "{took:?}");
+        assert_eq!(answers.len(), 1, "it did not ask again");
+    }
+
+    #[tokio::test]
+    async fn a_target_that_never_has_room_is_tried_in_the_end() {
+        let mut looks = 0;
+
+        no_wait_left(|| {
+            looks += 1;
+            Some(Duration::from_nanos(1))
+        })
+        .await;
+
+        assert_eq!(looks, LOOKS_MAX);
+    }
+
+    #[test]
+    fn what_is_held_counts_until_it_is_given_back() {
+        let bytes_held = AtomicU64::new(0);
+        let (one, other) = (Share::of(&bytes_held, 5), Share::of(&bytes_held, 70));
+        assert_eq!(bytes_held.load(Ordering::Relaxed), 75);
+
+        drop(one);
+        assert_eq!(bytes_held.load(Ordering::Relaxed), 70);
+        drop(other);
+        assert_eq!(bytes_held.load(Ordering::Relaxed), 0);
     }
 }
