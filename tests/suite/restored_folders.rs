@@ -73,10 +73,14 @@ async fn folders_of_contacts_and_of_a_drive_are_made_once() -> anyhow::Result<()
     let stage = Stage::ready(company()).await?;
     let user = stage.users().remove(0);
     stage.tenant.contacts_edit(&user, json!({"action": "add_folder", "name": "Partners"}))?;
-    for n in 0..SIBLINGS {
+    let sites: Vec<String> = (0..SIBLINGS).map(|n| format!("Plans/2026/Site {n}")).collect();
+    for folder in ["Plans", "Plans/2026"].into_iter().chain(sites.iter().map(String::as_str)) {
+        stage.tenant.drive_edit(&user, json!({"path": folder, "create": "folder"}))?;
+    }
+    for (n, site) in sites.iter().enumerate() {
         let folder = json!({"action": "add_folder", "parent": "Partners", "name": format!("Branch {n}")});
         stage.tenant.contacts_edit(&user, folder)?;
-        let file = json!({"path": format!("Plans/2026/Site {n}/plan.txt"), "create": "file", "size": 100, "seed": n});
+        let file = json!({"path": format!("{site}/plan.txt"), "create": "file", "size": 100, "seed": n});
         stage.tenant.drive_edit(&user, file)?;
     }
     for feature in ["contacts", "onedrive"] {

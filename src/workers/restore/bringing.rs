@@ -172,6 +172,7 @@ impl Restoration<'_> {
             return Ok(());
         }
         let (lease, restore, chain) = (self.control.lease(), self.work.restore, self.work.chain);
+        let _turn = self.turn.lock().await;
         let committed = self.workshop.db.transaction("commit outcomes", move |conn| {
             queue::assert_held(conn, &lease)?;
             queue::made_progress_in(conn, &lease)?;

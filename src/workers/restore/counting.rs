@@ -64,6 +64,7 @@ impl Restoration<'_> {
         let asked = Asked { items, bytes, effort: self.effort(load, bytes) };
         self.tally.items_total.get_or_init(|| items);
         let (lease, restore, chain) = (self.control.lease(), self.work.restore, self.work.chain);
+        let _turn = self.turn.lock().await;
         let noted = self.workshop.db.transaction("note what was asked for", move |conn| {
             queue::assert_held(conn, &lease)?;
             Ok(catalog::parts::set_asked(conn, restore, chain, &asked)?)

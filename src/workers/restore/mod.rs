@@ -31,7 +31,7 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use serde_json::json;
-use tokio::sync::mpsc;
+use tokio::sync::{Mutex, mpsc};
 use tokio_util::sync::CancellationToken;
 
 pub use self::rehearsing::run as rehearse;
@@ -77,6 +77,8 @@ struct Restoration<'a> {
     /// Of contents that are in memory, or about to be.
     bytes_held: AtomicU64,
     openings: Openings,
+    /// Whoever writes outcomes has it: in turns, as they change the same sums.
+    turn: Mutex<()>,
     /// Cancelled when no other item is to begin.
     halt: CancellationToken,
     /// The container of the parts that come back with their items; `None`: they are not asked for, or there are none.
@@ -158,6 +160,7 @@ async fn prepare<'a>(
         tally: Tally::default(),
         bytes_held: AtomicU64::new(0),
         openings: Openings::default(),
+        turn: Mutex::default(),
         halt: CancellationToken::new(),
     })
 }
