@@ -50,7 +50,6 @@ async fn mail_folders_that_share_a_way_are_made_once_and_a_new_one_is_not_search
 
     let restored = restore(&stage, &user, "mailbox")?;
 
-    println!("{:#}", stage.tenant.stats()["routes"]);
     let folders = folders_below(&stage, &user, "Restored")?;
     assert!(folders.len() > SIBLINGS + 3, "{folders:?}");
     assert_eq!(made(&stage) - made_before, folders.len() as u64, "{folders:?}");
@@ -89,7 +88,6 @@ async fn folders_of_contacts_and_of_a_drive_are_made_once() -> anyhow::Result<()
         assert_eq!(restored["outcomes"]["failed"], json!(0), "{restored}");
     }
 
-    println!("{:#}", stage.tenant.stats()["routes"]);
     let contacts = stage.tenant.contacts_fingerprint(&user)?;
     let below = |path: &Value| path.as_str().is_some_and(|path| path.starts_with("Restored"));
     let n_folders = contacts["folders"].as_array().unwrap().iter().filter(|folder| below(&folder["path"])).count();
