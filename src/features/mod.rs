@@ -36,9 +36,9 @@ pub use options::{CalendarOptions, ContactsOptions, FeatureOptions, MailboxOptio
 pub use parts::Parts;
 pub use rehearsing::{Likeness, NotCounted, Portrait, Rehearsing, Trait};
 pub use restoring::{
-    Action, Along, Existing, Identity, LargeContent, OnConflict, Opening, PathStep, Plan, Present, Recognised,
-    RestoreError, Restored, Restoring, StoredContent, StoredItem, StoredParts, Verdict, Wish, bring_back, carry_out,
-    plan,
+    Action, Along, Existing, Identity, LargeContent, Noted, Noting, OnConflict, Opened, Opening, Origin, PathStep,
+    Plan, Present, Recognised, RestoreError, Restored, Restoring, StoredContent, StoredItem, StoredParts, Verdict,
+    Wish, bring_back, carry_out, plan,
 };
 pub use stream::{ContentStream, KnownPieces};
 

@@ -60,6 +60,7 @@ mod restore_conflicts;
 mod restore_dry_run;
 mod restore_report;
 mod restore_scope;
+mod restored_folders;
 mod restores;
 mod retention;
 mod schedule;

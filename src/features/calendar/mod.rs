@@ -42,9 +42,9 @@ use futures_util::future::BoxFuture;
 
 use super::exchange::{self, Collection};
 use super::{
-    Action, Along, CaptureError, Captured, ContainerChanges, Cursor, Existing, Feature, KnownVersion, Need, Opening,
-    Page, PathStep, Present, Recognised, Rehearsing, RemoteItem, RestoreError, Restored, Restoring, Source, StoredItem,
-    Walk, WalkError,
+    Action, Along, CaptureError, Captured, ContainerChanges, Cursor, Feature, KnownVersion, Need, Noting, Opened,
+    Opening, Page, PathStep, Present, Recognised, Rehearsing, RemoteItem, RestoreError, Restored, Restoring, Source,
+    StoredItem, Walk, WalkError,
 };
 use crate::graph::{Endpoint, Outlook};
 use crate::ids::ResourceId;
@@ -116,22 +116,29 @@ impl Feature for Calendar {
 }
 
 impl Restoring for Calendar {
-    fn open_container<'a>(
+    fn open<'a>(
         &'a self,
         target: Source<'a>,
         path: &'a [PathStep],
+        _above: Option<&'a Opened>,
         opening: Opening,
-    ) -> BoxFuture<'a, Result<Option<String>, RestoreError>> {
+    ) -> BoxFuture<'a, Result<Option<Opened>, RestoreError>> {
         Box::pin(target::open_calendar(target, path, opening))
     }
 
-    fn existing<'a>(
+    /// Calendars do not nest.
+    fn stands_alone(&self, _path: &[PathStep]) -> bool {
+        true
+    }
+
+    fn list<'a>(
         &'a self,
         target: Source<'a>,
         container: &'a str,
         opening: Opening,
-    ) -> BoxFuture<'a, Result<Existing, RestoreError>> {
-        Box::pin(target::existing(target, container, opening))
+        noting: &'a mut dyn Noting,
+    ) -> BoxFuture<'a, Result<(), RestoreError>> {
+        Box::pin(target::list(target, container, opening, noting))
     }
 
     fn recognise(&self, container: &str, item: &StoredItem) -> Result<Recognised, RestoreError> {

@@ -6,7 +6,7 @@ use super::calendars::{self, READ_ONLY};
 use super::marker::{Marker, Progress};
 use crate::features::exchange::{PAGE_SIZE, text};
 use crate::features::marking::expand;
-use crate::features::{Existing, Identity, Opening, PathStep, Present, RestoreError, Source, change_tag};
+use crate::features::{Identity, Noted, Noting, Opened, Opening, PathStep, RestoreError, Source, change_tag};
 use crate::graph::{Endpoint, GraphError, IMMUTABLE_IDS, Outlook};
 use crate::ids::ItemKey;
 
@@ -18,7 +18,7 @@ pub(super) async fn open_calendar(
     target: Source<'_>,
     path: &[PathStep],
     opening: Opening,
-) -> Result<Option<String>, RestoreError> {
+) -> Result<Option<Opened>, RestoreError> {
     let [step] = path else {
         let names: Vec<&str> = path.iter().map(|step| step.name.as_str()).collect();
         if names.is_empty() {
@@ -27,45 +27,54 @@ pub(super) async fn open_calendar(
         return named(target, &names.join(": "), opening).await;
     };
     match step.well_known.as_deref() {
-        Some(READ_ONLY) => Ok(Some(READ_ONLY.to_owned())),
-        Some(_) => calendars::default(target).await.map(Some).map_err(RestoreError::Graph),
+        Some(READ_ONLY) => Ok(Some(Opened::found(READ_ONLY.to_owned()))),
+        Some(_) => Ok(Some(Opened::found(calendars::default(target).await?))),
         None => named(target, &step.name, opening).await,
     }
 }
 
-async fn named(target: Source<'_>, name: &str, opening: Opening) -> Result<Option<String>, RestoreError> {
-    let found = calendars::find(target, name).await?;
-    if found.is_some() || opening == Opening::Look {
-        return Ok(found);
+async fn named(target: Source<'_>, name: &str, opening: Opening) -> Result<Option<Opened>, RestoreError> {
+    if opening != Opening::CreateNew {
+        let found = calendars::find(target, name).await?;
+        if found.is_some() || opening == Opening::Look {
+            return Ok(found.map(Opened::found));
+        }
     }
     let endpoint = Endpoint::Outlook { user: target.user, what: Outlook::Calendars };
     match target.graph.post(endpoint).prefer(IMMUTABLE_IDS).body(&json!({ "name": name })).json().await {
         Ok(made) => match made["id"].as_str() {
-            Some(id) => Ok(Some(id.to_owned())),
+            Some(id) => Ok(Some(Opened::new(id.to_owned()))),
             None => Err(GraphError::protocol(endpoint, "the calendar has no id").into()),
         },
         // Somebody was faster, or our own request had been carried out after all.
         Err(error @ GraphError::Ambiguous { .. }) => {
-            calendars::find(target, name).await?.ok_or(RestoreError::Graph(error)).map(Some)
+            let found = calendars::find(target, name).await?;
+            found.ok_or(RestoreError::Graph(error)).map(|id| Some(Opened::found(id)))
         }
         // Another calendar has the name, such as one that somebody shares.
         Err(error @ (GraphError::Conflict { .. } | GraphError::Refused { .. } | GraphError::BadItem { .. })) => {
-            calendars::find(target, name).await?.ok_or_else(|| RestoreError::Item(error.to_string())).map(Some)
+            let found = calendars::find(target, name).await?;
+            found.ok_or_else(|| RestoreError::Item(error.to_string())).map(|id| Some(Opened::found(id)))
         }
         Err(error) => Err(error.into()),
     }
 }
 
 /// Lists a calendar. An event that an interrupted restore left without all that belongs to it is deleted here.
-pub(super) async fn existing(target: Source<'_>, calendar: &str, opening: Opening) -> Result<Existing, RestoreError> {
+pub(super) async fn list(
+    target: Source<'_>,
+    calendar: &str,
+    opening: Opening,
+    noting: &mut dyn Noting,
+) -> Result<(), RestoreError> {
     if calendar == READ_ONLY {
-        return Ok(Existing::default());
+        return Ok(());
     }
     let endpoint = Endpoint::Outlook { user: target.user, what: Outlook::Events { calendar } };
     let mut call = target.graph.get(endpoint).query("$select", PRESENT_PROPERTIES).query("$expand", &expand());
-    let mut existing = Existing::default();
     loop {
         let page = call.prefer(IMMUTABLE_IDS).prefer(PAGE_SIZE).page().await?;
+        let mut noted = Vec::with_capacity(page.value.len());
         for event in page.value {
             let Some(id) = event["id"].as_str() else { continue };
             let marker = Marker::of(&event);
@@ -73,16 +82,12 @@ pub(super) async fn existing(target: Source<'_>, calendar: &str, opening: Openin
             if begun && (opening == Opening::Look || deleted(target, id).await?) {
                 continue;
             }
-            let present = Present { id: id.to_owned(), identity: identity(&event) };
-            existing.add(present, marker.map(|marker| marker.key));
+            noted.push(Noted::new(id, identity(&event), marker.map(|marker| marker.key)));
         }
-        if existing.is_full() {
-            let text = "the target calendar holds more events than kodo can compare with: restore to a new folder";
-            return Err(RestoreError::Item(text.to_owned()));
-        }
+        noting.note(noted).await?;
         match page.next {
             Some(next) => call = target.graph.follow(endpoint, &next)?,
-            None => return Ok(existing),
+            None => return Ok(()),
         }
     }
 }

@@ -22,9 +22,9 @@ use futures_util::future::BoxFuture;
 
 use super::exchange::{self, Collection};
 use super::{
-    Action, Along, CaptureError, Captured, ContainerChanges, Cursor, Existing, Feature, KnownVersion, Need, Opening,
-    Page, PathStep, Present, Recognised, Rehearsing, RemoteItem, RestoreError, Restored, Restoring, Source, StoredItem,
-    Walk, WalkError,
+    Action, Along, CaptureError, Captured, ContainerChanges, Cursor, Feature, KnownVersion, Need, Noting, Opened,
+    Opening, Page, PathStep, Present, Recognised, Rehearsing, RemoteItem, RestoreError, Restored, Restoring, Source,
+    StoredItem, Walk, WalkError,
 };
 use crate::graph::{Endpoint, Outlook};
 use crate::ids::ResourceId;
@@ -94,22 +94,24 @@ impl Feature for Contacts {
 }
 
 impl Restoring for Contacts {
-    fn open_container<'a>(
+    fn open<'a>(
         &'a self,
         target: Source<'a>,
         path: &'a [PathStep],
+        above: Option<&'a Opened>,
         opening: Opening,
-    ) -> BoxFuture<'a, Result<Option<String>, RestoreError>> {
-        Box::pin(target::open_folder(target, path, opening))
+    ) -> BoxFuture<'a, Result<Option<Opened>, RestoreError>> {
+        Box::pin(target::open_folder(target, path, above, opening))
     }
 
-    fn existing<'a>(
+    fn list<'a>(
         &'a self,
         target: Source<'a>,
         container: &'a str,
         opening: Opening,
-    ) -> BoxFuture<'a, Result<Existing, RestoreError>> {
-        Box::pin(target::existing(target, container, opening))
+        noting: &'a mut dyn Noting,
+    ) -> BoxFuture<'a, Result<(), RestoreError>> {
+        Box::pin(target::list(target, container, opening, noting))
     }
 
     fn recognise(&self, _container: &str, item: &StoredItem) -> Result<Recognised, RestoreError> {

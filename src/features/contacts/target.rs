@@ -7,7 +7,7 @@ use super::folders::DEFAULT;
 use super::marker::Marker;
 use super::person::identity;
 use crate::features::exchange::{PAGE_SIZE, text};
-use crate::features::{Existing, Opening, PathStep, Present, RestoreError, Source, StoredItem, marking};
+use crate::features::{Noted, Noting, Opened, Opening, PathStep, Present, RestoreError, Source, StoredItem, marking};
 use crate::graph::{Endpoint, GraphError, IMMUTABLE_IDS, Outlook};
 
 const CHILDREN_MAX: usize = 10_000;
@@ -26,26 +26,20 @@ pub(super) fn at<'a>(target: Source<'a>, what: Outlook<'a>) -> Endpoint<'a> {
     Endpoint::Outlook { user: target.user, what }
 }
 
-/// The folder at `path`. The default one is found by its name in every language; others by what they are called.
+/// The folder at the end of `path`. The default one is found by its name in every language; others by what they are
+/// called.
 pub(super) async fn open_folder(
     target: Source<'_>,
     path: &[PathStep],
+    above: Option<&Opened>,
     opening: Opening,
-) -> Result<Option<String>, RestoreError> {
-    let mut folder: Option<String> = None;
-    for step in path {
-        let found = match &step.well_known {
-            Some(_) => Some(default_folder(target).await?),
-            None => child(target, folder.as_deref(), &step.name, opening).await?,
-        };
-        match found {
-            Some(found) => folder = Some(found),
-            None => return Ok(None),
-        }
-    }
-    match folder {
-        Some(folder) => Ok(Some(folder)),
-        None => Err(RestoreError::Item("a contact cannot be restored without a folder".to_owned())),
+) -> Result<Option<Opened>, RestoreError> {
+    let Some(step) = path.last() else {
+        return Err(RestoreError::Item("a contact cannot be restored without a folder".to_owned()));
+    };
+    match &step.well_known {
+        Some(_) => Ok(Some(Opened::found(default_folder(target).await?))),
+        None => child(target, above, &step.name, opening).await,
     }
 }
 
@@ -63,29 +57,34 @@ pub(super) async fn top_folder(target: Source<'_>, name: &str) -> Result<Option<
 
 async fn child(
     target: Source<'_>,
-    parent: Option<&str>,
+    parent: Option<&Opened>,
     name: &str,
     opening: Opening,
-) -> Result<Option<String>, RestoreError> {
-    let endpoint = at(target, parent.map_or(Outlook::ContactFolders, |folder| Outlook::ContactChildFolders { folder }));
+) -> Result<Option<Opened>, RestoreError> {
+    let folder = parent.map(|parent| parent.id.as_str());
+    let endpoint = at(target, folder.map_or(Outlook::ContactFolders, |folder| Outlook::ContactChildFolders { folder }));
     let instead = parent.is_none().then(|| format!("{name}{BESIDE_MAIL}"));
     let names: Vec<&str> = [Some(name), instead.as_deref()].into_iter().flatten().collect();
-    let found = find_child(target, endpoint, &names).await?;
-    if found.is_some() || opening == Opening::Look {
-        return Ok(found);
+    // At the top, an earlier restore may have made the one that stands in for it.
+    if !parent.is_some_and(|parent| parent.is_new) {
+        let found = find_child(target, endpoint, &names).await?;
+        if found.is_some() || opening == Opening::Look {
+            return Ok(found.map(Opened::found));
+        }
     }
     let mut refused = None;
     for name in &names {
         let body = json!({ "displayName": name });
         match target.graph.post(endpoint).prefer(IMMUTABLE_IDS).body(&body).json().await {
-            Ok(folder) => return id_of(&folder, endpoint).map(Some),
+            Ok(folder) => return Ok(Some(Opened::new(id_of(&folder, endpoint)?))),
             // Somebody was faster, our own request had been carried out after all, or a mail folder has the name.
             Err(error @ GraphError::Conflict { .. }) => match find_child(target, endpoint, &[name]).await? {
-                Some(found) => return Ok(Some(found)),
+                Some(found) => return Ok(Some(Opened::found(found))),
                 None => refused = Some(RestoreError::Item(error.to_string())),
             },
             Err(error @ GraphError::Ambiguous { .. }) => {
-                return find_child(target, endpoint, &[name]).await?.ok_or(RestoreError::Graph(error)).map(Some);
+                let found = find_child(target, endpoint, &[name]).await?;
+                return found.ok_or(RestoreError::Graph(error)).map(|id| Some(Opened::found(id)));
             }
             Err(error @ (GraphError::Refused { .. } | GraphError::BadItem { .. })) => {
                 return Err(RestoreError::Item(error.to_string()));
@@ -117,31 +116,32 @@ fn id_of(folder: &Value, endpoint: Endpoint<'_>) -> Result<String, RestoreError>
 }
 
 /// Lists a folder. A contact that an interrupted restore left without its photo is deleted here.
-pub(super) async fn existing(target: Source<'_>, folder: &str, opening: Opening) -> Result<Existing, RestoreError> {
+pub(super) async fn list(
+    target: Source<'_>,
+    folder: &str,
+    opening: Opening,
+    noting: &mut dyn Noting,
+) -> Result<(), RestoreError> {
     let endpoint = at(target, Outlook::Contacts { folder });
     let mut call = target.graph.get(endpoint).query("$expand", &expand());
-    let mut existing = Existing::default();
     loop {
         let page = call.prefer(IMMUTABLE_IDS).prefer(PAGE_SIZE_CONTACTS).page().await?;
+        let mut noted = Vec::with_capacity(page.value.len());
         for contact in page.value {
             let Some(id) = contact["id"].as_str() else { continue };
             let marker = Marker::of(&contact);
             if marker.is_some_and(|marker| marker.is_partial) {
-                if opening == Opening::Create {
+                if opening != Opening::Look {
                     delete(target, id).await?;
                 }
                 continue;
             }
-            let present = Present { id: id.to_owned(), identity: identity(&contact, false) };
-            existing.add(present, marker.map(|marker| marker.key));
+            noted.push(Noted::new(id, identity(&contact, false), marker.map(|marker| marker.key)));
         }
-        if existing.is_full() {
-            let text = "the target folder holds more contacts than kodo can compare with: restore to a new folder";
-            return Err(RestoreError::Item(text.to_owned()));
-        }
+        noting.note(noted).await?;
         match page.next {
             Some(next) => call = target.graph.follow(endpoint, &next)?,
-            None => return Ok(existing),
+            None => return Ok(()),
         }
     }
 }

@@ -37,9 +37,9 @@ mod target;
 use futures_util::future::BoxFuture;
 
 use super::{
-    Action, Along, CaptureError, Captured, ContainerChanges, Cursor, Existing, Feature, KnownVersion, Need, Opening,
-    Page, Parts, PathStep, Present, Recognised, Rehearsing, RemoteItem, RestoreError, Restored, Restoring, Source,
-    StoredItem, Walk, WalkError,
+    Action, Along, CaptureError, Captured, ContainerChanges, Cursor, Feature, KnownVersion, Need, Noting, Opened,
+    Opening, Page, Parts, PathStep, Present, Recognised, Rehearsing, RemoteItem, RestoreError, Restored, Restoring,
+    Source, StoredItem, Walk, WalkError,
 };
 use crate::graph::IMMUTABLE_IDS;
 use crate::ids::ResourceId;
@@ -129,22 +129,28 @@ impl Feature for Mailbox {
 }
 
 impl Restoring for Mailbox {
-    fn open_container<'a>(
+    fn open<'a>(
         &'a self,
         target: Source<'a>,
         path: &'a [PathStep],
+        above: Option<&'a Opened>,
         opening: Opening,
-    ) -> BoxFuture<'a, Result<Option<String>, RestoreError>> {
-        Box::pin(target::open_folder(target, path, opening))
+    ) -> BoxFuture<'a, Result<Option<Opened>, RestoreError>> {
+        Box::pin(target::open_folder(target, path, above, opening))
     }
 
-    fn existing<'a>(
+    fn stands_alone(&self, path: &[PathStep]) -> bool {
+        path.len() <= 1 || target::is_own(path)
+    }
+
+    fn list<'a>(
         &'a self,
         target: Source<'a>,
         container: &'a str,
         opening: Opening,
-    ) -> BoxFuture<'a, Result<Existing, RestoreError>> {
-        Box::pin(target::existing(target, container, opening))
+        noting: &'a mut dyn Noting,
+    ) -> BoxFuture<'a, Result<(), RestoreError>> {
+        Box::pin(target::list(target, container, opening, noting))
     }
 
     fn recognise(&self, container: &str, item: &StoredItem) -> Result<Recognised, RestoreError> {

@@ -8,7 +8,7 @@ use super::folders::RECOVERABLE;
 use super::marker::{self, Marker};
 use super::{IMMUTABLE_IDS, PAGE_SIZE, settings, streams};
 use crate::features::attaching::{Holder, count_attachments};
-use crate::features::{Existing, Identity, Opening, PathStep, Present, RestoreError, Source, change_tag};
+use crate::features::{Identity, Noted, Noting, Opened, Opening, PathStep, RestoreError, Source, change_tag};
 use crate::graph::{Endpoint, GraphError};
 use crate::ids::ItemKey;
 
@@ -17,39 +17,35 @@ const CHECKS_AT_ONCE: usize = 4;
 pub(super) const PRESENT_PROPERTIES: &str = "id,changeKey,internetMessageId,hasAttachments,isRead,importance,categories,flag,\
     lastModifiedDateTime";
 
-/// The folder at `path`. A default folder is found by its name in every language; others by what they are called.
+/// The folder at the end of `path`. A default folder is found by its name in every language; others by what they are
+/// called.
 pub(super) async fn open_folder(
     target: Source<'_>,
     path: &[PathStep],
+    above: Option<&Opened>,
     opening: Opening,
-) -> Result<Option<String>, RestoreError> {
-    if path.last().and_then(|step| step.well_known.as_deref()) == Some(streams::CONTAINER) {
-        return Ok(Some(streams::CONTAINER.to_owned()));
-    }
-    if path.last().and_then(|step| step.well_known.as_ref()).is_some_and(|name| settings::is_own(name)) {
-        return Ok(Some(settings::open(path)));
-    }
-    let mut parent = Parent { id: "msgfolderroot".to_owned(), is_new: false };
-    for step in path {
-        let found = match default_folder(target, step).await? {
-            Some(id) => Some(Parent { id, is_new: false }),
-            None => child(target, &parent, step, opening).await?,
-        };
-        match found {
-            Some(found) => parent = found,
-            None => return Ok(None),
-        }
-    }
-    if path.is_empty() {
+) -> Result<Option<Opened>, RestoreError> {
+    let Some(step) = path.last() else {
         return Err(RestoreError::Item("a message cannot be restored without a folder".to_owned()));
+    };
+    match step.well_known.as_deref() {
+        Some(streams::CONTAINER) => return Ok(Some(Opened::found(streams::CONTAINER.to_owned()))),
+        Some(name) if settings::is_own(name) => return Ok(Some(Opened::found(settings::open(path)))),
+        Some(_) | None => {}
     }
-    Ok(Some(parent.id))
+    if let Some(id) = default_folder(target, step).await? {
+        return Ok(Some(Opened::found(id)));
+    }
+    match above {
+        Some(above) => child(target, above, step, opening).await,
+        None => child(target, &Opened::found("msgfolderroot".to_owned()), step, opening).await,
+    }
 }
 
-/// A folder on the way to the one that is wanted. Nobody need look for anything in one that was just created.
-struct Parent {
-    id: String,
-    is_new: bool,
+/// What kodo made up is no folder in another one.
+pub(super) fn is_own(path: &[PathStep]) -> bool {
+    let name = path.last().and_then(|step| step.well_known.as_deref());
+    name.is_some_and(|name| name == streams::CONTAINER || settings::is_own(name))
 }
 
 async fn default_folder(target: Source<'_>, step: &PathStep) -> Result<Option<String>, RestoreError> {
@@ -66,15 +62,14 @@ async fn default_folder(target: Source<'_>, step: &PathStep) -> Result<Option<St
 
 async fn child(
     target: Source<'_>,
-    parent: &Parent,
+    parent: &Opened,
     step: &PathStep,
     opening: Opening,
-) -> Result<Option<Parent>, RestoreError> {
-    let known = |id: Option<String>| id.map(|id| Parent { id, is_new: false });
-    if !parent.is_new {
+) -> Result<Option<Opened>, RestoreError> {
+    if !parent.is_new && opening != Opening::CreateNew {
         let found = find_child(target, &parent.id, &step.name).await?;
         if found.is_some() || opening == Opening::Look {
-            return Ok(known(found));
+            return Ok(found.map(Opened::found));
         }
     }
     let endpoint = Endpoint::ChildFolders { user: target.user, folder: &parent.id };
@@ -83,11 +78,11 @@ async fn child(
         body["isHidden"] = json!(true);
     }
     match target.graph.post(endpoint).prefer(IMMUTABLE_IDS).body(&body).json().await {
-        Ok(folder) => Ok(Some(Parent { id: id_of(&folder, endpoint)?, is_new: true })),
+        Ok(folder) => Ok(Some(Opened::new(id_of(&folder, endpoint)?))),
         // Somebody was faster, or our own request had been carried out after all.
         Err(error @ (GraphError::Conflict { .. } | GraphError::Ambiguous { .. })) => {
             let found = find_child(target, &parent.id, &step.name).await?;
-            found.map_or(Err(RestoreError::Graph(error)), |id| Ok(known(Some(id))))
+            found.map_or(Err(RestoreError::Graph(error)), |id| Ok(Some(Opened::found(id))))
         }
         Err(error @ (GraphError::Refused { .. } | GraphError::BadItem { .. })) => {
             Err(RestoreError::Item(error.to_string()))
@@ -114,44 +109,46 @@ fn id_of(folder: &Value, endpoint: Endpoint<'_>) -> Result<String, RestoreError>
 }
 
 struct Found {
-    present: Present,
+    id: String,
+    identity: Identity,
     marker: Option<Marker>,
     has_attachments: bool,
 }
 
 /// Lists a folder. A message that an interrupted restore left without some of its attachments is deleted here.
-pub(super) async fn existing(target: Source<'_>, folder: &str, opening: Opening) -> Result<Existing, RestoreError> {
+pub(super) async fn list(
+    target: Source<'_>,
+    folder: &str,
+    opening: Opening,
+    noting: &mut dyn Noting,
+) -> Result<(), RestoreError> {
     if streams::is_stream(folder) {
-        return Ok(Existing::default());
+        return Ok(());
     }
     if settings::is_own(folder) {
-        return settings::existing(target, folder).await;
+        return noting.note(settings::existing(target, folder).await?).await;
     }
     let endpoint = Endpoint::FolderMessages { user: target.user, folder };
     let mut call = target.graph.get(endpoint).query("$select", PRESENT_PROPERTIES).query("$expand", &marker::expand());
-    let mut existing = Existing::default();
     loop {
         let page = call.prefer(IMMUTABLE_IDS).prefer(PAGE_SIZE).page().await?;
         let found = page.value.into_iter().filter_map(found);
         let complete = stream::iter(found).map(|found| complete_or_deleted(target, found, opening));
         let complete: Vec<Option<Found>> = complete.buffer_unordered(CHECKS_AT_ONCE).try_collect().await?;
-        for found in complete.into_iter().flatten() {
-            existing.add(found.present, found.marker.map(|marker| marker.key));
-        }
-        if existing.is_full() {
-            let text = "the target folder holds more messages than kodo can compare with: restore to a new folder";
-            return Err(RestoreError::Item(text.to_owned()));
-        }
+        let complete = complete.into_iter().flatten();
+        let noted = complete.map(|found| Noted::new(&found.id, found.identity, found.marker.map(|marker| marker.key)));
+        noting.note(noted.collect()).await?;
         match page.next {
             Some(next) => call = target.graph.follow(endpoint, &next)?,
-            None => return Ok(existing),
+            None => return Ok(()),
         }
     }
 }
 
 fn found(message: Value) -> Option<Found> {
     Some(Found {
-        present: Present { id: message["id"].as_str()?.to_owned(), identity: identity(&message) },
+        id: message["id"].as_str()?.to_owned(),
+        identity: identity(&message),
         marker: Marker::of(&message),
         has_attachments: message["hasAttachments"].as_bool().unwrap_or(false),
     })
@@ -183,14 +180,14 @@ async fn complete_or_deleted(
     if expected == 0 || (expected == 1 && found.has_attachments) {
         return Ok(Some(found));
     }
-    match count_attachments(target, Holder::Message(&found.present.id)).await {
+    match count_attachments(target, Holder::Message(&found.id)).await {
         Ok(count) if count >= expected => return Ok(Some(found)),
         Ok(_) if opening == Opening::Look => return Ok(None),
         Ok(_) => {}
         Err(GraphError::NotFound { .. }) => return Ok(None),
         Err(error) => return Err(error.into()),
     }
-    let message = Endpoint::Message { user: target.user, message: &found.present.id };
+    let message = Endpoint::Message { user: target.user, message: &found.id };
     match target.graph.delete(message).prefer(IMMUTABLE_IDS).done().await {
         Ok(()) | Err(GraphError::NotFound { .. }) => Ok(None),
         Err(error) => Err(error.into()),

@@ -11,7 +11,7 @@ use super::putting::{Sending, Spot, dates};
 use super::target::{self, Folder, Made, PRESENT_PROPERTIES, create_folder, find, item_error};
 use super::{KIND_FILE, KIND_FOLDER, KIND_PACKAGE, OneDrive, PERMISSIONS, elsewhere, history, sharing, versions};
 use crate::features::{
-    Action, Along, Existing, Opening, PathStep, Present, Recognised, RestoreError, Restored, Restoring, Source,
+    Action, Along, Noting, Opened, Opening, PathStep, Present, Recognised, RestoreError, Restored, Restoring, Source,
     StoredContent, StoredItem,
 };
 use crate::graph::{DriveTarget, Endpoint, FRAGMENT_BYTES, GraphError};
@@ -28,22 +28,32 @@ const SHARING_UNKNOWN: &str = "whom it was shared with is not in the restore poi
 const ORDINARY: &str = "it comes back as an ordinary folder";
 
 impl Restoring for OneDrive {
-    fn open_container<'a>(
+    fn open<'a>(
         &'a self,
         target: Source<'a>,
         path: &'a [PathStep],
+        above: Option<&'a Opened>,
         opening: Opening,
-    ) -> BoxFuture<'a, Result<Option<String>, RestoreError>> {
-        Box::pin(target::open_folder(target, path, opening))
+    ) -> BoxFuture<'a, Result<Option<Opened>, RestoreError>> {
+        Box::pin(target::open_folder(target, path, above, opening))
     }
 
-    fn existing<'a>(
+    fn stands_alone(&self, path: &[PathStep]) -> bool {
+        path.len() <= 1 || target::own_container(path).is_some()
+    }
+
+    fn keys_are_unique(&self) -> bool {
+        true
+    }
+
+    fn list<'a>(
         &'a self,
         target: Source<'a>,
         container: &'a str,
         opening: Opening,
-    ) -> BoxFuture<'a, Result<Existing, RestoreError>> {
-        Box::pin(target::existing(target, container, opening))
+        noting: &'a mut dyn Noting,
+    ) -> BoxFuture<'a, Result<(), RestoreError>> {
+        Box::pin(target::list(target, container, opening, noting))
     }
 
     fn recognise(&self, container: &str, item: &StoredItem) -> Result<Recognised, RestoreError> {

@@ -7,13 +7,11 @@ use serde_json::{Value, json};
 use super::facets::is;
 use super::identity::of_present;
 use super::names::{self, Level};
-use crate::features::{Existing, OWN_CONTAINER, Opening, PathStep, Present, RestoreError, Source};
+use crate::features::{Noted, Noting, OWN_CONTAINER, Opened, Opening, PathStep, RestoreError, Source};
 use crate::graph::{DriveEndpoint, DriveTarget, Endpoint, GraphError};
 
 /// The top of every drive goes by this id too.
 pub(super) const TOP: &str = "root";
-/// About 170 MB; a folder beyond it is restored to a new one instead.
-const EXISTING_MAX: usize = 500_000;
 const PAGE_ITEMS: &str = "999";
 pub(super) const PRESENT_PROPERTIES: &str =
     "id,name,size,file,folder,package,remoteItem,fileSystemInfo,description,lastModifiedBy,lastModifiedDateTime";
@@ -62,41 +60,40 @@ impl fmt::Display for Folder<'_> {
     }
 }
 
-/// The folder at `path` below the drive itself, which is the first step.
+/// The folder at the end of `path`, whose first step is the drive itself.
 pub(super) async fn open_folder(
     target: Source<'_>,
     path: &[PathStep],
+    above: Option<&Opened>,
     opening: Opening,
-) -> Result<Option<String>, RestoreError> {
+) -> Result<Option<Opened>, RestoreError> {
     if let Some(own) = own_container(path) {
-        return Ok(Some(own.to_owned()));
+        return Ok(Some(Opened::found(own.to_owned())));
     }
-    let drive = drive_of(target).await?;
-    let top = Folder { drive: &drive, item: TOP };
-    let steps = path.iter().skip(1).enumerate().map(|(depth, step)| {
-        let level = if depth == 0 { Level::Top } else { Level::Below };
-        names::safe(&step.name, level).into_owned()
-    });
-    let steps: Vec<String> = steps.collect();
-    if steps.is_empty() {
-        return Ok(Some(top.to_string()));
+    let (Some(above), Some(step)) = (above, path.last()) else {
+        let drive = drive_of(target).await?;
+        return Ok(Some(Opened::found(Folder { drive: &drive, item: TOP }.to_string())));
+    };
+    let parent = Folder::of(&above.id)?;
+    let name = names::safe(&step.name, parent.level());
+    let of = |item: &str| Folder { drive: parent.drive, item }.to_string();
+    if !above.is_new && opening != Opening::CreateNew {
+        let found = find(target, parent, &name).await?;
+        if let Some(found) = found {
+            return Ok(Some(Opened::found(of(folder_id(&found)?))));
+        }
+        if opening == Opening::Look {
+            return Ok(None);
+        }
     }
-    if let Some(found) = find(target, top, &steps.join("/")).await? {
-        let folder = Folder { drive: &drive, item: folder_id(&found)? };
-        return Ok(Some(folder.to_string()));
-    }
-    if opening == Opening::Look {
-        return Ok(None);
-    }
-    let mut here = TOP.to_owned();
-    for name in steps {
-        here = open_child(target, Folder { drive: &drive, item: &here }, &name).await?;
-    }
-    Ok(Some(Folder { drive: &drive, item: &here }.to_string()))
+    Ok(Some(match create_folder(target, parent, &name).await? {
+        (id, Made::New) => Opened::new(of(&id)),
+        (id, Made::Found) => Opened::found(of(&id)),
+    }))
 }
 
 /// A container that kodo made up is no place in a drive.
-fn own_container(path: &[PathStep]) -> Option<&str> {
+pub(super) fn own_container(path: &[PathStep]) -> Option<&str> {
     path.last()?.well_known.as_deref().filter(|name| is_own(name))
 }
 
@@ -108,13 +105,6 @@ pub(super) async fn drive_of(target: Source<'_>) -> Result<String, RestoreError>
     let endpoint = Endpoint::Drive(DriveEndpoint::OfUser { user: target.user });
     let drive = target.graph.get(endpoint).query("$select", "id").json().await?;
     Ok(id_of(&drive, endpoint)?.to_owned())
-}
-
-async fn open_child(target: Source<'_>, parent: Folder<'_>, name: &str) -> Result<String, RestoreError> {
-    match find(target, parent, name).await? {
-        Some(found) => Ok(folder_id(&found)?.to_owned()),
-        None => Ok(create_folder(target, parent, name).await?.0),
-    }
 }
 
 /// Whether a folder was made, or stood there already.
@@ -175,10 +165,14 @@ pub(super) fn id_of<'a>(found: &'a Value, endpoint: Endpoint<'_>) -> Result<&'a 
 }
 
 /// Lists a folder. What an interrupted restore left under a working name is deleted.
-pub(super) async fn existing(target: Source<'_>, container: &str, opening: Opening) -> Result<Existing, RestoreError> {
-    let mut existing = Existing::with_unique_keys();
+pub(super) async fn list(
+    target: Source<'_>,
+    container: &str,
+    opening: Opening,
+    noting: &mut dyn Noting,
+) -> Result<(), RestoreError> {
     if is_own(container) {
-        return Ok(existing);
+        return Ok(());
     }
     let folder = Folder::of(container)?;
     let endpoint = Endpoint::DriveTarget(DriveTarget::Children { drive: folder.drive, folder: folder.item });
@@ -186,29 +180,27 @@ pub(super) async fn existing(target: Source<'_>, container: &str, opening: Openi
     let mut left_over = Vec::new();
     loop {
         let page = call.page().await?;
+        let mut noted = Vec::with_capacity(page.value.len());
         for found in page.value {
-            let id = id_of(&found, endpoint)?.to_owned();
+            let id = id_of(&found, endpoint)?;
             if found["name"].as_str().is_some_and(names::is_working) {
-                left_over.push(id);
+                left_over.push(id.to_owned());
             } else {
-                existing.add(Present { id, identity: of_present(&found) }, None);
+                noted.push(Noted::new(id, of_present(&found), None));
             }
         }
-        if existing.len() > EXISTING_MAX {
-            let text = format!("the target folder holds more than {EXISTING_MAX} items: restore to a new folder");
-            return Err(RestoreError::Item(text));
-        }
+        noting.note(noted).await?;
         match page.next {
             Some(next) => call = target.graph.follow(endpoint, &next)?,
             None => break,
         }
     }
-    if opening == Opening::Create {
+    if opening != Opening::Look {
         for id in left_over {
             delete(target, folder.drive, &id).await?;
         }
     }
-    Ok(existing)
+    Ok(())
 }
 
 pub(super) async fn delete(target: Source<'_>, drive: &str, item: &str) -> Result<(), RestoreError> {

@@ -33,6 +33,14 @@ impl OnConflict {
         }
     }
 
+    /// Whether what is there may be changed.
+    pub const fn may_change(self) -> bool {
+        match self {
+            Self::Skip | Self::KeepBoth => false,
+            Self::Replace | Self::ReplaceIfOlder => true,
+        }
+    }
+
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|mode| mode.as_str() == text)
     }

@@ -7,17 +7,21 @@ mod along;
 mod content;
 mod deciding;
 mod existing;
+#[cfg(test)]
+mod existing_tests;
+mod ids;
+mod opening;
 mod planning;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub use along::{Along, StoredParts};
 pub use content::{LargeContent, StoredContent};
 pub use deciding::{Action, Identity, OnConflict, Present, Verdict};
-pub use existing::Existing;
+pub use existing::{Existing, Origin};
+pub use opening::{Noted, Noting, Opened, Opening, PathStep};
 pub use planning::{Plan, Wish, bring_back, carry_out, plan};
 
 use super::Source;
@@ -26,24 +30,70 @@ use crate::ids::ItemKey;
 
 /// Bringing the items of a feature back to the service.
 pub trait Restoring: Send + Sync {
-    /// Finds the container at `path` below the target and returns its Graph id. What is missing is created, unless
-    /// the target is only looked at: then it is `None`. Of a feature with folders among its items, such as a drive, the
-    /// path is the container's own step and then the folders in it, the one that receives everything first.
+    /// Finds the container at the end of `path` in the one that the steps before it lead to, which is open: `above`.
+    /// What is missing is created, unless the target is only looked at: then it is `None`. Of a feature with folders
+    /// among its items, such as a drive, the path is the container's own step and then the folders in it, the one that
+    /// receives everything first. Safe to be asked for several containers at once.
+    fn open<'a>(
+        &'a self,
+        target: Source<'a>,
+        path: &'a [PathStep],
+        above: Option<&'a Opened>,
+        opening: Opening,
+    ) -> BoxFuture<'a, Result<Option<Opened>, RestoreError>>;
+
+    /// Whether the container at the end of `path` is opened with nothing above it.
+    fn stands_alone(&self, path: &[PathStep]) -> bool {
+        path.len() <= 1
+    }
+
+    /// The same for the whole way: opens what is on it, and returns the Graph id of its end.
     fn open_container<'a>(
         &'a self,
         target: Source<'a>,
         path: &'a [PathStep],
         opening: Opening,
-    ) -> BoxFuture<'a, Result<Option<String>, RestoreError>>;
+    ) -> BoxFuture<'a, Result<Option<String>, RestoreError>> {
+        Box::pin(async move {
+            let first = if self.stands_alone(path) { path.len() } else { 1 };
+            let mut above = None;
+            for end in first..=path.len() {
+                let opened = self.open(target, &path[..end], above.as_ref(), opening).await?;
+                let Some(opened) = opened else { return Ok(None) };
+                above = Some(opened);
+            }
+            Ok(above.map(|opened| opened.id))
+        })
+    }
 
     /// Lists what is in a target container, so that nothing is created twice. What an interrupted restore left
     /// half-way there is deleted, unless the target is only looked at: then it is as if it were not there.
+    fn list<'a>(
+        &'a self,
+        target: Source<'a>,
+        container: &'a str,
+        opening: Opening,
+        noting: &'a mut dyn Noting,
+    ) -> BoxFuture<'a, Result<(), RestoreError>>;
+
+    /// No two items of one container can have the same natural key.
+    fn keys_are_unique(&self) -> bool {
+        false
+    }
+
+    /// What is in a target container, for whoever knows nothing of a backup.
     fn existing<'a>(
         &'a self,
         target: Source<'a>,
         container: &'a str,
         opening: Opening,
-    ) -> BoxFuture<'a, Result<Existing, RestoreError>>;
+    ) -> BoxFuture<'a, Result<Existing, RestoreError>> {
+        Box::pin(async move {
+            let mut existing = Existing::of(self.keys_are_unique());
+            self.list(target, container, opening, &mut existing).await?;
+            Ok(existing)
+        })
+    }
 
     /// What tells a stored item apart from others, and one state of it from another. Pure.
     fn recognise(&self, container: &str, item: &StoredItem) -> Result<Recognised, RestoreError>;
@@ -130,29 +180,6 @@ pub trait Restoring: Send + Sync {
     /// How many requests it takes to let them in: an estimate.
     fn requests_to_share(&self, _item: &StoredItem) -> u64 {
         0
-    }
-}
-
-/// Whether a restore may change the target.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Opening {
-    Create,
-    /// A dry run: nothing is written.
-    Look,
-}
-
-/// One step from the top to a target container.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PathStep {
-    pub name: String,
-    pub well_known: Option<String>,
-    pub hidden: bool,
-}
-
-impl PathStep {
-    /// An ordinary folder.
-    pub fn folder(name: &str) -> Self {
-        Self { name: name.to_owned(), well_known: None, hidden: false }
     }
 }
 

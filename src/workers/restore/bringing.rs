@@ -7,26 +7,18 @@ use futures_util::future::BoxFuture;
 
 use super::flow::{Ahead, Due, Ground, Known, Told};
 use super::pace::Load;
-use super::place::{Opened, Place, item_error};
+use super::place::{Place, State, item_error};
 use super::{Restoration, TaskError};
 use crate::catalog::{Outcome, OutcomeRow, VersionRow, items, outcomes};
 use crate::db::Conn;
-use crate::features::{self, Action, Existing, Plan, Restored, StoredContent, StoredItem, Wish};
+use crate::features::{self, Action, Plan, Restored, StoredContent, StoredItem, Wish};
 use crate::ids::{ItemKey, PointNumber};
 use crate::queue;
 use crate::repository::StoreError;
 
-/// Items of the target that are looked up in the backup at once.
-const KEYS_AT_ONCE: usize = 10_000;
-
 impl Restoration<'_> {
     /// Puts those of a page that are not settled yet on their way back to their place.
-    pub(super) async fn put(
-        &self,
-        ahead: &mut Ahead,
-        place: &mut Place,
-        page: Vec<VersionRow>,
-    ) -> Result<(), TaskError> {
+    pub(super) async fn put(&self, ahead: &Ahead, place: &mut Place, page: Vec<VersionRow>) -> Result<(), TaskError> {
         let page = self.wanted(page).await?;
         let settled = self.settled(page.iter().map(|row| row.version.key).collect()).await?;
         let n_page = page.len();
@@ -39,7 +31,7 @@ impl Restoration<'_> {
         }
         self.open_and_list(ahead, place).await?;
         match &place.state {
-            Opened::Found { ground: Some(ground), .. } => {
+            State::Found { ground: Some(ground), .. } => {
                 let (alive, parts) = (self.alive(&todo).await?, self.parts_of(&todo).await?);
                 for row in todo {
                     let key = row.version.key;
@@ -48,8 +40,8 @@ impl Restoration<'_> {
                 }
                 Ok(())
             }
-            Opened::Refused(why) => self.refuse(why, todo.into_iter().map(|row| row.version.key).collect()).await,
-            Opened::NotYet | Opened::Found { ground: None, .. } => Ok(()),
+            State::Refused(why) => self.refuse(why, todo.into_iter().map(|row| row.version.key).collect()).await,
+            State::NotYet | State::Found { ground: None, .. } => Ok(()),
         }
     }
 
@@ -120,7 +112,7 @@ impl Restoration<'_> {
 
     async fn try_item(&self, due: &Due) -> Result<Result<Ended, String>, TaskError> {
         let Due { row, known: Known { may_be_elsewhere, parts }, .. } = due;
-        let Ground { container, existing } = &*due.ground;
+        let Ground { container, existing, .. } = &*due.ground;
         let version = &row.version;
         let mut stored = match self.properties(row).await {
             Ok(stored) => stored,
@@ -169,20 +161,6 @@ impl Restoration<'_> {
         Ok(StoredItem { key: version.key, kind: version.kind, properties, content: StoredContent::None })
     }
 
-    /// Finds out which of the items on the target are themselves items of the backup, so that they stand for no other.
-    pub(super) async fn recognise(&self, existing: &mut Existing) -> Result<(), TaskError> {
-        let chain = self.work.chain;
-        for from in (0..existing.len()).step_by(KEYS_AT_ONCE) {
-            let items = from..existing.len().min(from + KEYS_AT_ONCE);
-            let keys = existing.strangers(items.clone());
-            if !keys.is_empty() {
-                let read = move |conn: &mut Conn| items::known(conn, chain, &keys);
-                existing.recognise(items, &self.workshop.db.run("look up originals", read).await?);
-            }
-        }
-        Ok(())
-    }
-
     pub(super) async fn commit(&self, rows: Vec<OutcomeRow>) -> Result<(), TaskError> {
         self.tally.items_done.fetch_add(rows.len() as u64, Ordering::Relaxed);
         self.tally.bytes_done.fetch_add(rows.iter().map(|row| row.bytes).sum(), Ordering::Relaxed);
@@ -194,6 +172,7 @@ impl Restoration<'_> {
             return Ok(());
         }
         let (lease, restore, chain) = (self.control.lease(), self.work.restore, self.work.chain);
+        let _turn = self.turn.lock().await;
         let committed = self.workshop.db.transaction("commit outcomes", move |conn| {
             queue::assert_held(conn, &lease)?;
             queue::made_progress_in(conn, &lease)?;

@@ -1,7 +1,5 @@
 //! How much a restore is to bring back, counted from the catalog alone before anything is asked of Microsoft.
 
-use std::sync::atomic::Ordering;
-
 use super::choice::Choice;
 use super::pace::{self, Load};
 use super::walk::{Step, Walk};
@@ -64,8 +62,9 @@ impl Restoration<'_> {
         let requests = items + (bytes - parts.bytes) / UPLOAD_PIECE_BYTES;
         let load = Load::of(requests + self.restoring.requests_for_parts(parts.items, parts.bytes));
         let asked = Asked { items, bytes, effort: self.effort(load, bytes) };
-        self.tally.items_total.store(items, Ordering::Relaxed);
+        self.tally.items_total.get_or_init(|| items);
         let (lease, restore, chain) = (self.control.lease(), self.work.restore, self.work.chain);
+        let _turn = self.turn.lock().await;
         let noted = self.workshop.db.transaction("note what was asked for", move |conn| {
             queue::assert_held(conn, &lease)?;
             Ok(catalog::parts::set_asked(conn, restore, chain, &asked)?)

@@ -4,13 +4,15 @@
 //! a commit leaves the target with fewer requests under way than it takes. Memory stays bounded: by the rows that wait,
 //! and by what is known of the places that they wait for.
 
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit, mpsc};
 use tokio::time::{Instant, timeout_at};
 
+use super::claims::{Claim, Claims};
+use super::leaving::{Hold, Left};
 use super::pace::Load;
 use super::{PAGE_ITEMS, REPORT_EVERY, Restoration, TaskError};
 use crate::catalog::{Holding, OutcomeRow, VersionRow};
@@ -18,8 +20,10 @@ use crate::features::Existing;
 
 /// Items that were found and are not yet brought back: as many as are brought back while several folders are opened.
 const AHEAD_MAX: u32 = 1_000;
-/// While the places of these items hold more than this, no other place is listed.
-const EXISTING_AHEAD_MAX: usize = 50_000;
+/// Folders among items that are walked through beside others.
+const BRANCHES_MAX: usize = 16;
+/// Folders that the walk left and that nobody looked at yet.
+const LEFT_AHEAD_MAX: usize = 100;
 /// The longest time that an outcome waits for others to be committed with it.
 const COMMIT_AFTER: Duration = Duration::from_secs(2);
 
@@ -29,6 +33,9 @@ pub(super) struct Ground {
     /// Its Graph id; empty when a dry run found that it is missing.
     pub container: String,
     pub existing: Existing,
+    /// Given back when nothing is on its way to it any more, as is the next.
+    pub _claim: Option<Claim>,
+    pub _hold: Option<Hold>,
 }
 
 /// What the catalog says of an item.
@@ -55,42 +62,47 @@ pub(super) type Told = Result<(OutcomeRow, Load), TaskError>;
 pub(super) struct Ahead {
     room: Arc<Semaphore>,
     due: mpsc::Sender<Due>,
-    grounds: Vec<Weak<Ground>>,
+    left: mpsc::Sender<Left>,
+    claims: Claims,
+    /// Walks through folders among items, beside those through containers.
+    branches: Semaphore,
 }
 
-pub(super) fn channel() -> (Ahead, mpsc::Receiver<Due>) {
+pub(super) fn channel() -> (Ahead, mpsc::Receiver<Due>, mpsc::Receiver<Left>) {
     let (due, arriving) = mpsc::channel(AHEAD_MAX as usize);
-    (Ahead { room: Arc::new(Semaphore::new(AHEAD_MAX as usize)), due, grounds: Vec::new() }, arriving)
+    let (left, leaving) = mpsc::channel(LEFT_AHEAD_MAX);
+    let room = Arc::new(Semaphore::new(AHEAD_MAX as usize));
+    let branches = Semaphore::new(BRANCHES_MAX);
+    (Ahead { room, due, left, claims: Claims::new(), branches }, arriving, leaving)
 }
 
 impl Ahead {
     pub async fn put(&self, ground: &Arc<Ground>, row: VersionRow, known: Known) -> Result<(), TaskError> {
         let room = Arc::clone(&self.room).acquire_owned().await.expect("this semaphore is never closed");
         let due = Due { ground: Arc::clone(ground), row, known, _room: room };
-        self.due.send(due).await.map_err(|_| TaskError::Retry("the restore came to a stop".to_owned()))
+        self.due.send(due).await.map_err(|_| stopped())
     }
 
-    /// Returns when all that was put here has been brought back.
-    pub async fn all_done(&self) {
-        drop(self.room.acquire_many(AHEAD_MAX).await);
+    /// All that lies in a folder was put here, and it is to be finished.
+    pub async fn leave(&self, left: Left) -> Result<(), TaskError> {
+        self.left.send(left).await.map_err(|_| stopped())
     }
 
-    /// Returns when a container can be listed. What is half-way there belongs to an attempt that was interrupted, as long
-    /// as none of this one's items is under way to it.
-    pub async fn ready_to_list(&mut self, container: &str) {
-        self.grounds.retain(|ground| ground.strong_count() > 0);
-        let grounds: Vec<Arc<Ground>> = self.grounds.iter().filter_map(Weak::upgrade).collect();
-        let n_existing: usize = grounds.iter().map(|ground| ground.existing.len()).sum();
-        if n_existing > EXISTING_AHEAD_MAX || grounds.iter().any(|ground| ground.container == container) {
-            self.all_done().await;
-        }
+    /// The right to walk through at most so many folders side by side, and how many it is for.
+    pub fn branch(&self, n_wanted: usize) -> Option<(SemaphorePermit<'_>, usize)> {
+        let n_free = self.branches.available_permits().min(n_wanted);
+        let right = u32::try_from(n_free).ok().filter(|n_free| *n_free > 0)?;
+        Some((self.branches.try_acquire_many(right).ok()?, n_free))
     }
 
-    pub fn ground(&mut self, container: String, existing: Existing) -> Arc<Ground> {
-        let ground = Arc::new(Ground { container, existing });
-        self.grounds.push(Arc::downgrade(&ground));
-        ground
+    /// Returns when a container can be listed.
+    pub async fn claim(&self, container: &str) -> Claim {
+        self.claims.claim(container).await
     }
+}
+
+fn stopped() -> TaskError {
+    TaskError::Retry("the restore came to a stop".to_owned())
 }
 
 impl Restoration<'_> {
@@ -166,43 +178,29 @@ mod tests {
     use tokio::time::timeout;
 
     use super::*;
-    use crate::features::{Identity, Present};
     use crate::workers::restore::tests::row;
 
     const SOON: Duration = Duration::from_millis(20);
 
-    #[tokio::test]
-    async fn a_place_is_not_listed_while_something_is_on_its_way_to_it() {
-        let (mut ahead, mut due) = channel();
-        let inbox = ahead.ground("inbox".to_owned(), Existing::default());
-        ahead.put(&inbox, row("a"), Known::default()).await.unwrap();
-
-        assert!(timeout(SOON, ahead.ready_to_list("archive")).await.is_ok());
-        assert!(timeout(SOON, ahead.ready_to_list("inbox")).await.is_err());
-        drop(due.recv().await);
-        assert!(timeout(SOON, ahead.ready_to_list("inbox")).await.is_ok());
+    async fn inbox(ahead: &Ahead) -> Arc<Ground> {
+        Arc::new(Ground { _claim: Some(ahead.claim("inbox").await), ..Ground::default() })
     }
 
     #[tokio::test]
-    async fn what_large_folders_hold_is_in_memory_one_after_the_other() {
-        let (mut ahead, mut due) = channel();
-        let mut existing = Existing::default();
-        for n in 0..=EXISTING_AHEAD_MAX {
-            existing.add(Present { id: n.to_string(), identity: Identity::default() }, None);
-        }
-        let inbox = ahead.ground("inbox".to_owned(), existing);
-        ahead.put(&inbox, row("a"), Known::default()).await.unwrap();
-        drop(inbox);
+    async fn a_place_is_not_listed_while_something_is_on_its_way_to_it() {
+        let (ahead, mut due, _left) = channel();
+        ahead.put(&inbox(&ahead).await, row("a"), Known::default()).await.unwrap();
 
-        assert!(timeout(SOON, ahead.ready_to_list("archive")).await.is_err());
+        assert!(timeout(SOON, ahead.claim("archive")).await.is_ok());
+        assert!(timeout(SOON, ahead.claim("inbox")).await.is_err());
         drop(due.recv().await);
-        assert!(timeout(SOON, ahead.ready_to_list("archive")).await.is_ok());
+        assert!(timeout(SOON, ahead.claim("inbox")).await.is_ok());
     }
 
     #[tokio::test]
     async fn a_walk_does_not_run_ahead_without_end_and_stops_when_nobody_takes_what_it_finds() {
-        let (mut ahead, mut due) = channel();
-        let inbox = ahead.ground("inbox".to_owned(), Existing::default());
+        let (ahead, mut due, _left) = channel();
+        let inbox = inbox(&ahead).await;
         for _ in 0..AHEAD_MAX {
             ahead.put(&inbox, row("a"), Known::default()).await.unwrap();
         }

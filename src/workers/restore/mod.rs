@@ -8,10 +8,14 @@
 mod along;
 mod bringing;
 mod choice;
+mod claims;
 mod content;
 mod counting;
 mod flow;
+mod following;
 mod large;
+mod leaving;
+mod openings;
 mod pace;
 mod path;
 mod place;
@@ -20,32 +24,31 @@ mod rehearsing;
 mod tests;
 mod walk;
 
-use std::cmp::Reverse;
 use std::collections::HashSet;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use serde_json::json;
-use tokio::sync::mpsc;
+use tokio::sync::{Mutex, mpsc};
 use tokio_util::sync::CancellationToken;
 
 pub use self::rehearsing::run as rehearse;
 
 use self::along::Directories;
 use self::choice::Choice;
-use self::flow::Ahead;
+use self::openings::Openings;
 use self::pace::Load;
 use self::path::Tree;
-use self::place::{Opened, Place, item_error};
-use self::walk::{Shelf, Step, Walk};
+use self::walk::Shelf;
 use super::task::{Control, Done, TaskError};
 use super::workshop::{Subject, Workshop};
-use crate::catalog::{self, Container, Outcome, VersionRow, containers};
+use crate::catalog::{self, Container, containers};
 use crate::db::Conn;
-use crate::features::{self, Along, OnConflict, Restoring};
+use crate::features::{self, OnConflict, Restoring};
 use crate::graph::Scope;
-use crate::ids::{ContainerId, ItemKey, PointNumber};
+use crate::ids::{ContainerId, PointNumber};
 use crate::queue::Progress;
 use crate::queue::work::RestoreWork;
 use crate::repository::Reader;
@@ -73,6 +76,9 @@ struct Restoration<'a> {
     tally: Tally,
     /// Of contents that are in memory, or about to be.
     bytes_held: AtomicU64,
+    openings: Openings,
+    /// Whoever writes outcomes has it: in turns, as they change the same sums.
+    turn: Mutex<()>,
     /// Cancelled when no other item is to begin.
     halt: CancellationToken,
     /// The container of the parts that come back with their items; `None`: they are not asked for, or there are none.
@@ -84,7 +90,8 @@ struct Restoration<'a> {
 /// How far the restore is.
 #[derive(Default)]
 struct Tally {
-    items_total: AtomicU64,
+    /// Known when the catalog is counted, which goes on beside the first items.
+    items_total: OnceLock<u64>,
     items_done: AtomicU64,
     bytes_done: AtomicU64,
     /// What the items met so far take.
@@ -152,6 +159,8 @@ async fn prepare<'a>(
         later,
         tally: Tally::default(),
         bytes_held: AtomicU64::new(0),
+        openings: Openings::default(),
+        turn: Mutex::default(),
         halt: CancellationToken::new(),
     })
 }
@@ -171,12 +180,16 @@ fn on_conflict(work: &RestoreWork) -> Result<OnConflict, TaskError> {
 impl Restoration<'_> {
     async fn drive(self) -> Result<Done, TaskError> {
         let choice = Choice::of(self.work.selection.as_ref(), &self.shelf).await?;
-        self.count(&choice).await?;
-        self.report(if self.work.dry_run { "looking" } else { "restoring" }).await?;
-        let (ahead, due) = flow::channel();
+        let (ahead, due, left) = flow::channel();
         let (tell, told) = mpsc::channel(PAGE_ITEMS as usize);
         {
-            let mut walking: BoxFuture<'_, Result<(), TaskError>> = Box::pin(self.walk(choice, ahead));
+            let counting = async {
+                self.count(&choice).await?;
+                self.report(if self.work.dry_run { "looking" } else { "restoring" }).await
+            };
+            let mut walking: BoxFuture<'_, Result<(), TaskError>> = Box::pin(async {
+                tokio::try_join!(counting, self.walk(&choice, ahead), self.finish_folders(left)).map(drop)
+            });
             let mut bringing: BoxFuture<'_, Result<(), TaskError>> =
                 Box::pin(async { tokio::join!(self.bring(due, tell), self.record_all(told)).1 });
             // What keeps items from being brought back says more than that they are not taken any more.
@@ -189,48 +202,6 @@ impl Restoration<'_> {
             }
         }
         self.finish().await
-    }
-
-    /// Finds all that is to be brought back and puts it on its way.
-    async fn walk(&self, choice: Choice, mut ahead: Ahead) -> Result<(), TaskError> {
-        for container in self.whole_containers(&choice).await? {
-            self.whole(&mut ahead, container).await?;
-        }
-        for folder in &choice.folders {
-            let place = self.place_of(&choice, folder.version.container, folder.version.parent);
-            self.follow(&mut ahead, Walk::below(folder.clone(), PAGE_ITEMS), place).await?;
-        }
-        for ((container, parent), keys) in &choice.items {
-            let mut place = self.place_of(&choice, *container, *parent);
-            for keys in keys.chunks(PAGE_ITEMS as usize) {
-                let page = self.shelf.versions(keys).await?;
-                self.put(&mut ahead, &mut place, page).await?;
-            }
-        }
-        self.refuse("the restore point does not hold it", choice.missing).await
-    }
-
-    /// The containers of which all comes back. The largest go first: while their items are on their way, the next places
-    /// are opened and listed.
-    async fn whole_containers(&self, choice: &Choice) -> Result<Vec<&Container>, TaskError> {
-        let mut whole: Vec<&Container> =
-            self.tree.all.iter().filter(|container| self.takes_all_of(choice, container)).collect();
-        let ids: Vec<ContainerId> = whole.iter().map(|container| container.id).collect();
-        let point = self.work.point;
-        let read = move |conn: &mut Conn| catalog::tallies::as_of(conn, point, &ids);
-        let holdings = self.workshop.db.run("count items", read).await?;
-        whole.sort_by_key(|container| {
-            let n_items = holdings.get(&container.id).map_or(0, |holding| holding.items);
-            (container.graph_id.starts_with(features::OWN_CONTAINER), Reverse(n_items))
-        });
-        Ok(whole)
-    }
-
-    /// Parts of items, such as the older versions of files, are looked at only when somebody names them.
-    fn takes_all_of(&self, choice: &Choice, container: &Container) -> bool {
-        let feature = self.shelf.chain.key.feature.as_str();
-        let is_passed_by = choice.is_of_all() && features::holds_parts(feature, &container.graph_id);
-        choice.takes_all_of(container.id) && !is_passed_by
     }
 
     async fn finish(self) -> Result<Done, TaskError> {
@@ -251,130 +222,12 @@ impl Restoration<'_> {
         Ok(Done::new(result, counts.failed))
     }
 
-    /// Everything that a container held. An empty one comes back too.
-    async fn whole(&self, ahead: &mut Ahead, container: &Container) -> Result<(), TaskError> {
-        let below = self.work.target_folder.as_deref();
-        let place = Place::new(self.tree.path_to(container, below, self.holds_folders));
-        let (mut place, was_empty) = self.follow(ahead, Walk::of(&self.shelf, container.id, PAGE_ITEMS), place).await?;
-        let is_gone = self.later.as_ref().is_none_or(|later| !later.contains(&container.id));
-        if was_empty && is_gone {
-            self.open(&mut place).await?;
-        }
-        Ok(())
-    }
-
-    /// Where the items of a container, or of a folder in it, come back.
-    fn place_of(&self, choice: &Choice, container: ContainerId, folder: Option<ItemKey>) -> Place {
-        let Some(container) = self.tree.get(container) else { return Place::unknown() };
-        let below = self.work.target_folder.as_deref();
-        let top = Place::new(self.tree.path_to(container, below, self.holds_folders));
-        choice.names_to(folder).iter().fold(top, |place, name| place.folder(Some(name)))
-    }
-
-    /// Puts what lies on the way on its way back. Returns the place where it began, and whether there was nothing.
-    async fn follow(&self, ahead: &mut Ahead, mut walk: Walk, top: Place) -> Result<(Place, bool), TaskError> {
-        let mut was_empty = true;
-        let mut here = top;
-        let mut above: Vec<(Place, Option<VersionRow>)> = Vec::new();
-        while let Some(step) = walk.next(&self.shelf).await? {
-            was_empty = false;
-            match step {
-                Step::Items(page) => self.put(ahead, &mut here, page).await?,
-                Step::Enter(row) => {
-                    // The root of a drive stands for the drive itself, and has no name to go by.
-                    let name = row.version.parent.is_some().then_some(row.version.name.as_str());
-                    let mut place = here.folder(name);
-                    let created = self.enter(&mut place, &row).await?;
-                    above.push((std::mem::replace(&mut here, place), created.then_some(*row)));
-                }
-                Step::Leave => {
-                    let Some((outer, created)) = above.pop() else { continue };
-                    let mut place = std::mem::replace(&mut here, outer);
-                    if let Some(row) = created {
-                        ahead.all_done().await;
-                        self.leave(&mut place, &row).await?;
-                    }
-                }
-            }
-        }
-        Ok((here, was_empty))
-    }
-
-    /// Opens a folder among items, which has an outcome of its own. Returns whether this restore created it.
-    async fn enter(&self, place: &mut Place, row: &VersionRow) -> Result<bool, TaskError> {
-        let key = row.version.key;
-        if self.wanted(vec![row.clone()]).await?.is_empty() {
-            return Ok(false);
-        }
-        if let Some(outcome) = self.settled(vec![key]).await?.get(&key) {
-            self.tally.items_done.fetch_add(1, Ordering::Relaxed);
-            return Ok(*outcome == Outcome::Created && !self.work.dry_run);
-        }
-        let mut was_there = false;
-        if !self.work.dry_run && matches!(place.state, Opened::NotYet) {
-            match self.is_there(place).await {
-                Ok(there) => was_there = there,
-                Err(err) => place.state = Opened::Refused(item_error(err)?),
-            }
-        }
-        if !was_there && !self.work.dry_run && matches!(place.state, Opened::NotYet) {
-            // Written down before it is made: one that is killed in between would leave a folder that nobody finishes.
-            self.record(vec![self.outcome(key, Outcome::Created, None, 0)]).await?;
-        }
-        if let Err(err) = self.open(place).await {
-            // No attempt will make it, so nobody is told that it was.
-            if let TaskError::Permanent(why) = &err {
-                self.refuse_folder(row, why.clone()).await?;
-            }
-            return Err(err);
-        }
-        let (outcome, remark) = match &place.state {
-            Opened::Refused(why) => (Outcome::Failed, Some(why.clone())),
-            Opened::Found { target: Some(_), .. } if was_there || self.work.dry_run => (Outcome::Skipped, None),
-            Opened::Found { .. } | Opened::NotYet => (Outcome::Created, None),
-        };
-        self.tally.add(if outcome == Outcome::Created { self.load_of_folder(row).await? } else { Load::of(1) });
-        self.commit(vec![self.outcome(key, outcome, remark, 0)]).await?;
-        Ok(outcome == Outcome::Created && !self.work.dry_run)
-    }
-
-    /// All that a folder held was brought back: the folder itself gets what is left.
-    async fn leave(&self, place: &mut Place, row: &VersionRow) -> Result<(), TaskError> {
-        self.open(place).await?;
-        let folder = match &place.state {
-            Opened::Found { target: Some(folder), .. } => folder,
-            Opened::Refused(why) => return self.refuse_folder(row, why.clone()).await,
-            Opened::Found { target: None, .. } | Opened::NotYet => return Ok(()),
-        };
-        let remarks = match self.properties(row).await {
-            Ok(item) => {
-                let people = self.people(&item).await?;
-                let along = Along { people: people.as_ref(), ..Along::default() };
-                match self.restoring.finish_folder(self.target.source(), folder, &item, along).await {
-                    Ok(remarks) => remarks,
-                    Err(err) => vec![item_error(err)?],
-                }
-            }
-            Err(err) if err.is_damage() => vec![err.to_string()],
-            Err(err) => return Err(err.into()),
-        };
-        if remarks.is_empty() {
-            return Ok(());
-        }
-        self.record(vec![self.outcome(row.version.key, Outcome::Created, Some(remarks.join("; ")), 0)]).await
-    }
-
-    /// It was to be created, and cannot be.
-    async fn refuse_folder(&self, row: &VersionRow, why: String) -> Result<(), TaskError> {
-        self.record(vec![self.outcome(row.version.key, Outcome::Failed, Some(why), 0)]).await
-    }
-
     async fn report(&self, phase: &str) -> Result<(), TaskError> {
         let told = |count: &AtomicU64| count.load(Ordering::Relaxed);
         let progress = Progress {
             phase: phase.to_owned(),
             items_done: told(&self.tally.items_done),
-            items_total: Some(told(&self.tally.items_total)),
+            items_total: self.tally.items_total.get().copied(),
             bytes_done: told(&self.tally.bytes_done),
             waits_for: self.target.waits_for(&self.scope),
         };

@@ -3,20 +3,32 @@
 
 use std::sync::Arc;
 
+use futures_util::future::BoxFuture;
+
+use super::claims::Claim;
 use super::flow::{Ahead, Ground};
+use super::leaving::Hold;
+use super::openings::Told;
 use super::{Restoration, TaskError};
-use crate::features::{Opening, PathStep, RestoreError};
+use crate::catalog::items;
+use crate::db::Conn;
+use crate::features::{Existing, Noted, Noting, Opened, Opening, Origin, PathStep, RestoreError};
+use crate::ids::ItemKey;
 
 pub(super) struct Place {
     pub path: Vec<PathStep>,
-    pub state: Opened,
+    pub state: State,
+    /// The target does not have it.
+    pub is_missing: bool,
+    /// Of the folder that is finished when all is back that lies in it: this place, or one above it.
+    pub hold: Option<Hold>,
 }
 
-pub(super) enum Opened {
+pub(super) enum State {
     NotYet,
-    /// Its Graph id; `None`: a dry run found that it is missing.
+    /// `None`: a dry run found that it is missing.
     Found {
-        target: Option<String>,
+        target: Option<Opened>,
         /// `None`: it is not listed yet.
         ground: Option<Arc<Ground>>,
     },
@@ -24,7 +36,7 @@ pub(super) enum Opened {
     Refused(String),
 }
 
-impl Opened {
+impl State {
     /// A dry run found that it is missing, and so is all that could be in it.
     fn nowhere() -> Self {
         Self::Found { target: None, ground: Some(Arc::default()) }
@@ -33,13 +45,13 @@ impl Opened {
 
 impl Place {
     pub fn new(path: Vec<PathStep>) -> Self {
-        Self { path, state: Opened::NotYet }
+        Self { path, state: State::NotYet, is_missing: false, hold: None }
     }
 
     /// Nobody can say where it is.
     pub fn unknown() -> Self {
         let why = "the restore point does not say where it was".to_owned();
-        Self { path: Vec::new(), state: Opened::Refused(why) }
+        Self { state: State::Refused(why), ..Self::new(Vec::new()) }
     }
 
     /// A folder in it. What is in a folder that the target does not take is not taken either.
@@ -47,11 +59,18 @@ impl Place {
         let mut path = self.path.clone();
         path.extend(name.map(PathStep::folder));
         let state = match &self.state {
-            Opened::Refused(why) => Opened::Refused(why.clone()),
-            Opened::Found { target: None, .. } if name.is_some() => Opened::nowhere(),
-            Opened::NotYet | Opened::Found { .. } => Opened::NotYet,
+            State::Refused(why) => State::Refused(why.clone()),
+            State::Found { target: None, .. } if name.is_some() => State::nowhere(),
+            State::NotYet | State::Found { .. } => State::NotYet,
         };
-        Self { path, state }
+        Self { path, state, is_missing: false, hold: self.hold.clone() }
+    }
+
+    /// No other item is put into it. Those on their way keep what is known of it.
+    pub fn is_through(&mut self) {
+        if let State::Found { target: Some(_), ground } = &mut self.state {
+            *ground = None;
+        }
     }
 }
 
@@ -60,42 +79,64 @@ impl Restoration<'_> {
         if self.work.dry_run { Opening::Look } else { Opening::Create }
     }
 
-    /// Whether the target has the place already.
-    pub(super) async fn is_there(&self, place: &Place) -> Result<bool, RestoreError> {
-        let found = self.restoring.open_container(self.target.source(), &place.path, Opening::Look).await?;
-        Ok(found.is_some())
-    }
-
     /// Finds the place or creates it.
     pub(super) async fn open(&self, place: &mut Place) -> Result<(), TaskError> {
-        if !matches!(place.state, Opened::NotYet) {
+        if !matches!(place.state, State::NotYet) {
             return Ok(());
         }
-        let opening = self.opening();
-        place.state = match self.restoring.open_container(self.target.source(), &place.path, opening).await {
-            Ok(None) if opening == Opening::Create => Opened::Refused("the folder cannot be created".to_owned()),
-            Ok(None) => Opened::nowhere(),
-            Ok(target) => Opened::Found { target, ground: None },
-            Err(err) => Opened::Refused(item_error(err)?),
+        place.state = match self.opened(&place.path, place.is_missing).await? {
+            Told::At(target) => State::Found { target: Some(target), ground: None },
+            Told::Nowhere => State::nowhere(),
+            Told::Refused(why) => State::Refused(why),
         };
         Ok(())
     }
 
-    /// The same, and lists what it holds.
-    pub(super) async fn open_and_list(&self, ahead: &mut Ahead, place: &mut Place) -> Result<(), TaskError> {
+    /// The same, and lists what it holds, unless that is nothing because it was just created.
+    pub(super) async fn open_and_list(&self, ahead: &Ahead, place: &mut Place) -> Result<(), TaskError> {
         self.open(place).await?;
-        let Opened::Found { target: Some(target), ground: ground @ None } = &mut place.state else {
+        let State::Found { target: Some(target), ground: ground @ None } = &mut place.state else {
             return Ok(());
         };
-        ahead.ready_to_list(target).await;
-        match self.restoring.existing(self.target.source(), target, self.opening()).await {
-            Ok(mut existing) => {
-                self.recognise(&mut existing).await?;
-                *ground = Some(ahead.ground(target.clone(), existing));
+        let existing = Existing::for_restore(self.restoring.keys_are_unique(), self.on_conflict);
+        let mut listing = Listing { restoration: self, existing, claim: ahead.claim(&target.id).await };
+        if !self.openings.take_empty(&target.id) {
+            let listed = self.restoring.list(self.target.source(), &target.id, self.opening(), &mut listing).await;
+            if let Err(err) = listed {
+                place.state = State::Refused(item_error(err)?);
+                return Ok(());
             }
-            Err(err) => place.state = Opened::Refused(item_error(err)?),
         }
+        let Listing { existing, claim, .. } = listing;
+        let (container, hold) = (target.id.clone(), place.hold.clone());
+        *ground = Some(Arc::new(Ground { container, existing, _claim: Some(claim), _hold: hold }));
         Ok(())
+    }
+}
+
+/// What is found in a place.
+struct Listing<'a> {
+    restoration: &'a Restoration<'a>,
+    existing: Existing,
+    claim: Claim,
+}
+
+impl Noting for Listing<'_> {
+    /// Finds out which of the items on the target are themselves items of the backup, so that they stand for no other.
+    fn note(&mut self, page: Vec<Noted>) -> BoxFuture<'_, Result<(), RestoreError>> {
+        Box::pin(async move {
+            let (db, chain) = (&self.restoration.workshop.db, self.restoration.work.chain);
+            let keys: Vec<ItemKey> = page.iter().map(|noted| ItemKey::of(&noted.present.id)).collect();
+            let read = move |conn: &mut Conn| items::known(conn, chain, &keys);
+            let known = db.run("look up originals", read).await;
+            let known = known.map_err(|err| RestoreError::Storage(err.to_string()))?;
+            for noted in page {
+                let is_known = known.contains(&ItemKey::of(&noted.present.id));
+                self.existing.add(&noted, if is_known { Origin::Original } else { Origin::Foreign })?;
+            }
+            self.claim.holds(self.existing.len()).await;
+            Ok(())
+        })
     }
 }
 

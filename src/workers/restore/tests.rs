@@ -118,6 +118,31 @@ async fn a_drive_is_walked_folder_by_folder_and_each_item_is_met_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn folders_that_are_left_to_other_walks_are_met_by_them_alone() {
+    let server = TestDb::start();
+    let (shelf, drive) = shelf(&server).await;
+    let mut walk = Walk::of(&shelf, drive, 100);
+    let mut told = Vec::new();
+
+    while let Some(step) = walk.next(&shelf).await.unwrap() {
+        match step {
+            Step::Enter(folder) if walk.n_beside() > 0 => {
+                for folder in std::iter::once(*folder).chain(walk.pass_by(5)) {
+                    told.extend(way(&shelf, Walk::below(folder, 100)).await);
+                }
+            }
+            Step::Enter(folder) => told.push(format!("[{}", folder.version.name)),
+            Step::Items(page) => told.extend(page.into_iter().map(|row| row.version.name)),
+            Step::Leave => told.push("]".to_owned()),
+        }
+    }
+
+    told.sort_unstable();
+    let folders = ["[A", "[B", "[Empty", "[root", "]", "]", "]", "]"];
+    assert_eq!(told, [&["1.txt", "2.txt", "3.txt"][..], &folders, &["top.txt"]].concat());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_lies_in_a_chosen_folder_comes_back_with_it_and_not_once_more() {
     let server = TestDb::start();
     let (shelf, drive) = shelf(&server).await;

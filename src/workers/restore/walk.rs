@@ -144,6 +144,19 @@ impl Walk {
         }
     }
 
+    /// How many folders are known already beside the one that was just entered.
+    pub fn n_beside(&self) -> usize {
+        let outer = self.levels.len().checked_sub(2).and_then(|at| self.levels.get(at));
+        outer.map_or(0, |outer| outer.folders.len())
+    }
+
+    /// Leaves the folder that was just entered to another walk, and so many of those beside it, which are returned.
+    pub fn pass_by(&mut self, n_beside: usize) -> Vec<VersionRow> {
+        self.levels.pop();
+        let outer = self.levels.last_mut();
+        outer.map_or_else(Vec::new, |outer| outer.folders.drain(..n_beside.min(outer.folders.len())).collect())
+    }
+
     fn enter(&mut self, folder: Box<VersionRow>) -> Step {
         self.levels.push(Level::new(Within::Parent(Some(folder.version.key))));
         Step::Enter(folder)

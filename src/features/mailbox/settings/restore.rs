@@ -8,9 +8,7 @@ use serde_json::Value;
 use super::{Area, CONTAINER, ask, categories, preferences, rules};
 use crate::features::entries::without_envelope;
 use crate::features::mailbox::{KIND_CATEGORY, KIND_RULE, KIND_SETTINGS};
-use crate::features::{
-    Action, Existing, Identity, PathStep, Present, Recognised, RestoreError, Restored, Source, StoredItem,
-};
+use crate::features::{Action, Identity, Noted, PathStep, Recognised, RestoreError, Restored, Source, StoredItem};
 use crate::graph::GraphError;
 
 /// Where nothing is written: what goes into a folder of somebody must not change how that mailbox works.
@@ -35,8 +33,8 @@ pub(in crate::features::mailbox) fn open(path: &[PathStep]) -> String {
 pub(in crate::features::mailbox) async fn existing(
     target: Source<'_>,
     container: &str,
-) -> Result<Existing, RestoreError> {
-    let mut existing = Existing::default();
+) -> Result<Vec<Noted>, RestoreError> {
+    let mut existing = Vec::new();
     if container == ASIDE {
         return Ok(existing);
     }
@@ -45,7 +43,7 @@ pub(in crate::features::mailbox) async fn existing(
             let one = without_envelope(one);
             let identity = identity(area, &one, Side::Target);
             if let Some(item) = area.item(one) {
-                existing.add(Present { id: item.id, identity }, None);
+                existing.push(Noted::new(&item.id, identity, None));
             }
         }
     }

@@ -7,8 +7,8 @@ use serde_json::{Map, Value, json};
 use super::rule::folders;
 use crate::features::entries::text;
 use crate::features::mailbox::folder_requests::well_known_ids;
-use crate::features::mailbox::{NOTES, target};
-use crate::features::{Opening, PathStep, RestoreError, Source, WalkError};
+use crate::features::mailbox::{Mailbox, NOTES};
+use crate::features::{Opening, PathStep, RestoreError, Restoring, Source, WalkError};
 use crate::graph::{Endpoint, GraphError, IMMUTABLE_IDS};
 
 /// In what kodo itself says of a rule: the steps to each of its folders, by id.
@@ -98,7 +98,7 @@ pub(super) async fn find_folder(
         return Ok(found["id"].as_str().map(str::to_owned));
     }
     match path(rule, folder) {
-        Some(steps) if !steps.is_empty() => target::open_folder(target, &steps, Opening::Look).await,
+        Some(steps) if !steps.is_empty() => Mailbox.open_container(target, &steps, Opening::Look).await,
         Some(_) | None => Ok(None),
     }
 }

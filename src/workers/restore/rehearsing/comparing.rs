@@ -9,13 +9,15 @@ use futures_util::StreamExt;
 use super::{Rehearsing, lasting, not_known};
 use crate::catalog::VersionRow;
 use crate::catalog::rehearsals::{Compared, Difference};
-use crate::features::{self, CaptureError, Content, Need, Portrait, Recognised, RemoteItem, StoredContent, StoredItem};
+use crate::features::{
+    self, CaptureError, Content, Need, OnConflict, Opened, Portrait, Recognised, RemoteItem, StoredContent, StoredItem,
+};
 use crate::ids::ItemKey;
 use crate::queue::work::{RehearsePart, RestoreAlong, RestoreSelection, RestoreWork};
 use crate::repository::StoreError;
 use crate::workers::restore::choice::Choice;
 use crate::workers::restore::content::CONTENT_BYTES_MAX;
-use crate::workers::restore::place::{Opened, item_error};
+use crate::workers::restore::place::{State, item_error};
 use crate::workers::restore::{Restoration, flow, prepare};
 use crate::workers::task::TaskError;
 
@@ -91,7 +93,8 @@ async fn compare_part(rehearsing: &Rehearsing<'_>, tally: &mut Tally<'_>) -> Res
         target_resource: rehearsing.work.sandbox,
         target_folder: Some(part.folder.clone()),
         selection: Some(selection),
-        on_conflict: None,
+        // Copies are read back, and whoever may replace them knows their ids.
+        on_conflict: Some(OnConflict::Replace.as_str().to_owned()),
         // Whoever only looks changes nothing.
         dry_run: true,
         along: RestoreAlong::default(),
@@ -99,13 +102,13 @@ async fn compare_part(rehearsing: &Rehearsing<'_>, tally: &mut Tally<'_>) -> Res
     let restoration = prepare(rehearsing.workshop, rehearsing.control, work).await?;
     let choice = Choice::of(restoration.work.selection.as_ref(), &restoration.shelf).await?;
     // Nothing is put on its way.
-    let (mut ahead, _) = flow::channel();
+    let (ahead, ..) = flow::channel();
     for ((container, parent), keys) in &choice.items {
         if rehearsing.is_cancelled().await? {
             return Ok(Reached::Cancellation);
         }
         let mut place = restoration.place_of(&choice, *container, *parent);
-        restoration.open_and_list(&mut ahead, &mut place).await?;
+        restoration.open_and_list(&ahead, &mut place).await?;
         for row in restoration.shelf.versions(keys).await? {
             // The item of the backup and the one that came back.
             let _right = rehearsing.workshop.room_to_restore(row.version.bytes.saturating_mul(2)).await?;
@@ -118,7 +121,7 @@ async fn compare_part(rehearsing: &Rehearsing<'_>, tally: &mut Tally<'_>) -> Res
 
 async fn compare_item(
     restoration: &Restoration<'_>,
-    place: &Opened,
+    place: &State,
     row: &VersionRow,
     tally: &mut Tally<'_>,
 ) -> Result<(), TaskError> {
@@ -127,7 +130,7 @@ async fn compare_item(
         tally.lost(key, 1);
         return Ok(());
     };
-    let Opened::Found { target: Some(container), ground: Some(ground) } = place else {
+    let State::Found { target: Some(Opened { id: container, .. }), ground: Some(ground) } = place else {
         let expected = portrait(restoration, &stored)?;
         tally.lost(key, expected.map_or(1, |portrait| portrait.n_fields()));
         return Ok(());
