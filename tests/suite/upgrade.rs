@@ -14,7 +14,7 @@ fn seen(stage: &Stage, user: &str) -> anyhow::Result<Value> {
         stage.expect(&["ls", "--user", user])?,
         stage.expect(&["ls", "--user", user, "--point", "1"])?,
         stage.expect(&["ls", "--user", user, "Inbox"])?,
-        stage.expect(&["issue", "list"])?,
+        stage.expect(&["issue", "list", "--user", user])?,
     ]))
 }
 

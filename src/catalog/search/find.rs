@@ -14,7 +14,7 @@ use crate::ids::{ChainId, ItemKey, PointNumber};
 
 /// Texts whose versions are read for one answer: a question that most of them do not meet gets a short page, and goes on
 /// behind it.
-const CANDIDATES_MAX: usize = 1000;
+const CANDIDATES_MAX: usize = 500;
 /// Texts whose versions are read together.
 const TOGETHER: usize = 100;
 

@@ -254,17 +254,16 @@ fn standing(bytes: &[u8], asked: &Asked) -> QueryResult<Standing> {
     postings::standing(bytes, &asked.words).ok_or_else(sql::malformed)
 }
 
-/// The texts at these positions, in their order.
+/// The texts at these positions, in the order of answers.
 pub(super) fn texts(conn: &mut Conn, positions: &[Position]) -> QueryResult<Vec<Candidate>> {
-    let mut pages: Vec<Page> = positions.iter().map(Position::page).collect();
-    pages.sort_unstable();
-    pages.dedup();
-    let read: BTreeMap<Page, Vec<u8>> = sql::texts_of(conn, &pages)?.into_iter().collect();
-    let text = |at: &Position| {
-        let from = usize::from(at.place) * TEXT_BYTES;
-        let bytes: [u8; TEXT_BYTES] = read.get(&at.page())?.get(from..from + TEXT_BYTES)?.try_into().ok()?;
-        let [a, b, c, d, e, low, high] = bytes;
-        Some(Candidate { at: *at, key: [a, b, c, d, e], check: u16::from_le_bytes([low, high]) })
-    };
-    Ok(positions.iter().filter_map(text).collect())
+    let places: Vec<(Page, u16)> = positions.iter().map(|at| (at.page(), at.place)).collect();
+    let mut found = Vec::with_capacity(positions.len());
+    for (number, bytes) in sql::texts_at(conn, &places)? {
+        let text = positions.get(number).copied().zip(<[u8; TEXT_BYTES]>::try_from(bytes).ok());
+        if let Some((at, [a, b, c, d, e, low, high])) = text {
+            found.push(Candidate { at, key: [a, b, c, d, e], check: u16::from_le_bytes([low, high]) });
+        }
+    }
+    found.sort_unstable_by_key(|text| Reverse(text.at));
+    Ok(found)
 }

@@ -3,10 +3,15 @@
 //! The postings of a shelf are blocks, one for each time that texts were added, so that adding is appending. A block is
 //! the number of its words, then for each word in the order of their tags: the difference to the tag before, the place of
 //! the first text doubled (and one more if others follow), and then how many others follow, each by its distance to the
-//! one before. All numbers are LEB128.
+//! one before. Where those would take more bytes than a bit for each place of a page, there are such bits behind a zero.
+//! All numbers are LEB128.
 
+use super::TEXTS_PER_PAGE;
 use super::standing::Standing;
 use super::words::Word;
+
+/// A bit for each place of a page.
+const MAP_BYTES: usize = TEXTS_PER_PAGE.div_ceil(8);
 
 /// Writes a block: the words of one shelf with the place of the text in which each stands, in any order.
 pub fn block(mut standing: Vec<(u32, u16)>) -> Vec<u8> {
@@ -22,6 +27,11 @@ pub fn block(mut standing: Vec<(u32, u16)>) -> Vec<u8> {
         tag_before = *tag;
         push(&mut out, u32::from(*first) << 1 | u32::from(!rest.is_empty()));
         if rest.is_empty() {
+            continue;
+        }
+        if rest.len() > MAP_BYTES && rest.iter().all(|(_, place)| usize::from(*place) < TEXTS_PER_PAGE) {
+            push(&mut out, 0);
+            push_map(&mut out, rest);
             continue;
         }
         push(&mut out, rest.len() as u32);
@@ -71,7 +81,15 @@ fn read(postings: &[u8], wanted: impl Fn(u32) -> bool, mut each: impl FnMut(u32,
             if head & 1 == 0 {
                 continue;
             }
-            for _ in 0..pull(&mut rest)? {
+            let n_others = pull(&mut rest)?;
+            if n_others == 0 {
+                let map;
+                (map, rest) = rest.split_at_checked(MAP_BYTES)?;
+                if wanted {
+                    places(map).try_for_each(|place| each(tag, place))?;
+                }
+            }
+            for _ in 0..n_others {
                 place = place.checked_add(u16::try_from(pull(&mut rest)?).ok()?)?;
                 if wanted {
                     each(tag, place)?;
@@ -80,6 +98,22 @@ fn read(postings: &[u8], wanted: impl Fn(u32) -> bool, mut each: impl FnMut(u32,
         }
     }
     Some(())
+}
+
+fn push_map(out: &mut Vec<u8>, standing: &[(u32, u16)]) {
+    let start = out.len();
+    out.resize(start + MAP_BYTES, 0);
+    for (_, place) in standing {
+        out[start + usize::from(place / 8)] |= 1 << (place % 8);
+    }
+}
+
+fn places(map: &[u8]) -> impl Iterator<Item = u16> {
+    let set = |(at, byte): (usize, &u8)| {
+        let (at, byte) = (at as u16 * 8, *byte);
+        (0..8).filter(move |bit| byte & (1 << bit) != 0).map(move |bit| at + bit)
+    };
+    map.iter().enumerate().flat_map(set)
 }
 
 fn push(out: &mut Vec<u8>, mut number: u32) {
@@ -108,7 +142,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::catalog::search::TEXTS_PER_PAGE;
 
     fn word(tag: u32) -> Word {
         Word { shelf: 0, tag }
@@ -117,7 +150,13 @@ mod tests {
     proptest! {
         #[test]
         fn every_word_is_found_where_it_stands(
-            blocks in prop::collection::vec(prop::collection::vec((0u32..40, 0..TEXTS_PER_PAGE as u16), 1..60), 0..4)
+            blocks in prop::collection::vec(
+                prop_oneof![
+                    prop::collection::vec((0u32..40, 0..TEXTS_PER_PAGE as u16), 1..60),
+                    prop::collection::vec((6u32..9, 0..TEXTS_PER_PAGE as u16), 500..3000),
+                ],
+                0..4
+            )
         ) {
             let postings: Vec<u8> = blocks.iter().flat_map(|standing| block(standing.clone())).collect();
             for tags in [vec![3], vec![0, 39], vec![7, 8, 9], vec![1000]] {
@@ -142,11 +181,13 @@ mod tests {
     }
 
     #[test]
-    fn a_word_that_stands_once_takes_four_bytes_and_one_that_stands_everywhere_one_a_text() {
+    fn a_word_that_stands_once_takes_four_bytes_and_one_that_stands_everywhere_a_bit_a_text() {
         let rare: Vec<(u32, u16)> = (0..100).map(|n| (n * 10_000, (n * 20) as u16)).collect();
         let everywhere: Vec<(u32, u16)> = (0..2000).map(|place| (5, place)).collect();
 
         assert!(block(rare).len() <= 1 + 100 * 5);
-        assert!(block(everywhere).len() <= 2010);
+        assert!(block(everywhere.clone()).len() <= MAP_BYTES + 10);
+        let found = standing(&block(everywhere), &[word(5)]).unwrap();
+        assert!(found.places().eq(0..2000));
     }
 }

@@ -27,7 +27,7 @@ pub async fn handle(http: HttpRequest, payload: web::Payload, app: web::Data<App
     let mut request = Request::new(&method, &raw_path, uri.query().unwrap_or_default(), http.headers().clone());
     match request.segments.first().map(String::as_str) {
         Some("control") => {
-            request.body = read_body(payload).await.unwrap_or_default();
+            request.body = read_body(payload).await.whole();
             control::answer(app.into_inner(), &request)
         }
         Some("v1.0" | "api" | "beta" | "personal") => graph(&app, request, payload, &raw_path).await,
@@ -40,9 +40,13 @@ async fn graph(app: &App, mut request: Request, payload: web::Payload, raw_path:
     let length = request.header("content-length").and_then(|v| v.parse().ok()).unwrap_or(0);
     let admitted = gate::admit(app, &request, raw_path, length);
     let body = read_body(payload).await;
-    let bytes_in = body.as_ref().map_or(length, |b| b.len() as u64);
-    let whole = body.is_some();
-    request.body = body.unwrap_or_default();
+    if matches!(body, Body::Broken) {
+        // Whoever sent it is gone, perhaps killed: a service acts on no half of a request, and nobody reads its answer.
+        return HttpResponse::BadRequest().finish();
+    }
+    let whole = matches!(body, Body::Whole(_));
+    request.body = body.whole();
+    let bytes_in = if whole { request.body.len() as u64 } else { length };
     if whole {
         contract::watch_request(app, &request, admitted.is_ok());
     }
@@ -82,7 +86,7 @@ fn template_of(passage: &Passage) -> String {
 }
 
 async fn other(app: &App, mut request: Request, payload: web::Payload) -> HttpResponse {
-    request.body = read_body(payload).await.unwrap_or_default();
+    request.body = read_body(payload).await.whole();
     let words: Vec<&str> = request.segments.iter().map(String::as_str).collect();
     let reply = match (request.method.as_str(), words.as_slice()) {
         ("POST", [tenant, "oauth2", "v2.0", "token"]) => login::token(app, tenant, &request),
@@ -97,16 +101,35 @@ async fn other(app: &App, mut request: Request, payload: web::Payload) -> HttpRe
     respond(builder, Outgoing::new(pieces, Breakage::None, None))
 }
 
-async fn read_body(mut payload: web::Payload) -> Option<Bytes> {
+/// What came of a request's body.
+enum Body {
+    Whole(Bytes),
+    TooLong,
+    /// The connection ended within it.
+    Broken,
+}
+
+impl Body {
+    /// Nothing, if it is not whole.
+    fn whole(self) -> Bytes {
+        match self {
+            Self::Whole(bytes) => bytes,
+            Self::TooLong | Self::Broken => Bytes::new(),
+        }
+    }
+}
+
+async fn read_body(mut payload: web::Payload) -> Body {
     let mut whole = BytesMut::new();
     let mut too_long = false;
-    while let Some(Ok(chunk)) = payload.next().await {
+    while let Some(chunk) = payload.next().await {
+        let Ok(chunk) = chunk else { return Body::Broken };
         too_long |= whole.len() + chunk.len() > BODY_MAX;
         if !too_long {
             whole.extend_from_slice(&chunk);
         }
     }
-    (!too_long).then(|| whole.freeze())
+    if too_long { Body::TooLong } else { Body::Whole(whole.freeze()) }
 }
 
 fn into_http(app: &App, reply: Reply, ids: Option<&RequestIds>) -> (HttpResponseBuilder, Pieces) {

@@ -1,5 +1,8 @@
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpStream};
+
 use super::{edit, home, item, truth};
-use crate::{Answer, Tenant, send};
+use crate::{AGENT, Answer, Tenant, send};
 use kodo_simulator::Limits;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -52,6 +55,33 @@ async fn a_file_of_fragments_is_seen_when_the_last_one_has_come() {
     assert_eq!(file["blake3"], json!(blake3::hash(&content).to_hex().as_str()));
     assert_eq!((&file["created"], &file["modified"]), (&json!("2020-01-02T03:04:05Z"), &json!("2021-01-02T03:04:05Z")));
     assert!(last.body["lastModifiedBy"]["application"].is_object());
+    assert_eq!(tenant.violation_kinds(), Vec::<&str>::new());
+}
+
+#[actix_web::test]
+async fn a_fragment_whose_sender_dies_on_the_way_has_not_come() {
+    let tenant = Tenant::small().await;
+    let opened = session(&tenant, "a.bin", "fail").await;
+    let url = reqwest::Url::parse(url(&opened)).unwrap();
+    let (host, port) = (url.host_str().unwrap().to_owned(), url.port().unwrap());
+    let (path, query) = (url.path().to_owned(), url.query().map(|query| format!("?{query}")).unwrap_or_default());
+    let head = format!(
+        "PUT {path}{query} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: {AGENT}\r\nContent-Length: {UNIT}\r\nContent-Range: bytes 0-{}/{UNIT}\r\n\r\n",
+        UNIT - 1
+    );
+
+    let died = actix_web::rt::task::spawn_blocking(move || {
+        let mut connection = TcpStream::connect((host, port)).unwrap();
+        connection.write_all(head.as_bytes()).unwrap();
+        connection.write_all(&[1; UNIT / 2]).unwrap();
+        connection.shutdown(Shutdown::Write).unwrap();
+        // The service notices the end, and ends the connection too.
+        connection.read_to_end(&mut Vec::new()).unwrap()
+    });
+    died.await.unwrap();
+    let asked = send(tenant.client.get(url)).await;
+
+    assert_eq!(asked.body["nextExpectedRanges"], json!(["0-"]));
     assert_eq!(tenant.violation_kinds(), Vec::<&str>::new());
 }
 
