@@ -46,5 +46,8 @@ const BATCH_ROWS: usize = 1000;
 
 /// Cuts text to a column's length, at a character boundary.
 fn fit(text: &str, chars_max: usize) -> String {
+    if text.len() <= chars_max && !text.contains('\0') {
+        return text.to_owned();
+    }
     text.chars().filter(|c| *c != '\0').take(chars_max).collect()
 }

@@ -174,6 +174,7 @@ impl Loader<'_> {
             rows.extend(needed);
         }
         chain.issues_of(std::mem::take(&mut story.issues), &story.ends);
+        chain.number(&mut rows);
         chain.n_versions += rows.len() as u64;
         let (db, id) = (self.db, chain.id);
         let mut batches = Vec::with_capacity(rows.len() / ROWS_TOGETHER + 1);
@@ -237,10 +238,19 @@ impl Chain {
                 let left = self.tallies.entry(to).or_default().entry(version.container).or_default();
                 *left = (left.0 - 1, left.1 - bytes);
             }
-            self.number = VersionNumber::new(self.number.get().saturating_add(1));
-            rows.push(VersionRow { number: self.number, from, to, version });
+            rows.push(VersionRow { number: VersionNumber::NONE, from, to, version });
         }
         rows
+    }
+
+    /// Numbers versions in the order in which they are browsed: written in the order of their keys, each would come to
+    /// another page of the index for browsing, and leave it half empty.
+    fn number(&mut self, rows: &mut [VersionRow]) {
+        rows.sort_by_key(|row| (row.version.container, row.version.parent, row.version.time));
+        for row in rows {
+            self.number = VersionNumber::new(self.number.get().saturating_add(1));
+            row.number = self.number;
+        }
     }
 
     fn issues_of(&mut self, told: HashMap<ItemKey, Vec<(rebuild::Moment, IssueTold)>>, ends: &Ends) {
