@@ -1,11 +1,10 @@
-use std::io::{Read, Write};
-use std::net::{Shutdown, TcpStream};
-
 use super::{edit, home, item, truth};
 use crate::{AGENT, Answer, Tenant, send};
 use kodo_simulator::Limits;
 use reqwest::Method;
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 const UNIT: usize = 320 * 1024;
 
@@ -70,15 +69,12 @@ async fn a_fragment_whose_sender_dies_on_the_way_has_not_come() {
         UNIT - 1
     );
 
-    let died = actix_web::rt::task::spawn_blocking(move || {
-        let mut connection = TcpStream::connect((host, port)).unwrap();
-        connection.write_all(head.as_bytes()).unwrap();
-        connection.write_all(&[1; UNIT / 2]).unwrap();
-        connection.shutdown(Shutdown::Write).unwrap();
-        // The service notices the end, and ends the connection too.
-        connection.read_to_end(&mut Vec::new()).unwrap()
-    });
-    died.await.unwrap();
+    let mut connection = TcpStream::connect((host, port)).await.unwrap();
+    connection.write_all(head.as_bytes()).await.unwrap();
+    connection.write_all(&[1; UNIT / 2]).await.unwrap();
+    connection.shutdown().await.unwrap();
+    // The service notices the end, and ends the connection too.
+    connection.read_to_end(&mut Vec::new()).await.unwrap();
     let asked = send(tenant.client.get(url)).await;
 
     assert_eq!(asked.body["nextExpectedRanges"], json!(["0-"]));
