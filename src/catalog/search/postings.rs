@@ -6,12 +6,8 @@
 //! one before. Where those would take more bytes than a bit for each place of a page, there are such bits behind a zero.
 //! All numbers are LEB128.
 
-use super::TEXTS_PER_PAGE;
 use super::standing::Standing;
 use super::words::Word;
-
-/// A bit for each place of a page.
-const MAP_BYTES: usize = TEXTS_PER_PAGE.div_ceil(8);
 
 /// Writes a block: the words of one shelf with the place of the text in which each stands, in any order.
 pub fn block(mut standing: Vec<(u32, u16)>) -> Vec<u8> {
@@ -29,9 +25,9 @@ pub fn block(mut standing: Vec<(u32, u16)>) -> Vec<u8> {
         if rest.is_empty() {
             continue;
         }
-        if rest.len() > MAP_BYTES && rest.iter().all(|(_, place)| usize::from(*place) < TEXTS_PER_PAGE) {
+        if let Some(standing) = as_bits(rest) {
             push(&mut out, 0);
-            push_map(&mut out, rest);
+            out.extend(standing.to_bytes());
             continue;
         }
         push(&mut out, rest.len() as u32);
@@ -42,6 +38,13 @@ pub fn block(mut standing: Vec<(u32, u16)>) -> Vec<u8> {
         }
     }
     out
+}
+
+/// Where a word stands, if a bit for each place takes fewer bytes than the distances.
+fn as_bits(standing: &[(u32, u16)]) -> Option<Standing> {
+    let mut bits = (standing.len() > Standing::BYTES).then(Standing::nowhere)?;
+    standing.iter().try_for_each(|(_, place)| bits.add(*place))?;
+    Some(bits)
 }
 
 /// The places of the texts that hold any of these words of one shelf. `None`: the bytes are not what [`block`] writes.
@@ -83,10 +86,10 @@ fn read(postings: &[u8], wanted: impl Fn(u32) -> bool, mut each: impl FnMut(u32,
             }
             let n_others = pull(&mut rest)?;
             if n_others == 0 {
-                let map;
-                (map, rest) = rest.split_at_checked(MAP_BYTES)?;
+                let bits;
+                (bits, rest) = rest.split_first_chunk()?;
                 if wanted {
-                    places(map).try_for_each(|place| each(tag, place))?;
+                    Standing::of_bytes(bits).places().try_for_each(|place| each(tag, place))?;
                 }
             }
             for _ in 0..n_others {
@@ -98,22 +101,6 @@ fn read(postings: &[u8], wanted: impl Fn(u32) -> bool, mut each: impl FnMut(u32,
         }
     }
     Some(())
-}
-
-fn push_map(out: &mut Vec<u8>, standing: &[(u32, u16)]) {
-    let start = out.len();
-    out.resize(start + MAP_BYTES, 0);
-    for (_, place) in standing {
-        out[start + usize::from(place / 8)] |= 1 << (place % 8);
-    }
-}
-
-fn places(map: &[u8]) -> impl Iterator<Item = u16> {
-    let set = |(at, byte): (usize, &u8)| {
-        let (at, byte) = (at as u16 * 8, *byte);
-        (0..8).filter(move |bit| byte & (1 << bit) != 0).map(move |bit| at + bit)
-    };
-    map.iter().enumerate().flat_map(set)
 }
 
 fn push(out: &mut Vec<u8>, mut number: u32) {
@@ -142,6 +129,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::catalog::search::TEXTS_PER_PAGE;
 
     fn word(tag: u32) -> Word {
         Word { shelf: 0, tag }
@@ -186,7 +174,7 @@ mod tests {
         let everywhere: Vec<(u32, u16)> = (0..2000).map(|place| (5, place)).collect();
 
         assert!(block(rare).len() <= 1 + 100 * 5);
-        assert!(block(everywhere.clone()).len() <= MAP_BYTES + 10);
+        assert!(block(everywhere.clone()).len() <= Standing::BYTES + 10);
         let found = standing(&block(everywhere), &[word(5)]).unwrap();
         assert!(found.places().eq(0..2000));
     }

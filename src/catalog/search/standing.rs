@@ -3,14 +3,29 @@
 use super::TEXTS_PER_PAGE;
 
 const BITS: usize = u64::BITS as usize;
+const NUMBERS: usize = TEXTS_PER_PAGE.div_ceil(BITS);
 
 /// Places of one page.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Standing(Box<[u64; TEXTS_PER_PAGE.div_ceil(BITS)]>);
+pub(super) struct Standing(Box<[u64; NUMBERS]>);
 
 impl Standing {
+    /// Of what [`Self::to_bytes`] makes.
+    pub(super) const BYTES: usize = NUMBERS * size_of::<u64>();
+
     pub(super) fn nowhere() -> Self {
-        Self(Box::new([0; TEXTS_PER_PAGE.div_ceil(BITS)]))
+        Self(Box::new([0; NUMBERS]))
+    }
+
+    pub(super) fn of_bytes(bytes: &[u8; Self::BYTES]) -> Self {
+        let mut standing = Self::nowhere();
+        let (numbers, _) = bytes.as_chunks();
+        standing.0.iter_mut().zip(numbers).for_each(|(bits, bytes)| *bits = u64::from_le_bytes(*bytes));
+        standing
+    }
+
+    pub(super) fn to_bytes(&self) -> impl Iterator<Item = u8> {
+        self.0.iter().flat_map(|bits| bits.to_le_bytes())
     }
 
     /// `None`: a page has no such place.
@@ -68,6 +83,8 @@ mod tests {
         ) {
             let (mut both, wanted) = (standing(&some), some.intersection(&others).copied().collect::<Vec<_>>());
             prop_assert!(both.places().eq(some.iter().copied()));
+            let bytes: Vec<u8> = both.to_bytes().collect();
+            prop_assert_eq!(&Standing::of_bytes(&bytes.try_into().unwrap()), &both);
             both.keep(&standing(&others));
             prop_assert_eq!(both.places().collect::<Vec<_>>(), wanted.clone());
             prop_assert_eq!(both.n_places(), wanted.len());

@@ -1,7 +1,5 @@
 //! Versions of items of which only the beginning of the key is known.
 
-use std::iter;
-
 use diesel::prelude::*;
 
 use super::VersionRecord;
@@ -21,13 +19,9 @@ pub(in crate::catalog::items) fn beginning_with(
     for keys in keys.chunks(KEYS_AT_ONCE) {
         let of_item = |(chain, beginning): &(ChainId, &[u8])| {
             let filled = |with: u8| {
-                let rest = KEY_BYTES.saturating_sub(beginning.len());
-                beginning
-                    .iter()
-                    .copied()
-                    .chain(iter::repeat_n(with, rest))
-                    .map(|byte| format!("{byte:02x}"))
-                    .collect::<String>()
+                let mut key = beginning.to_vec();
+                key.resize(KEY_BYTES, with);
+                hex::encode(key)
             };
             format!("(chain_id={chain} AND item_key BETWEEN x'{}' AND x'{}')", filled(0), filled(u8::MAX))
         };
