@@ -49,6 +49,9 @@ async fn a_catalog_says_after_an_upgrade_what_it_said_before() -> anyhow::Result
         (&json!(0), &json!(0), &json!(0)),
         "{newest}"
     );
+    let folders = stage.expect(&["ls", "--user", &user])?;
+    assert_eq!(folders["point"], newest["number"]);
+    assert_eq!(folders["containers"], before[1]["containers"], "what was there at the end before is there once");
     stage.assert_polite();
     Ok(())
 }
