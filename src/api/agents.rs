@@ -45,5 +45,5 @@ impl From<agents::AgentView> for AgentView {
 
 pub async fn list(app: Data<Shared>) -> ApiResult<Json<Page<AgentView>>> {
     let agents = agents::list(&app.db).await?;
-    Ok(Json(Page { items: agents.into_iter().map(AgentView::from).collect(), next: None }))
+    Ok(Json(Page::of_all(agents.into_iter().map(AgentView::from).collect())))
 }

@@ -110,7 +110,7 @@ pub async fn list(app: Data<Shared>, query: Query<PageQuery>) -> ApiResult<Json<
     for export in page.items {
         items.push(view(&app, export).await?);
     }
-    Ok(Json(Page { items, next: page.next }))
+    Ok(Json(Page { items, next: page.next, notes: page.notes }))
 }
 
 pub async fn show(app: Data<Shared>, export: Path<ExportId>) -> ApiResult<Json<ExportView>> {

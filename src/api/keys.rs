@@ -100,7 +100,7 @@ pub struct KeyRemoved {
 pub async fn list(app: Data<Shared>, storage: Path<String>) -> ApiResult<Json<Page<KeyView>>> {
     let (_, store) = open(&app, &storage).await?;
     let keys = store.list_keys().await.map_err(storage_error)?;
-    Ok(Json(Page { items: keys.into_iter().map(KeyView::from).collect(), next: None }))
+    Ok(Json(Page::of_all(keys.into_iter().map(KeyView::from).collect())))
 }
 
 pub async fn add(app: Data<Shared>, storage: Path<String>, body: Json<NewKeyBody>) -> ApiResult<Created<KeyAdded>> {

@@ -18,6 +18,9 @@ pub struct Page<T> {
     pub items: Vec<T>,
     /// What to give as `cursor` to get the next page; `null` on the last.
     pub next: Option<String>,
+    /// What whoever reads it has to know, such as what could not be looked at.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
 }
 
 /// `?limit=…&cursor=…` of a listing without filters. One with filters repeats the two fields, because unknown fields
@@ -74,12 +77,17 @@ impl<T> Page<T> {
         let more = read.len() > rows as usize;
         read.truncate(rows as usize);
         let next = if more { read.last().map(|last| cursor(&key(last))) } else { None };
-        Self { items: read.into_iter().map(view).collect(), next }
+        Self { items: read.into_iter().map(view).collect(), next, notes: Vec::new() }
     }
 
     /// A page whose reader knows where the next one begins.
     pub fn leading_to<K: Serialize>(items: Vec<T>, next: Option<&K>) -> Self {
-        Self { items, next: next.map(cursor) }
+        Self { items, next: next.map(cursor), notes: Vec::new() }
+    }
+
+    /// All there is, on one page.
+    pub fn of_all(items: Vec<T>) -> Self {
+        Self { items, next: None, notes: Vec::new() }
     }
 }
 

@@ -263,7 +263,7 @@ pub async fn list(app: Data<Shared>, query: Query<PageQuery>) -> ApiResult<Json<
     for (scores, rehearsal) in page.items {
         items.push(view(&app, rehearsal, &scores).await?);
     }
-    Ok(Json(Page { items, next: page.next }))
+    Ok(Json(Page { items, next: page.next, notes: page.notes }))
 }
 
 /// One rehearsal, with a page of differences.

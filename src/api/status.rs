@@ -53,12 +53,15 @@ pub struct ChainCounts {
     pub with_exceptions: u64,
     pub unprotected: u64,
     pub not_applicable: u64,
+    /// Chains that hold something that a search does not look at, until `kodo rebuild-catalog`.
+    pub unsearched: u64,
 }
 
 pub async fn show(app: Data<Shared>) -> ApiResult<Json<StatusView>> {
     let agents = agents::list(&app.db).await?;
     let open = app.queue.open_counts().await?;
     let chains = app.db.run("count chains", catalog::chains::counts_by_state).await?;
+    let unsearched = app.db.run("count chains without words", catalog::chains::n_unsearched).await?;
     let open_issues = app.db.run("count issues", catalog::issues::total).await?;
     let with_exceptions = app.db.run("count chains with issues", catalog::issues::chains_with_any).await?;
     let rehearsal = app.db.run("read the newest rehearsal", newest_rehearsal).await?;
@@ -76,6 +79,7 @@ pub async fn show(app: Data<Shared>) -> ApiResult<Json<StatusView>> {
             with_exceptions,
             unprotected: in_state("unprotected"),
             not_applicable: in_state("not_applicable"),
+            unsearched,
         },
         open_issues,
         rehearsal,

@@ -86,7 +86,7 @@ pub async fn list(app: Data<Shared>, query: Query<PageQuery>) -> ApiResult<Json<
     for storage in page.items {
         items.push(view(&app, storage).await?);
     }
-    Ok(Json(Page { items, next: page.next }))
+    Ok(Json(Page { items, next: page.next, notes: page.notes }))
 }
 
 /// Makes a store on the place. The recovery key is in this answer and in no other.

@@ -68,7 +68,7 @@ impl Client {
         query: Query<'_>,
         limit: u32,
     ) -> Result<Page<T>, CliError> {
-        let mut all = Page { items: Vec::new(), next: None };
+        let mut all = Page::of_all(Vec::new());
         loop {
             let missing = limit.saturating_sub(all.items.len() as u32);
             let mut query = query.to_vec();
@@ -76,7 +76,7 @@ impl Client {
             query.extend(all.next.take().map(|cursor| ("cursor", cursor)));
             let page: Page<T> = self.get(path, &query).await?;
             all.items.extend(page.items);
-            all.next = page.next;
+            (all.next, all.notes) = (page.next, page.notes);
             if all.next.is_none() || all.items.len() as u32 >= limit {
                 return Ok(all);
             }

@@ -62,7 +62,7 @@ async fn totals(session: &Session) -> Result<(), CliError> {
         "exceptions",
         "oldest (UTC)",
     ];
-    let page: Page<(String, String, String, FeatureTotals)> = Page { items: rows, next: None };
+    let page: Page<(String, String, String, FeatureTotals)> = Page::of_all(rows);
     session.out.list(&page, &headers, |(organization, tenant, feature, totals)| {
         vec![
             organization.clone(),
@@ -83,7 +83,7 @@ fn of_resource(session: &Session, view: CoverageView, all: bool) -> Result<(), C
         return session.out.done(&view, "");
     }
     output::remark(&format!("{}, {}", view.address, view.resource_state))?;
-    let page = Page { items: view.features, next: None };
+    let page = Page::of_all(view.features);
     let headers = ["feature", "state", "last point", "of (UTC)", "items", "service counts", "size"];
     session.out.list(&page, &headers, |view| {
         let chain = view.chain.as_ref();

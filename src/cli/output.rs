@@ -29,6 +29,7 @@ impl Output {
         if self.json {
             return self.print_json(page);
         }
+        page.notes.iter().try_for_each(|note| remark(note))?;
         if page.items.is_empty() {
             return remark("nothing to list");
         }

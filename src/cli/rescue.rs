@@ -181,5 +181,5 @@ fn verdict(place: &Place, done: &Extracted) -> Result<(), CliError> {
 }
 
 fn page<T: Serialize>(items: Vec<T>) -> Page<T> {
-    Page { items, next: None }
+    Page::of_all(items)
 }

@@ -5,6 +5,7 @@ use super::output::{count, print, time};
 use super::rehearsal::score;
 use super::{Session, agent, storage};
 use crate::api::Page;
+use crate::api::search::unsearched;
 use crate::api::status::StatusView;
 
 pub async fn run(session: &Session) -> Result<(), CliError> {
@@ -26,6 +27,7 @@ pub async fn run(session: &Session) -> Result<(), CliError> {
                 ),
             ),
             ("open issues", count(view.open_issues)),
+            ("search", if chains.unsearched > 0 { unsearched(chains.unsearched) } else { String::new() }),
             ("last rehearsal", rehearsal(&view)),
             ("space", storage::space_warnings(&view.storages)),
         ],
@@ -34,10 +36,10 @@ pub async fn run(session: &Session) -> Result<(), CliError> {
         return Ok(());
     }
     print("")?;
-    let agents = Page { items: view.agents, next: None };
+    let agents = Page::of_all(view.agents);
     session.out.list(&agents, &agent::HEADERS, agent::row)?;
     print("")?;
-    let storages = Page { items: view.storages, next: None };
+    let storages = Page::of_all(view.storages);
     session.out.list(&storages, &storage::HEADERS, storage::row)
 }
 

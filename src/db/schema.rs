@@ -190,6 +190,7 @@ diesel::table! {
         policy_id -> Nullable<Unsigned<Integer>>,
         options -> Text,
         passed_over -> Text,
+        unsearched -> Bool,
     }
 }
 
@@ -284,10 +285,10 @@ diesel::table! {
 }
 
 diesel::table! {
-    search_words (shelf, chain_id, page) {
+    search_words (shelf, chain_id, volume) {
         shelf -> Unsigned<TinyInt>,
         chain_id -> Unsigned<Integer>,
-        page -> Unsigned<Integer>,
+        volume -> Unsigned<Integer>,
         postings -> Binary,
     }
 }

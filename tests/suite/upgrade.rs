@@ -55,3 +55,31 @@ async fn a_catalog_says_after_an_upgrade_what_it_said_before() -> anyhow::Result
     stage.assert_polite();
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_search_says_what_an_upgrade_left_out_of_it_until_the_catalog_is_rebuilt() -> anyhow::Result<()> {
+    let mut stage = Stage::ready(Options { users: 1, messages: 10, ..Options::default() }).await?;
+    let user = stage.users().swap_remove(0);
+    stage.back_up(&user)?;
+    let year = ["search", "--since", "2000-01-01T00:00:00Z", "--user", &user];
+    let before = stage.expect(&year)?;
+    assert!(before["items"].as_array().is_some_and(|hits| hits.len() >= 10), "{before}");
+    assert_eq!(before["notes"], Value::Null);
+
+    stage.stop_serve()?;
+    undo_newest_migration(&stage)?;
+    stage.start_serve()?;
+
+    let after = stage.expect(&year)?;
+    assert_eq!(after["items"], json!([]));
+    let note = after["notes"][0].as_str().unwrap_or_default();
+    assert!(note.starts_with("of 1 chains") && note.contains("kodo rebuild-catalog"), "{after}");
+    let told = stage.run(&["status"]);
+    assert!(told.stdout.contains(note), "{told:?}");
+    stage.stop_serve()?;
+    stage.expect(&["rebuild-catalog"])?;
+    stage.start_serve()?;
+    assert_eq!(stage.expect(&year)?, before);
+    assert!(!stage.run(&["status"]).stdout.contains("is not searched"));
+    Ok(())
+}

@@ -200,7 +200,7 @@ pub async fn list(app: Data<Shared>, query: Query<PageQuery>) -> ApiResult<Json<
     for restore in page.items {
         items.push(view(&app, restore, Detail::Brief).await?);
     }
-    Ok(Json(Page { items, next: page.next }))
+    Ok(Json(Page { items, next: page.next, notes: page.notes }))
 }
 
 /// One restore, with a page of remarks.

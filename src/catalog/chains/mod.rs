@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock;
 use crate::db::{Conn, QueryResult};
-use crate::ids::{ChainId, FeatureName, PolicyId, ResourceId, StorageId};
+use crate::ids::{ChainId, FeatureName, PointNumber, PolicyId, ResourceId, StorageId};
 
 /// What a chain is about: this feature of this resource, kept in this storage.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +31,8 @@ pub struct Chain {
     pub policy: Option<PolicyId>,
     /// What of the feature its last backup was to capture: JSON that `features` reads; empty: the default.
     pub options: String,
+    /// What was backed up before the index of words was made anew is not in it, until the catalog is rebuilt.
+    pub unsearched: bool,
 }
 
 /// What the owner has and the chain leaves out.
@@ -66,6 +68,16 @@ pub fn list(conn: &mut Conn, resource: Option<ResourceId>, after: ChainId, limit
 /// How many chains are in each state.
 pub fn counts_by_state(conn: &mut Conn) -> QueryResult<Vec<(String, u64)>> {
     sql::counts_by_state(conn)
+}
+
+/// The newest sealed point of each of these chains; `None`: it has none.
+pub fn last_points(conn: &mut Conn, ids: &[ChainId]) -> QueryResult<Vec<(ChainId, Option<PointNumber>)>> {
+    sql::last_points(conn, ids)
+}
+
+/// How many chains hold something that a search does not look at.
+pub fn n_unsearched(conn: &mut Conn) -> QueryResult<u64> {
+    sql::n_unsearched(conn)
 }
 
 /// Notes that the resource does not have the feature (now); earlier points stay.

@@ -22,6 +22,7 @@ struct ChainRecord {
     sealed_at: Option<NaiveDateTime>,
     policy_id: Option<u32>,
     options: String,
+    unsearched: bool,
 }
 
 impl ChainRecord {
@@ -39,6 +40,7 @@ impl ChainRecord {
             sealed_at: self.sealed_at.map(|at| at.and_utc()),
             policy: self.policy_id.map(PolicyId::new),
             options: self.options,
+            unsearched: self.unsearched,
         })
     }
 }
@@ -162,6 +164,20 @@ pub(super) fn counts_by_state(conn: &mut Conn) -> QueryResult<Vec<(String, u64)>
     Ok(rows.into_iter().map(|(state, n)| (state, n.unsigned_abs())).collect())
 }
 
+pub(super) fn last_points(conn: &mut Conn, ids: &[ChainId]) -> QueryResult<Vec<(ChainId, Option<PointNumber>)>> {
+    let rows: Vec<(u32, u32)> = chains::table
+        .filter(chains::id.eq_any(ids.iter().map(|id| id.get())))
+        .select((chains::id, chains::last_point))
+        .load(conn)?;
+    let point = |last: u32| (last > 0).then(|| PointNumber::new(last));
+    Ok(rows.into_iter().map(|(id, last)| (ChainId::new(id), point(last))).collect())
+}
+
+pub(super) fn n_unsearched(conn: &mut Conn) -> QueryResult<u64> {
+    let n: i64 = chains::table.filter(chains::unsearched.eq(true)).count().get_result(conn)?;
+    Ok(n.unsigned_abs())
+}
+
 pub(in crate::catalog) fn set_rebuilding(conn: &mut Conn, chain: ChainId) -> QueryResult<()> {
     diesel::update(chains::table.find(chain.get()))
         .set((
@@ -192,6 +208,7 @@ pub(in crate::catalog) fn set_rebuilt(
             chains::state_detail.eq(None::<String>),
             chains::last_point.eq(last.map_or(0, |(number, _)| number.get())),
             chains::sealed_at.eq(last.and_then(|(_, at)| at).map(|at| at.naive_utc())),
+            chains::unsearched.eq(false),
         ))
         .execute(conn)
         .map(drop)

@@ -3,7 +3,7 @@
 use chrono::{DateTime, NaiveDateTime, Utc};
 use diesel::dsl::sql;
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Integer, Unsigned};
+use diesel::sql_types::{BigInt, Integer, Nullable, Unsigned};
 
 use super::{PointCounts, PointRow, PointState};
 use crate::catalog::retention::Gap;
@@ -97,7 +97,7 @@ pub(super) fn newest(conn: &mut Conn, chain: ChainId, by: Option<DateTime<Utc>>)
 }
 
 /// For each of these chains the newest point below the given one that is sealed, and was by a moment, by its place in
-/// `asked`. Chains without one are left out. One statement, as long as few chains: each is looked up by the key.
+/// `asked`. Chains without one are left out. One statement, in which each is looked up by the key.
 pub(super) fn newest_below(
     conn: &mut Conn,
     asked: &[(ChainId, PointNumber)],
@@ -109,15 +109,16 @@ pub(super) fn newest_below(
     let sealed = PointState::Sealed.as_str();
     let by = by.map(|by| format!("AND sealed_at<='{}'", by.naive_utc().format("%Y-%m-%d %H:%M:%S%.6f")));
     let by = by.unwrap_or_default();
-    let newest = |(place, (chain, below)): (usize, &(ChainId, PointNumber))| {
-        format!(
-            "(SELECT CAST({place} AS UNSIGNED) AS place, number FROM restore_points WHERE chain_id={chain} \
-             AND number<{below} AND state='{sealed}' {by} ORDER BY number DESC LIMIT 1)"
-        )
-    };
-    let text = asked.iter().enumerate().map(newest).collect::<Vec<_>>().join(" UNION ALL ");
-    let found: Vec<(u64, u32)> = sql::<(Unsigned<BigInt>, Unsigned<Integer>)>(&text).load(conn)?;
-    Ok(found.into_iter().map(|(place, number)| (place as usize, PointNumber::new(number))).collect())
+    let one = |(place, (chain, below)): (usize, &(ChainId, PointNumber))| format!("({place},{chain},{below})");
+    let asked = asked.iter().enumerate().map(one).collect::<Vec<_>>().join(",");
+    let text = format!(
+        "WITH asked (place, chain, below) AS (VALUES {asked}) SELECT CAST(place AS UNSIGNED), (SELECT number \
+         FROM restore_points FORCE INDEX (PRIMARY) WHERE chain_id=asked.chain AND number<asked.below AND state='{sealed}' {by} \
+         ORDER BY number DESC LIMIT 1) FROM asked"
+    );
+    let found: Vec<(u64, Option<u32>)> = sql::<(Unsigned<BigInt>, Nullable<Unsigned<Integer>>)>(&text).load(conn)?;
+    let point = |(place, number): (u64, Option<u32>)| Some((place as usize, PointNumber::new(number?)));
+    Ok(found.into_iter().filter_map(point).collect())
 }
 
 pub(super) fn insert_point(

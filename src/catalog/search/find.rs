@@ -8,14 +8,15 @@ use super::look::{self, Candidate, Look, Position};
 use super::words::Field;
 use super::{Places, check_of, day};
 use crate::catalog::items::{self, VersionRow};
-use crate::catalog::points;
+use crate::catalog::{chains, points};
 use crate::db::{Conn, QueryResult};
 use crate::ids::{ChainId, ItemKey, PointNumber};
 
 /// Texts whose versions are read for one answer: a question that most of them do not meet gets a short page, and goes on
 /// behind it.
 const CANDIDATES_MAX: usize = 500;
-/// Texts whose versions are read together.
+/// Texts whose versions are read together: first as many as the API answers with by default, then, because most of them
+/// were not what is asked for, twice as many.
 const TOGETHER: usize = 100;
 
 /// As of when.
@@ -82,20 +83,28 @@ pub fn find(
     limit: usize,
 ) -> QueryResult<Found> {
     let any = &[Field::Text, Field::Recipient, Field::Attachment];
-    let words: Vec<look::Asked> = look::questions(&filter.text, any)
-        .chain(look::questions(&filter.from, &[Field::Text]))
-        .chain(look::questions(&filter.to, &[Field::Recipient]))
-        .chain(look::questions(&filter.attachment, &[Field::Attachment]))
-        .chain(look::questions(&filter.extension, &[Field::Text]))
-        .collect();
+    let words = [
+        look::questions(&filter.text, any),
+        look::questions(&filter.from, &[Field::Text]),
+        look::questions(&filter.to, &[Field::Recipient]),
+        look::questions(&filter.attachment, &[Field::Attachment]),
+        look::questions(&filter.extension, &[Field::Text]),
+    ]
+    .concat();
     let days = (filter.since.map_or(0, day), filter.until.map_or(u16::MAX, day));
     let look = Look { chains, words: &words, days, behind, limit: CANDIDATES_MAX + 1 };
     let mut positions = look.newest(conn)?;
+    if positions.is_empty()
+        && let Some(words) = look::by_parts(conn, chains, &words)?
+    {
+        positions = Look { words: &words, ..look }.newest(conn)?;
+    }
     let truncated = positions.len() > CANDIDATES_MAX;
     positions.truncate(CANDIDATES_MAX);
     let mut answer = Answer { filter, points: HashMap::new(), places: Places::default(), met: HashSet::new() };
     let mut hits = Vec::new();
-    for together in positions.chunks(TOGETHER) {
+    let (first, rest) = positions.split_at(positions.len().min(TOGETHER));
+    for together in std::iter::once(first).chain(rest.chunks(2 * TOGETHER)) {
         let candidates = look::texts(conn, together)?;
         for (at, hit) in answer.hits(conn, &candidates)? {
             hits.push(hit);
@@ -147,13 +156,15 @@ impl Answer<'_> {
     fn look_up_points(&mut self, conn: &mut Conn, candidates: &[Candidate]) -> QueryResult<()> {
         let unknown: BTreeSet<ChainId> =
             candidates.iter().map(|one| one.at.chain()).filter(|chain| !self.points.contains_key(chain)).collect();
-        let asked: Vec<_> = unknown.into_iter().map(|chain| (chain, PointNumber::OPEN)).collect();
-        let at = match self.filter.moment {
-            Moment::Newest => None,
-            Moment::At(at) => Some(at),
-        };
-        let found = points::newest_below(conn, &asked, at)?;
-        self.points.extend(asked.into_iter().map(|(chain, _)| chain).zip(found));
+        let unknown: Vec<ChainId> = unknown.into_iter().collect();
+        match self.filter.moment {
+            Moment::Newest => self.points.extend(chains::last_points(conn, &unknown)?),
+            Moment::At(at) => {
+                let asked: Vec<_> = unknown.iter().map(|chain| (*chain, PointNumber::OPEN)).collect();
+                let found = points::newest_below(conn, &asked, Some(at))?;
+                self.points.extend(unknown.into_iter().zip(found));
+            }
+        }
         Ok(())
     }
 

@@ -1,18 +1,18 @@
 //! From words to the texts that hold them all, the newest ones first.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashSet};
 
 use serde::{Deserialize, Serialize};
 
 use super::standing::Standing;
-use super::words::{Field, Word, asked};
-use super::{KEY_BYTES, Page, TEXT_BYTES, postings, sql};
+use super::words::{self, Field, Word};
+use super::{KEY_BYTES, PAGES_PER_VOLUME, Page, TEXT_BYTES, TEXTS_PER_PAGE, Volume, postings, sql};
 use crate::db::{Conn, QueryResult};
 use crate::ids::ChainId;
 
 /// Rows of a shelf that are looked at together.
-const ROWS_AT_ONCE: u32 = 1000;
+const ROWS_AT_ONCE: u32 = 2000;
 /// Rows of a shelf in which the words of a question are counted, to begin with the rarest.
 const ROWS_COUNTED: u32 = 32;
 /// Pages whose days are read together.
@@ -47,19 +47,44 @@ pub(super) struct Candidate {
     pub check: u16,
 }
 
-/// One word of a question: it may stand in any of these fields.
+/// One word of a question: it may stand in any of some fields.
 #[derive(Clone, Debug)]
 pub(super) struct Asked {
     shelf: u8,
     words: Vec<Word>,
+    /// What is looked for instead of an address that nobody has.
+    parts: Vec<Asked>,
+}
+
+impl Asked {
+    fn of(word: &str, fields: &[Field], parts: Vec<Asked>) -> Self {
+        let words: Vec<Word> = fields.iter().map(|field| Word::of(*field, word)).collect();
+        Self { shelf: words.first().map(|word| word.shelf).unwrap_or_default(), words, parts }
+    }
 }
 
 /// The words of a question that may stand in these fields.
-pub(super) fn questions(text: &str, fields: &[Field]) -> impl Iterator<Item = Asked> {
-    asked(text).into_iter().map(|word| {
-        let words: Vec<Word> = fields.iter().map(|field| Word::of(*field, &word)).collect();
-        Asked { shelf: words.first().map(|word| word.shelf).unwrap_or_default(), words }
-    })
+pub(super) fn questions(text: &str, fields: &[Field]) -> Vec<Asked> {
+    let words = |text: &str| words::asked(text).into_iter().map(|word| Asked::of(&word, fields, Vec::new()));
+    let addresses: BTreeSet<String> = words::addresses(text).collect();
+    let mut asked: Vec<Asked> = words(&words::without_addresses(text)).collect();
+    asked.extend(addresses.iter().map(|address| Asked::of(address, fields, words(address).collect())));
+    asked
+}
+
+/// The same words, with the parts of each address that stands in no text of these chains; `None`: there is none such.
+pub(super) fn by_parts(conn: &mut Conn, chains: &[ChainId], words: &[Asked]) -> QueryResult<Option<Vec<Asked>>> {
+    let mut known = Vec::with_capacity(words.len());
+    for word in words {
+        let words = std::slice::from_ref(word);
+        let anywhere = Look { chains, words, days: (0, u16::MAX), behind: None, limit: 1 };
+        known.push(word.parts.is_empty() || !anywhere.newest(conn)?.is_empty());
+    }
+    let with_parts = |(word, known): (&Asked, &bool)| match known {
+        true => vec![word.clone()],
+        false => word.parts.clone(),
+    };
+    Ok(known.contains(&false).then(|| words.iter().zip(&known).flat_map(with_parts).collect()))
 }
 
 /// Which texts are wanted.
@@ -79,17 +104,9 @@ impl Look<'_> {
     pub(super) fn newest(&self, conn: &mut Conn) -> QueryResult<Vec<Position>> {
         let mut newest = Newest { look: self, met: BinaryHeap::with_capacity(self.limit + 1) };
         let wanted: HashSet<ChainId> = self.chains.iter().copied().collect();
-        let words = self.rarest_first(conn)?;
-        let mut after = None;
-        loop {
-            let last = match words.split_first() {
-                Some((first, others)) => self.hold(conn, &wanted, (first, others), after, &mut newest)?,
-                None => self.date(conn, &wanted, after, &mut newest)?,
-            };
-            match last {
-                Some(last) => after = Some(last),
-                None => break,
-            }
+        match self.rarest_first(conn)?.split_first() {
+            Some((first, others)) => self.hold(conn, &wanted, (first, others), &mut newest)?,
+            None => self.date(conn, &wanted, &mut newest)?,
         }
         let mut found: Vec<Position> = newest.met.into_iter().map(|Reverse(position)| position).collect();
         found.sort_unstable_by_key(|position| Reverse(*position));
@@ -112,51 +129,57 @@ impl Look<'_> {
         Ok(counted.into_iter().map(|(_, word)| word).collect())
     }
 
-    /// Meets all texts in some of the pages behind `after`. Returns the last page that was looked at; `None`: none is
-    /// left.
-    fn date(
-        &self,
-        conn: &mut Conn,
-        wanted: &HashSet<ChainId>,
-        after: Option<Page>,
-        newest: &mut Newest<'_>,
-    ) -> QueryResult<Option<Page>> {
-        let mut pages = sql::pages(conn, self.chains, after, ROWS_AT_ONCE)?;
-        let last = pages.last().filter(|_| pages.len() == ROWS_AT_ONCE as usize).map(|aged| aged.page);
-        pages.retain(|aged| wanted.contains(&aged.page.chain));
-        newest.meet_all(conn, pages, |_| None)?;
-        Ok(last)
+    /// Meets all texts of the chains.
+    fn date(&self, conn: &mut Conn, wanted: &HashSet<ChainId>, newest: &mut Newest<'_>) -> QueryResult<()> {
+        let mut after = None;
+        loop {
+            let mut pages = sql::pages(conn, self.chains, after, ROWS_AT_ONCE)?;
+            after = pages.last().filter(|_| pages.len() == ROWS_AT_ONCE as usize).map(|aged| aged.page);
+            pages.retain(|aged| wanted.contains(&aged.page.chain));
+            newest.meet_all(conn, pages, |_| None::<std::iter::Empty<u16>>)?;
+            if after.is_none() {
+                return Ok(());
+            }
+        }
     }
 
-    /// Meets the texts that hold all words, as [`Self::date`] does.
+    /// Meets the texts that hold all words.
     fn hold(
         &self,
         conn: &mut Conn,
         wanted: &HashSet<ChainId>,
         (first, others): (&Asked, &[&Asked]),
-        after: Option<Page>,
         newest: &mut Newest<'_>,
-    ) -> QueryResult<Option<Page>> {
-        let rows = sql::postings(conn, first.shelf, self.chains, after, ROWS_AT_ONCE)?;
-        let last = rows.last().filter(|_| rows.len() == ROWS_AT_ONCE as usize).map(|(page, _)| *page);
-        let mut held = BTreeMap::new();
-        for (page, bytes) in rows.iter().filter(|(page, _)| wanted.contains(&page.chain)) {
-            let places = standing(bytes, first)?;
-            if !places.is_nowhere() {
-                held.insert(*page, places);
+    ) -> QueryResult<()> {
+        let mut after = None;
+        loop {
+            let rows = sql::postings(conn, first.shelf, self.chains, after, ROWS_AT_ONCE)?;
+            after = rows.last().filter(|_| rows.len() == ROWS_AT_ONCE as usize).map(|(volume, _)| *volume);
+            let mut held = BTreeMap::new();
+            for (volume, bytes) in rows.iter().filter(|(volume, _)| wanted.contains(&volume.chain)) {
+                let places = standing(bytes, first)?;
+                if !places.is_nowhere() {
+                    held.insert(*volume, places);
+                }
+            }
+            for word in others {
+                held = both(conn, held, word, rows.len())?;
+            }
+            let of_page = |page: Page| {
+                let first = page.in_volume() * TEXTS_PER_PAGE;
+                let standing = held.get(&page.volume())?;
+                Some(standing.places_of(first, first + TEXTS_PER_PAGE).map(move |place| place - first as u16))
+            };
+            let all = held.keys().flat_map(|volume| volume.pages());
+            let pages: Vec<Page> =
+                all.filter(|page| of_page(*page).is_some_and(|mut places| places.next().is_some())).collect();
+            let mut pages = sql::pages_of(conn, &pages, rows.len() * PAGES_PER_VOLUME as usize)?;
+            pages.retain(|aged| held.contains_key(&aged.page.volume()));
+            newest.meet_all(conn, pages, of_page)?;
+            if after.is_none() {
+                return Ok(());
             }
         }
-        for word in others {
-            if held.is_empty() {
-                return Ok(last);
-            }
-            held = both(conn, held, word, rows.len())?;
-        }
-        let pages: Vec<Page> = held.keys().copied().collect();
-        let mut pages = sql::pages_of(conn, &pages, rows.len())?;
-        pages.retain(|aged| held.contains_key(&aged.page));
-        newest.meet_all(conn, pages, |page| held.get(page))?;
-        Ok(last)
     }
 }
 
@@ -175,21 +198,25 @@ struct Newest<'a> {
 }
 
 impl Newest<'_> {
-    /// Meets texts of these pages, at the given places or all. The newest pages come first: once enough is kept, those that
-    /// are older than all of it are not read.
-    fn meet_all<'p>(
+    /// Meets texts of these pages, at the given places or all. Pages come in the order of the first text that they may
+    /// have: once enough is kept, those that have none before the last one kept are not read.
+    fn meet_all<Places: Iterator<Item = u16>>(
         &mut self,
         conn: &mut Conn,
         mut pages: Vec<Aged>,
-        places: impl Fn(&Page) -> Option<&'p Standing>,
+        places: impl Fn(Page) -> Option<Places>,
     ) -> QueryResult<()> {
         let (first, last) = self.look.days;
         let last = self.look.behind.map_or(last, |behind| last.min(behind.day));
         pages.retain(|aged| aged.newest >= first && aged.oldest <= last);
-        pages.sort_unstable_by_key(|aged| Reverse((aged.newest, aged.page)));
+        let first_of = |aged: &Aged| {
+            let Page { chain, number } = aged.page;
+            Position { day: aged.newest.min(last), chain, page: number, place: u16::MAX }
+        };
+        pages.sort_unstable_by_key(|aged| Reverse(first_of(aged)));
         for some in pages.chunks(PAGES_AT_ONCE) {
             let mut some: Vec<Page> =
-                some.iter().filter(|aged| self.wants(aged.newest)).map(|aged| aged.page).collect();
+                some.iter().filter(|aged| self.wants(first_of(aged))).map(|aged| aged.page).collect();
             if some.is_empty() {
                 break;
             }
@@ -199,8 +226,8 @@ impl Newest<'_> {
                     let at = usize::from(place) * 2;
                     days.get(at..at + 2).map(|day| u16::from_le_bytes([day[0], day[1]]))
                 };
-                match places(&page) {
-                    Some(standing) => standing.places().for_each(|place| self.meet(page, place, day(place))),
+                match places(page) {
+                    Some(places) => places.for_each(|place| self.meet(page, place, day(place))),
                     None => (0..(days.len() / 2) as u16).for_each(|place| self.meet(page, place, day(place))),
                 }
             }
@@ -208,9 +235,9 @@ impl Newest<'_> {
         Ok(())
     }
 
-    /// Whether a text of this day may be among the newest.
-    fn wants(&self, day: u16) -> bool {
-        self.met.len() < self.look.limit || self.met.peek().is_some_and(|Reverse(oldest)| day >= oldest.day)
+    /// Whether a text at this position would be kept.
+    fn wants(&self, position: Position) -> bool {
+        self.met.len() < self.look.limit || self.met.peek().is_some_and(|Reverse(oldest)| position > *oldest)
     }
 
     fn meet(&mut self, page: Page, place: u16, day: Option<u16>) {
@@ -220,11 +247,11 @@ impl Newest<'_> {
         if !(days.0..=days.1).contains(&day) || behind.is_some_and(|behind| position >= behind) {
             return;
         }
+        // Most texts of a frequent word are older than all that are kept.
+        if !self.wants(position) {
+            return;
+        }
         if self.met.len() >= *limit {
-            // Most texts of a frequent word are older than all that are kept.
-            if self.met.peek().is_none_or(|Reverse(oldest)| position <= *oldest) {
-                return;
-            }
             self.met.pop();
         }
         self.met.push(Reverse(position));
@@ -234,17 +261,17 @@ impl Newest<'_> {
 /// The places among `held` where this word stands too.
 fn both(
     conn: &mut Conn,
-    mut held: BTreeMap<Page, Standing>,
+    mut held: BTreeMap<Volume, Standing>,
     word: &Asked,
     n_among: usize,
-) -> QueryResult<BTreeMap<Page, Standing>> {
-    let pages: Vec<Page> = held.keys().copied().collect();
+) -> QueryResult<BTreeMap<Volume, Standing>> {
+    let volumes: Vec<Volume> = held.keys().copied().collect();
     let mut left = BTreeMap::new();
-    for (page, bytes) in sql::postings_of(conn, word.shelf, &pages, n_among)? {
-        let Some(mut places) = held.remove(&page) else { continue };
+    for (volume, bytes) in sql::postings_of(conn, word.shelf, &volumes, n_among)? {
+        let Some(mut places) = held.remove(&volume) else { continue };
         places.keep(&standing(&bytes, word)?);
         if !places.is_nowhere() {
-            left.insert(page, places);
+            left.insert(volume, places);
         }
     }
     Ok(left)

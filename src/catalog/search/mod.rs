@@ -5,7 +5,7 @@
 //!
 //! A text is what was to be searched of one item at one time. It stands for every version of the item that shows the same
 //! name, party and time, so that a message that was only read or moved adds nothing. Texts are numbered in pages of
-//! their chain; a page is written by the holder of the chain's task alone, in the transaction that writes the versions.
+//! their chain, and some pages are a volume; all are written by the holder of the chain's task alone, in the transaction that writes the versions.
 //!
 //! Invariants: a version is found by each word of its text; a text whose versions are gone finds nothing (its bytes go
 //! with the next rebuild of the catalog). The index can be made anew from records: it holds nothing of its own.
@@ -34,17 +34,46 @@ pub use place::Places;
 pub use words::{ASKED_MAX, asked};
 
 /// Texts of a page. With seven bytes each they fill one page of the database's.
-pub const TEXTS_PER_PAGE: usize = 2300;
+const TEXTS_PER_PAGE: usize = 2300;
+/// Pages whose words stand in one volume: a search reads a row for each volume, and most of what it costs is rows.
+const PAGES_PER_VOLUME: u32 = 7;
+/// Texts of a volume.
+pub const TEXTS_PER_VOLUME: usize = TEXTS_PER_PAGE * PAGES_PER_VOLUME as usize;
 /// Bytes of an item's key that a text keeps, and those of its check behind them.
 const KEY_BYTES: usize = 5;
 const TEXT_BYTES: usize = KEY_BYTES + 2;
 const SECONDS_A_DAY: i64 = 24 * 3600;
 
-/// A page of the texts of a chain.
+/// A page of the texts of a chain. They are numbered from one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Page {
+struct Page {
     chain: ChainId,
     number: u32,
+}
+
+impl Page {
+    fn volume(self) -> Volume {
+        Volume { chain: self.chain, number: self.number.saturating_sub(1) / PAGES_PER_VOLUME + 1 }
+    }
+
+    /// How many pages of its volume come before it.
+    fn in_volume(self) -> usize {
+        (self.number.saturating_sub(1) % PAGES_PER_VOLUME) as usize
+    }
+}
+
+/// What stands in some pages of a chain that follow each other. They are numbered from one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+struct Volume {
+    chain: ChainId,
+    number: u32,
+}
+
+impl Volume {
+    fn pages(self) -> impl Iterator<Item = Page> {
+        let first = self.number.saturating_sub(1) * PAGES_PER_VOLUME + 1;
+        (first..first + PAGES_PER_VOLUME).map(move |number| Page { chain: self.chain, number })
+    }
 }
 
 /// What is searched of an item.
@@ -126,15 +155,42 @@ pub fn n_pages(n_texts: usize) -> u32 {
     n_texts.div_ceil(TEXTS_PER_PAGE) as u32
 }
 
-/// Adds texts to a page that holds some, and to those behind it.
+/// Adds texts to a page that holds some, and to those behind it, volume by volume.
 fn put_at(conn: &mut Conn, mut page: Page, mut held: usize, texts: &[Text]) -> QueryResult<()> {
+    let mut rest = texts;
+    while !rest.is_empty() {
+        let (volume, place) = (page.volume(), page.in_volume() * TEXTS_PER_PAGE + held);
+        let room = TEXTS_PER_VOLUME.saturating_sub(place);
+        let (these, others) = rest.split_at(room.min(rest.len()));
+        let mut oldest_first: Vec<&Text> = these.iter().collect();
+        oldest_first.sort_by_key(|text| text.day);
+        append_texts(conn, page, held, &oldest_first)?;
+        append_words(conn, volume, place, &oldest_first)?;
+        if place > 0 && these.len() == room {
+            merge(conn, volume)?;
+        }
+        rest = others;
+        (page, held) = (Page { chain: page.chain, number: volume.number * PAGES_PER_VOLUME + 1 }, 0);
+    }
+    Ok(())
+}
+
+/// Adds texts to a page that holds some, and to those behind it.
+fn append_texts(conn: &mut Conn, mut page: Page, mut held: usize, texts: &[&Text]) -> QueryResult<()> {
     let mut rest = texts;
     while !rest.is_empty() {
         let room = TEXTS_PER_PAGE.saturating_sub(held);
         let (these, others) = rest.split_at(room.min(rest.len()));
-        append(conn, page, held, these)?;
-        if held > 0 && these.len() == room {
-            merge(conn, page)?;
+        let mut days = Vec::with_capacity(these.len() * 2);
+        let mut keys = Vec::with_capacity(these.len() * TEXT_BYTES);
+        for text in these {
+            days.extend(text.day.to_le_bytes());
+            keys.extend(&text.key.as_bytes()[..KEY_BYTES]);
+            keys.extend(text.check.to_le_bytes());
+        }
+        let all = || these.iter().map(|text| text.day);
+        if let (Some(oldest), Some(newest)) = (all().min(), all().max()) {
+            sql::append_texts(conn, Aged { page, oldest, newest }, &days, &keys)?;
         }
         rest = others;
         (page.number, held) = (page.number + 1, 0);
@@ -142,34 +198,51 @@ fn put_at(conn: &mut Conn, mut page: Page, mut held: usize, texts: &[Text]) -> Q
     Ok(())
 }
 
-fn append(conn: &mut Conn, page: Page, held: usize, texts: &[Text]) -> QueryResult<()> {
-    if texts.is_empty() {
-        return Ok(());
-    }
-    let mut days = Vec::with_capacity(texts.len() * 2);
-    let mut keys = Vec::with_capacity(texts.len() * TEXT_BYTES);
+/// Adds the words of texts to a volume, which stand there one behind the other, the first one at this place.
+fn append_words(conn: &mut Conn, volume: Volume, place: usize, texts: &[&Text]) -> QueryResult<()> {
     let mut shelves: BTreeMap<u8, Vec<(u32, u16)>> = BTreeMap::new();
-    for (place, text) in (held..).zip(texts) {
-        days.extend(text.day.to_le_bytes());
-        keys.extend(&text.key.as_bytes()[..KEY_BYTES]);
-        keys.extend(text.check.to_le_bytes());
+    for (place, text) in (place..).zip(texts) {
         for word in &text.words {
             shelves.entry(word.shelf).or_default().push((word.tag, place as u16));
         }
     }
-    let all = || texts.iter().map(|text| text.day);
-    let (oldest, newest) = (all().min().unwrap_or_default(), all().max().unwrap_or_default());
-    sql::append_texts(conn, Aged { page, oldest, newest }, &days, &keys)?;
     let blocks: Vec<(u8, Vec<u8>)> =
         shelves.into_iter().map(|(shelf, standing)| (shelf, postings::block(standing))).collect();
-    sql::append_postings(conn, page, &blocks)
+    sql::append_postings(conn, volume, &blocks)
 }
 
-/// Writes the postings of a page that became full bit by bit as if all had come at once.
-fn merge(conn: &mut Conn, page: Page) -> QueryResult<()> {
-    let merged = |(shelf, bytes): (u8, Vec<u8>)| Ok((shelf, postings::merged(&bytes).ok_or_else(sql::malformed)?));
-    let blocks = sql::shelves_of(conn, page)?.into_iter().map(merged).collect::<QueryResult<Vec<_>>>()?;
-    sql::replace_postings(conn, page, &blocks)
+/// Writes a volume that became full bit by bit as if all had come at once, the oldest days first: then a page holds few of
+/// them, and a question for some days passes over most pages.
+fn merge(conn: &mut Conn, volume: Volume) -> QueryResult<()> {
+    let pages = sql::pages_of_volume(conn, volume)?;
+    let mut texts: Vec<(u16, u16, &[u8])> = Vec::with_capacity(TEXTS_PER_VOLUME);
+    for (place, (day, text)) in pages.iter().flat_map(|(days, texts)| texts_of(days, texts)).enumerate() {
+        texts.push((day, place as u16, text));
+    }
+    // A chain that was written anew in parts has pages that are not full: there each text keeps its place.
+    let mut moved: Vec<u16> = (0..TEXTS_PER_VOLUME as u16).collect();
+    if texts.len() == TEXTS_PER_VOLUME {
+        texts.sort_unstable();
+        (0..).zip(&texts).for_each(|(place, (_, before, _))| moved[usize::from(*before)] = place);
+        for (page, texts) in volume.pages().zip(texts.chunks(TEXTS_PER_PAGE)) {
+            let days: Vec<u8> = texts.iter().flat_map(|(day, ..)| day.to_le_bytes()).collect();
+            let keys: Vec<u8> = texts.iter().flat_map(|(.., text)| text.iter().copied()).collect();
+            if let [(oldest, ..), .., (newest, ..)] = texts {
+                sql::replace_texts(conn, Aged { page, oldest: *oldest, newest: *newest }, &days, &keys)?;
+            }
+        }
+    }
+    let moved = |place: u16| moved.get(usize::from(place)).copied();
+    let merged =
+        |(shelf, bytes): (u8, Vec<u8>)| Ok((shelf, postings::merged(&bytes, moved).ok_or_else(sql::malformed)?));
+    let blocks = sql::shelves_of(conn, volume)?.into_iter().map(merged).collect::<QueryResult<Vec<_>>>()?;
+    sql::replace_postings(conn, volume, &blocks)
+}
+
+/// The day of each text of a page, and its bytes.
+fn texts_of<'a>(days: &'a [u8], texts: &'a [u8]) -> impl Iterator<Item = (u16, &'a [u8])> {
+    let days = days.as_chunks().0.iter().map(|day| u16::from_le_bytes(*day));
+    days.zip(texts.chunks_exact(TEXT_BYTES))
 }
 
 /// Forgets the texts of a chain, some rows at a time; 0: none is left.

@@ -1,9 +1,9 @@
-//! Which words stand in which texts of a page, in bytes. Pure.
+//! Which words stand in which texts of a volume, in bytes. Pure.
 //!
 //! The postings of a shelf are blocks, one for each time that texts were added, so that adding is appending. A block is
-//! the number of its words, then for each word in the order of their tags: the difference to the tag before, the place of
-//! the first text doubled (and one more if others follow), and then how many others follow, each by its distance to the
-//! one before. Where those would take more bytes than a bit for each place of a page, there are such bits behind a zero.
+//! the length of what follows of it, then for each word in the order of their tags: the difference to the tag before, the place of
+//! the first text doubled (and one more if others follow), and then the length of what tells of the others: the distance of
+//! each to the one before. Where those would take more bytes than a bit for each place of a volume, there are such bits behind a zero.
 //! All numbers are LEB128.
 
 use super::standing::Standing;
@@ -13,11 +13,9 @@ use super::words::Word;
 pub fn block(mut standing: Vec<(u32, u16)>) -> Vec<u8> {
     standing.sort_unstable();
     standing.dedup();
-    let by_tag = || standing.chunk_by(|a, b| a.0 == b.0);
-    let mut out = Vec::with_capacity(standing.len() * 4);
-    push(&mut out, by_tag().count() as u32);
+    let (mut out, mut others) = (Vec::with_capacity(standing.len() * 4), Vec::new());
     let mut tag_before = 0;
-    for same in by_tag() {
+    for same in standing.chunk_by(|a, b| a.0 == b.0) {
         let Some(((tag, first), rest)) = same.split_first() else { continue };
         push(&mut out, tag - tag_before);
         tag_before = *tag;
@@ -30,14 +28,19 @@ pub fn block(mut standing: Vec<(u32, u16)>) -> Vec<u8> {
             out.extend(standing.to_bytes());
             continue;
         }
-        push(&mut out, rest.len() as u32);
+        others.clear();
         let mut place_before = *first;
         for (_, place) in rest {
-            push(&mut out, u32::from(place - place_before));
+            push(&mut others, u32::from(place - place_before));
             place_before = *place;
         }
+        push(&mut out, others.len() as u32);
+        out.extend(&others);
     }
-    out
+    let mut block = Vec::with_capacity(out.len() + 4);
+    push(&mut block, out.len() as u32);
+    block.append(&mut out);
+    block
 }
 
 /// Where a word stands, if a bit for each place takes fewer bytes than the distances.
@@ -50,33 +53,47 @@ fn as_bits(standing: &[(u32, u16)]) -> Option<Standing> {
 /// The places of the texts that hold any of these words of one shelf. `None`: the bytes are not what [`block`] writes.
 pub(super) fn standing(postings: &[u8], words: &[Word]) -> Option<Standing> {
     let mut found = Standing::nowhere();
-    read(postings, |tag| words.iter().any(|word| word.tag == tag), |_, place| found.add(place))?;
+    let last = words.iter().map(|word| word.tag).max()?;
+    read(postings, last, |tag| words.iter().any(|word| word.tag == tag), |_, place| found.add(place))?;
     Some(found)
 }
 
-/// The same postings in one block: what was added bit by bit says the same in fewer bytes. `None`: as with [`standing`].
-pub fn merged(postings: &[u8]) -> Option<Vec<u8>> {
+/// The same postings in one block, each text at the place where it is `moved` to: what was added bit by bit says the same
+/// in fewer bytes. `None`: as with [`standing`].
+pub fn merged(postings: &[u8], moved: impl Fn(u16) -> Option<u16>) -> Option<Vec<u8>> {
     let mut all = Vec::new();
     read(
         postings,
+        u32::MAX,
         |_| true,
         |tag, place| {
-            all.push((tag, place));
+            all.push((tag, moved(place)?));
             Some(())
         },
     )?;
     Some(block(all))
 }
 
-/// Hands over where each wanted word stands.
-fn read(postings: &[u8], wanted: impl Fn(u32) -> bool, mut each: impl FnMut(u32, u16) -> Option<()>) -> Option<()> {
+/// Hands over where each wanted word stands. What lies behind the last tag is passed over.
+fn read(
+    postings: &[u8],
+    last: u32,
+    wanted: impl Fn(u32) -> bool,
+    mut each: impl FnMut(u32, u16) -> Option<()>,
+) -> Option<()> {
     let mut rest = postings;
     while !rest.is_empty() {
+        let mut block;
+        let bytes = pull(&mut rest)? as usize;
+        (block, rest) = rest.split_at_checked(bytes)?;
         let mut tag = 0u32;
-        for _ in 0..pull(&mut rest)? {
-            tag = tag.checked_add(pull(&mut rest)?)?;
+        while !block.is_empty() {
+            tag = tag.checked_add(pull(&mut block)?)?;
+            if tag > last {
+                break;
+            }
             let wanted = wanted(tag);
-            let head = pull(&mut rest)?;
+            let head = pull(&mut block)?;
             let mut place = u16::try_from(head >> 1).ok()?;
             if wanted {
                 each(tag, place)?;
@@ -84,19 +101,19 @@ fn read(postings: &[u8], wanted: impl Fn(u32) -> bool, mut each: impl FnMut(u32,
             if head & 1 == 0 {
                 continue;
             }
-            let n_others = pull(&mut rest)?;
-            if n_others == 0 {
+            let bytes = pull(&mut block)? as usize;
+            if bytes == 0 {
                 let bits;
-                (bits, rest) = rest.split_first_chunk()?;
+                (bits, block) = block.split_first_chunk()?;
                 if wanted {
                     Standing::of_bytes(bits).places().try_for_each(|place| each(tag, place))?;
                 }
             }
-            for _ in 0..n_others {
-                place = place.checked_add(u16::try_from(pull(&mut rest)?).ok()?)?;
-                if wanted {
-                    each(tag, place)?;
-                }
+            let mut others;
+            (others, block) = block.split_at_checked(bytes)?;
+            while wanted && !others.is_empty() {
+                place = place.checked_add(u16::try_from(pull(&mut others)?).ok()?)?;
+                each(tag, place)?;
             }
         }
     }
@@ -129,7 +146,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::catalog::search::TEXTS_PER_PAGE;
+    use crate::catalog::search::TEXTS_PER_VOLUME;
 
     fn word(tag: u32) -> Word {
         Word { shelf: 0, tag }
@@ -140,8 +157,8 @@ mod tests {
         fn every_word_is_found_where_it_stands(
             blocks in prop::collection::vec(
                 prop_oneof![
-                    prop::collection::vec((0u32..40, 0..TEXTS_PER_PAGE as u16), 1..60),
-                    prop::collection::vec((6u32..9, 0..TEXTS_PER_PAGE as u16), 500..3000),
+                    prop::collection::vec((0u32..40, 0..TEXTS_PER_VOLUME as u16), 1..60),
+                    prop::collection::vec((6u32..9, 0..TEXTS_PER_VOLUME as u16), 500..20_000),
                 ],
                 0..4
             )
@@ -155,27 +172,31 @@ mod tests {
                 let words: Vec<Word> = tags.into_iter().map(word).collect();
                 let found = |postings: &[u8]| standing(postings, &words).unwrap().places().collect::<Vec<_>>();
                 prop_assert_eq!(found(&postings), wanted.clone());
-                let merged = merged(&postings).unwrap();
+                let merged = merged(&postings, Some).unwrap();
                 prop_assert!(merged.len() <= postings.len().max(1));
-                prop_assert_eq!(found(&merged), wanted);
+                prop_assert_eq!(found(&merged), wanted.clone());
+                let mirrored = |place: u16| (TEXTS_PER_VOLUME as u16 - 1).checked_sub(place);
+                let moved = super::merged(&postings, mirrored).unwrap();
+                prop_assert_eq!(found(&moved), wanted.into_iter().rev().filter_map(mirrored).collect::<Vec<_>>());
             }
         }
 
         #[test]
         fn any_bytes_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-            // A block that is whole may still tell of places that no page has.
-            prop_assert!(standing(&bytes, &[word(1)]).is_none() || merged(&bytes).is_some());
+            let (found, merged) = (standing(&bytes, &[word(u32::MAX)]), merged(&bytes, Some));
+            // A block that is whole may still tell of places that no volume has.
+            prop_assert!(found.is_none() || merged.is_some());
         }
     }
 
     #[test]
     fn a_word_that_stands_once_takes_four_bytes_and_one_that_stands_everywhere_a_bit_a_text() {
         let rare: Vec<(u32, u16)> = (0..100).map(|n| (n * 10_000, (n * 20) as u16)).collect();
-        let everywhere: Vec<(u32, u16)> = (0..2000).map(|place| (5, place)).collect();
+        let everywhere: Vec<(u32, u16)> = (0..TEXTS_PER_VOLUME as u16).map(|place| (5, place)).collect();
 
         assert!(block(rare).len() <= 1 + 100 * 5);
         assert!(block(everywhere.clone()).len() <= Standing::BYTES + 10);
         let found = standing(&block(everywhere), &[word(5)]).unwrap();
-        assert!(found.places().eq(0..2000));
+        assert!(found.places().eq(0..TEXTS_PER_VOLUME as u16));
     }
 }

@@ -6,21 +6,24 @@ use diesel::sql_types::{BigInt, Binary, Integer, SmallInt, Unsigned};
 
 use super::look::Aged;
 use super::words::SHELVES;
-use super::{Page, TEXT_BYTES, TEXTS_PER_PAGE};
+use super::{Page, TEXT_BYTES, TEXTS_PER_VOLUME, Volume};
 use crate::db::schema::{search_pages, search_words};
 use crate::db::{Conn, QueryResult};
 use crate::ids::ChainId;
 
 /// Up to so many chains are asked for one by one; more as a range.
 const CHAINS_NAMED: usize = 50;
-/// So many pages are asked for one by one in a statement.
-const PAGES_NAMED: usize = 64;
+/// So many pages or volumes are asked for one by one in a statement.
+const NAMED: usize = 64;
 /// Rows of a statement.
 const ROWS: usize = 64;
 /// One of so many is dense enough to read them all: to name a page costs the server more than to pass over one.
 const DENSE: usize = 4;
 
-pub(super) type Row = (Page, Vec<u8>);
+/// A chain and the number of a page or a volume.
+type At = (ChainId, u32);
+/// Such a place and what stands there.
+type Record = (u32, u32, Vec<u8>);
 type AgedSql = (Unsigned<Integer>, Unsigned<Integer>, Unsigned<SmallInt>, Unsigned<SmallInt>);
 
 /// The last page of a chain and how many texts it has.
@@ -64,25 +67,53 @@ pub(super) fn append_texts(
         .map(drop)
 }
 
-/// Adds postings to those that the shelves have of a page.
-pub(super) fn append_postings(conn: &mut Conn, page: Page, blocks: &[(u8, Vec<u8>)]) -> QueryResult<()> {
-    put_postings(conn, page, blocks, "CONCAT(postings, VALUES(postings))")
+/// The days and the texts of each page of a volume, in order.
+pub(super) fn pages_of_volume(conn: &mut Conn, volume: Volume) -> QueryResult<Vec<(Vec<u8>, Vec<u8>)>> {
+    let numbers: Vec<u32> = volume.pages().map(|page| page.number).collect();
+    search_pages::table
+        .filter(search_pages::chain_id.eq(volume.chain.get()).and(search_pages::page.eq_any(numbers)))
+        .order(search_pages::page)
+        .select((search_pages::days, search_pages::texts))
+        .load(conn)
 }
 
-/// Puts postings in the place of those that the shelves have of a page.
-pub(super) fn replace_postings(conn: &mut Conn, page: Page, blocks: &[(u8, Vec<u8>)]) -> QueryResult<()> {
-    put_postings(conn, page, blocks, "VALUES(postings)")
+/// Puts texts in the place of those that a page has.
+pub(super) fn replace_texts(
+    conn: &mut Conn,
+    Aged { page, oldest, newest }: Aged,
+    days: &[u8],
+    texts: &[u8],
+) -> QueryResult<()> {
+    diesel::update(search_pages::table.find((page.chain.get(), page.number)))
+        .set((
+            search_pages::oldest.eq(oldest),
+            search_pages::newest.eq(newest),
+            search_pages::days.eq(days),
+            search_pages::texts.eq(texts),
+        ))
+        .execute(conn)
+        .map(drop)
 }
 
-fn put_postings(conn: &mut Conn, page: Page, blocks: &[(u8, Vec<u8>)], when_there: &str) -> QueryResult<()> {
+/// Adds postings to those that the shelves have of a volume.
+pub(super) fn append_postings(conn: &mut Conn, volume: Volume, blocks: &[(u8, Vec<u8>)]) -> QueryResult<()> {
+    put_postings(conn, volume, blocks, "CONCAT(postings, VALUES(postings))")
+}
+
+/// Puts postings in the place of those that the shelves have of a volume.
+pub(super) fn replace_postings(conn: &mut Conn, volume: Volume, blocks: &[(u8, Vec<u8>)]) -> QueryResult<()> {
+    put_postings(conn, volume, blocks, "VALUES(postings)")
+}
+
+fn put_postings(conn: &mut Conn, volume: Volume, blocks: &[(u8, Vec<u8>)], when_there: &str) -> QueryResult<()> {
     for blocks in blocks.chunks(ROWS) {
         let rows: Vec<_> = blocks
             .iter()
             .map(|(shelf, block)| {
                 (
                     search_words::shelf.eq(*shelf),
-                    search_words::chain_id.eq(page.chain.get()),
-                    search_words::page.eq(page.number),
+                    search_words::chain_id.eq(volume.chain.get()),
+                    search_words::volume.eq(volume.number),
                     search_words::postings.eq(block.as_slice()),
                 )
             })
@@ -97,11 +128,11 @@ fn put_postings(conn: &mut Conn, page: Page, blocks: &[(u8, Vec<u8>)], when_ther
     Ok(())
 }
 
-/// What all shelves have of a page. They are named, because the key begins with them.
-pub(super) fn shelves_of(conn: &mut Conn, page: Page) -> QueryResult<Vec<(u8, Vec<u8>)>> {
+/// What all shelves have of a volume. They are named, because the key begins with them.
+pub(super) fn shelves_of(conn: &mut Conn, volume: Volume) -> QueryResult<Vec<(u8, Vec<u8>)>> {
     search_words::table
         .filter(search_words::shelf.eq_any(0..SHELVES))
-        .filter(search_words::chain_id.eq(page.chain.get()).and(search_words::page.eq(page.number)))
+        .filter(search_words::chain_id.eq(volume.chain.get()).and(search_words::volume.eq(volume.number)))
         .select((search_words::shelf, search_words::postings))
         .load(conn)
 }
@@ -116,19 +147,19 @@ pub(super) fn delete_of(conn: &mut Conn, chain: ChainId, limit: u32) -> QueryRes
     Ok(diesel::sql_query(words).execute(conn)? + diesel::sql_query(pages).execute(conn)?)
 }
 
-/// The postings of a shelf for the pages of these chains, which are in ascending order, behind `after`.
+/// The postings of a shelf for the volumes of these chains, which are in ascending order, behind `after`.
 pub(super) fn postings(
     conn: &mut Conn,
     shelf: u8,
     chains: &[ChainId],
-    after: Option<Page>,
+    after: Option<Volume>,
     limit: u32,
-) -> QueryResult<Vec<Row>> {
+) -> QueryResult<Vec<(Volume, Vec<u8>)>> {
     let mut query = search_words::table
         .filter(search_words::shelf.eq(shelf))
-        .order((search_words::shelf, search_words::chain_id, search_words::page))
+        .order((search_words::shelf, search_words::chain_id, search_words::volume))
         .limit(limit.into())
-        .select((search_words::chain_id, search_words::page, search_words::postings))
+        .select((search_words::chain_id, search_words::volume, search_words::postings))
         .into_boxed();
     match chains {
         [] => return Ok(Vec::new()),
@@ -140,20 +171,26 @@ pub(super) fn postings(
         }
         [..] => {}
     }
-    if let Some(Page { chain, number }) = after {
-        let later = search_words::chain_id.eq(chain.get()).and(search_words::page.gt(number));
+    if let Some(Volume { chain, number }) = after {
+        let later = search_words::chain_id.eq(chain.get()).and(search_words::volume.gt(number));
         query = query
             .filter(search_words::chain_id.ge(chain.get()))
             .filter(search_words::chain_id.gt(chain.get()).or(later));
     }
-    Ok(query.load(conn)?.into_iter().map(row).collect())
+    Ok(query.load(conn)?.into_iter().map(volume).collect())
 }
 
-/// The postings of a shelf for these pages, which are in ascending order and were found among `n_among` that follow each
-/// other in the chains that were asked for. Others may come with them.
-pub(super) fn postings_of(conn: &mut Conn, shelf: u8, pages: &[Page], n_among: usize) -> QueryResult<Vec<Row>> {
+/// The postings of a shelf for these volumes, which are in ascending order and were found among `n_among` that follow
+/// each other in the chains that were asked for. Others may come with them.
+pub(super) fn postings_of(
+    conn: &mut Conn,
+    shelf: u8,
+    volumes: &[Volume],
+    n_among: usize,
+) -> QueryResult<Vec<(Volume, Vec<u8>)>> {
+    let at: Vec<At> = volumes.iter().map(|volume| (volume.chain, volume.number)).collect();
     let from = format!("postings FROM search_words FORCE INDEX (PRIMARY) WHERE shelf={shelf} AND");
-    rows_of(conn, &from, &ways(pages, n_among))
+    Ok(rows_of(conn, ("volume", &from), &ways("volume", &at, n_among))?.into_iter().map(volume).collect())
 }
 
 /// The pages of these chains, behind `after`, from the index alone.
@@ -185,7 +222,7 @@ pub(super) fn pages(conn: &mut Conn, chains: &[ChainId], after: Option<Page>, li
 /// These pages, as [`postings_of`], from the index alone.
 pub(super) fn pages_of(conn: &mut Conn, pages: &[Page], n_among: usize) -> QueryResult<Vec<Aged>> {
     let mut found = Vec::with_capacity(pages.len());
-    for these in ways(pages, n_among) {
+    for these in ways("page", &at(pages), n_among) {
         let text = format!(
             "SELECT chain_id, page, oldest, newest FROM search_pages FORCE INDEX (search_pages_days) WHERE {these} \
              ORDER BY chain_id, page"
@@ -201,8 +238,14 @@ fn aged((chain, number, oldest, newest): (u32, u32, u16, u16)) -> Aged {
 }
 
 /// The days of the texts of these pages, which are in ascending order.
-pub(super) fn days_of(conn: &mut Conn, pages: &[Page]) -> QueryResult<Vec<Row>> {
-    rows_of(conn, "days FROM search_pages FORCE INDEX (PRIMARY) WHERE", &named(pages))
+pub(super) fn days_of(conn: &mut Conn, pages: &[Page]) -> QueryResult<Vec<(Page, Vec<u8>)>> {
+    let days = ("page", "days FROM search_pages FORCE INDEX (PRIMARY) WHERE");
+    let page = |(chain, number, bytes): Record| (Page { chain: ChainId::new(chain), number }, bytes);
+    Ok(rows_of(conn, days, &named("page", &at(pages)))?.into_iter().map(page).collect())
+}
+
+fn at(pages: &[Page]) -> Vec<At> {
+    pages.iter().map(|page| (page.chain, page.number)).collect()
 }
 
 /// The texts at some places of pages, in any order, each with the number of its place among those asked for. The server
@@ -224,48 +267,45 @@ pub(super) fn texts_at(conn: &mut Conn, places: &[(Page, u16)]) -> QueryResult<V
     Ok(found.into_iter().map(|(number, bytes)| (number as usize, bytes)).collect())
 }
 
-/// Rows of pages, a statement for each condition. The index is named: left to itself the server weighs every index for
+/// Rows of a table, a statement for each condition. The index is named: left to itself the server weighs every index for
 /// each of the pages, which takes it longer than to read them.
-fn rows_of(conn: &mut Conn, from: &str, conditions: &[String]) -> QueryResult<Vec<Row>> {
+fn rows_of(conn: &mut Conn, (column, from): (&str, &str), conditions: &[String]) -> QueryResult<Vec<Record>> {
     let mut rows = Vec::new();
     for these in conditions {
-        let text = format!("SELECT chain_id, page, {from} {these} ORDER BY chain_id, page");
-        let found: Vec<(u32, u32, Vec<u8>)> =
-            sql::<(Unsigned<Integer>, Unsigned<Integer>, Binary)>(&text).load(conn)?;
-        rows.extend(found.into_iter().map(row));
+        let text = format!("SELECT chain_id, {column}, {from} {these} ORDER BY chain_id, {column}");
+        rows.extend(sql::<(Unsigned<Integer>, Unsigned<Integer>, Binary)>(&text).load::<Record>(conn)?);
     }
     Ok(rows)
 }
 
-/// Conditions that name each page.
-fn named(pages: &[Page]) -> Vec<String> {
-    pages.chunks(PAGES_NAMED).map(each).collect()
+/// Conditions that name each one.
+fn named(column: &str, at: &[At]) -> Vec<String> {
+    at.chunks(NAMED).map(|some| each(column, some)).collect()
 }
 
-/// How pages are asked for, a condition for each statement: page by page, or, where they lie close together, with all that
-/// lie between them.
-fn ways(pages: &[Page], n_among: usize) -> Vec<String> {
-    let ([first, .., last], true) = (pages, pages.len() > PAGES_NAMED && pages.len() * DENSE >= n_among) else {
-        return named(pages);
+/// How pages or volumes are asked for, a condition for each statement: one by one, or, where they lie close together, with
+/// all that lie between them.
+fn ways(column: &str, at: &[At], n_among: usize) -> Vec<String> {
+    let ([(from, first), .., (to, last)], true) = (at, at.len() > NAMED && at.len() * DENSE >= n_among) else {
+        return named(column, at);
     };
-    let runs: Vec<&[Page]> = pages.chunk_by(|a, b| a.chain == b.chain).collect();
+    let runs: Vec<&[At]> = at.chunk_by(|a, b| a.0 == b.0).collect();
     if runs.len() > CHAINS_NAMED {
-        let ((from, from_page), (to, to_page)) = ((first.chain, first.number), (last.chain, last.number));
         return vec![format!(
-            "(chain_id BETWEEN {from} AND {to} AND (chain_id>{from} OR page>={from_page}) \
-             AND (chain_id<{to} OR page<={to_page}))"
+            "(chain_id BETWEEN {from} AND {to} AND (chain_id>{from} OR {column}>={first}) \
+             AND (chain_id<{to} OR {column}<={last}))"
         )];
     }
-    let run = |run: &&[Page]| match run {
-        [first, .., last] => format!("chain_id={} AND page BETWEEN {} AND {}", first.chain, first.number, last.number),
-        few => each(few),
+    let run = |run: &&[At]| match run {
+        [(chain, first), .., (_, last)] => format!("chain_id={chain} AND {column} BETWEEN {first} AND {last}"),
+        few => each(column, few),
     };
     vec![format!("({})", runs.iter().map(run).collect::<Vec<_>>().join(" OR "))]
 }
 
-fn each(pages: &[Page]) -> String {
-    let page = |page: &Page| format!("chain_id={} AND page={}", page.chain, page.number);
-    format!("({})", pages.iter().map(page).collect::<Vec<_>>().join(" OR "))
+fn each(column: &str, at: &[At]) -> String {
+    let one = |(chain, number): &At| format!("chain_id={chain} AND {column}={number}");
+    format!("({})", at.iter().map(one).collect::<Vec<_>>().join(" OR "))
 }
 
 /// Postings are not what `postings` writes.
@@ -274,8 +314,8 @@ pub(super) fn malformed() -> diesel::result::Error {
     diesel::result::Error::DeserializationError(what.into())
 }
 
-fn row((chain, number, bytes): (u32, u32, Vec<u8>)) -> Row {
-    (Page { chain: ChainId::new(chain), number }, bytes)
+fn volume((chain, number, bytes): Record) -> (Volume, Vec<u8>) {
+    (Volume { chain: ChainId::new(chain), number }, bytes)
 }
 
-const _: () = assert!(TEXTS_PER_PAGE <= u16::MAX as usize);
+const _: () = assert!(TEXTS_PER_VOLUME <= u16::MAX as usize);

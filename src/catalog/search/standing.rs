@@ -1,11 +1,11 @@
-//! The places of a page's texts at which a word stands, a bit for each place. Pure.
+//! The places of a volume's texts at which a word stands, a bit for each place. Pure.
 
-use super::TEXTS_PER_PAGE;
+use super::TEXTS_PER_VOLUME;
 
 const BITS: usize = u64::BITS as usize;
-const NUMBERS: usize = TEXTS_PER_PAGE.div_ceil(BITS);
+const NUMBERS: usize = TEXTS_PER_VOLUME.div_ceil(BITS);
 
-/// Places of one page.
+/// Places of one volume.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Standing(Box<[u64; NUMBERS]>);
 
@@ -28,7 +28,7 @@ impl Standing {
         self.0.iter().flat_map(|bits| bits.to_le_bytes())
     }
 
-    /// `None`: a page has no such place.
+    /// `None`: a volume has no such place.
     pub(super) fn add(&mut self, place: u16) -> Option<()> {
         let place = usize::from(place);
         *self.0.get_mut(place / BITS)? |= 1 << (place % BITS);
@@ -50,12 +50,19 @@ impl Standing {
 
     /// In ascending order.
     pub(super) fn places(&self) -> impl Iterator<Item = u16> {
-        self.0.iter().enumerate().flat_map(|(at, bits)| {
-            let mut rest = *bits;
+        self.places_of(0, TEXTS_PER_VOLUME)
+    }
+
+    /// Of those from the first to before the end, in ascending order.
+    pub(super) fn places_of(&self, first: usize, end: usize) -> impl Iterator<Item = u16> {
+        let numbers = self.0.iter().enumerate().take(end.div_ceil(BITS)).skip(first / BITS);
+        numbers.flat_map(move |(at, bits)| {
+            // What lies before the first one, in its own number.
+            let mut rest = *bits & (u64::MAX << first.saturating_sub(at * BITS).min(BITS - 1));
             std::iter::from_fn(move || {
                 let bit = (rest != 0).then(|| rest.trailing_zeros() as usize)?;
                 rest &= rest - 1;
-                Some((at * BITS + bit) as u16)
+                Some(at * BITS + bit).filter(|place| *place < end).map(|place| place as u16)
             })
         })
     }
@@ -78,13 +85,16 @@ mod tests {
     proptest! {
         #[test]
         fn it_is_a_set_of_places(
-            some in prop::collection::btree_set(0..TEXTS_PER_PAGE as u16, 0..200),
-            others in prop::collection::btree_set(0..TEXTS_PER_PAGE as u16, 0..2000),
+            some in prop::collection::btree_set(0..TEXTS_PER_VOLUME as u16, 0..200),
+            others in prop::collection::btree_set(0..TEXTS_PER_VOLUME as u16, 0..2000),
+            ends in (0..=TEXTS_PER_VOLUME, 0..=TEXTS_PER_VOLUME),
         ) {
             let (mut both, wanted) = (standing(&some), some.intersection(&others).copied().collect::<Vec<_>>());
             prop_assert!(both.places().eq(some.iter().copied()));
             let bytes: Vec<u8> = both.to_bytes().collect();
             prop_assert_eq!(&Standing::of_bytes(&bytes.try_into().unwrap()), &both);
+            let (first, end) = ends;
+            prop_assert!(both.places_of(first, end).eq(some.iter().copied().filter(|at| (first..end).contains(&usize::from(*at)))));
             both.keep(&standing(&others));
             prop_assert_eq!(both.places().collect::<Vec<_>>(), wanted.clone());
             prop_assert_eq!(both.n_places(), wanted.len());
@@ -93,8 +103,8 @@ mod tests {
     }
 
     #[test]
-    fn what_no_page_has_is_refused() {
+    fn what_no_volume_has_is_refused() {
         assert_eq!(Standing::nowhere().add(u16::MAX), None);
-        assert_eq!(Standing::nowhere().add(TEXTS_PER_PAGE as u16 - 1), Some(()));
+        assert_eq!(Standing::nowhere().add(TEXTS_PER_VOLUME as u16 - 1), Some(()));
     }
 }

@@ -1,7 +1,7 @@
 //! From texts to words, and from words to the numbers by which they are found. Pure.
 //!
 //! A word is a run of letters and digits in lower case, so that `report_final.pdf` is three words and an address the
-//! words of its parts. Chinese, Japanese and Thai put no spaces between words: there each two neighbouring characters
+//! words of its parts; an address is one word besides, because its parts stand in most texts of a company. Chinese, Japanese and Thai put no spaces between words: there each two neighbouring characters
 //! are a word. Only numbers are kept: two words that share one are taken for each other, which happens to one word
 //! among a thousand million.
 
@@ -14,7 +14,7 @@ pub const WORDS_MAX: usize = 200;
 /// Words of a question.
 pub const ASKED_MAX: usize = 16;
 /// Shelves that words are dealt out to: see the table `search_words`.
-pub const SHELVES: u8 = 64;
+pub const SHELVES: u8 = 128;
 
 /// Where in an item a word stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,7 +25,7 @@ pub enum Field {
     Attachment,
 }
 
-/// A word by its number: 6 bits for the shelf, 24 bits that tell it from others there.
+/// A word by its number: 7 bits for the shelf, 24 bits that tell it from others there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Word {
     pub shelf: u8,
@@ -98,7 +98,28 @@ fn is_unspaced(c: char) -> bool {
         | '\u{f900}'..='\u{faff}' | '\u{20000}'..='\u{2fa1f}')
 }
 
-/// The words of a question, each once.
+/// The addresses of a text, in lower case.
+pub fn addresses(text: &str) -> impl Iterator<Item = String> {
+    pieces(text).filter(|piece| is_address(piece)).map(str::to_lowercase)
+}
+
+/// A text without its addresses.
+pub fn without_addresses(text: &str) -> String {
+    pieces(text).filter(|piece| !is_address(piece)).collect::<Vec<_>>().join(" ")
+}
+
+/// What stands between spaces, and between the marks that people put around addresses.
+fn pieces(text: &str) -> impl Iterator<Item = &str> {
+    let ends = |c: char| c.is_whitespace() || matches!(c, '<' | '>' | '(' | ')' | '[' | ']' | '"' | ',' | ';' | ':');
+    text.split(ends).map(|piece| piece.trim_matches(['.', '\''])).filter(|piece| !piece.is_empty())
+}
+
+fn is_address(piece: &str) -> bool {
+    let parts = piece.split_once('@').filter(|(name, house)| !name.is_empty() && !house.contains('@'));
+    parts.and_then(|(_, house)| house.split_once('.')).is_some_and(|(house, end)| !house.is_empty() && !end.is_empty())
+}
+
+/// The words of a question, each once; of an address, those of its parts.
 pub fn asked(text: &str) -> BTreeSet<String> {
     let mut words = BTreeSet::new();
     split(text, |word| {
@@ -112,12 +133,16 @@ pub fn asked(text: &str) -> BTreeSet<String> {
 pub fn of_item(shown: [&str; 2], gathered: &str) -> Vec<Word> {
     let mut words = Vec::new();
     let mut take = |field: Field, text: &str| {
-        split(text, |word| {
+        let mut keep = |word: &str| {
             let word = Word::of(field, word);
             if words.len() < WORDS_MAX && !words.contains(&word) {
                 words.push(word);
             }
-        });
+        };
+        split(text, &mut keep);
+        if text.contains('@') {
+            addresses(text).for_each(|address| keep(&address));
+        }
     };
     shown.iter().for_each(|text| take(Field::Text, text));
     for line in gathered.lines() {
@@ -176,6 +201,20 @@ mod tests {
     }
 
     #[test]
+    fn an_address_is_told_from_what_only_looks_like_one() {
+        for (text, wanted) in [
+            ("Ann.B@Contoso.com", "ann.b@contoso.com"),
+            ("\"B., Ann\" <ann@x.de>, bob+tag@y.co.uk; mail o'neil@x.de.", "ann@x.de bob+tag@y.co.uk o'neil@x.de"),
+            ("SMTP:Ann@x.de", "ann@x.de"),
+            ("ann@contoso @x.de ann@ ann@@x.de ann@.de ann@x. a@b@c.de", ""),
+            ("", ""),
+        ] {
+            assert_eq!(addresses(text).collect::<Vec<_>>().join(" "), wanted, "{text:?}");
+        }
+        assert_eq!(without_addresses("offer ann@x.de, ann@contoso"), "offer ann@contoso");
+    }
+
+    #[test]
     fn what_was_gathered_goes_to_its_fields_and_nothing_stands_twice() {
         let found = of_item(["Plan", "ann@x.de"], "plan\n>bob@x.de\n+plan.pdf");
 
@@ -184,9 +223,11 @@ mod tests {
             (Field::Text, "ann"),
             (Field::Text, "x"),
             (Field::Text, "de"),
+            (Field::Text, "ann@x.de"),
             (Field::Recipient, "bob"),
             (Field::Recipient, "x"),
             (Field::Recipient, "de"),
+            (Field::Recipient, "bob@x.de"),
             (Field::Attachment, "plan"),
             (Field::Attachment, "pdf"),
         ];

@@ -20,7 +20,7 @@ use crate::recovery::story::Story;
 use crate::recovery::survey::{ChainName, Survey};
 
 /// Versions in one transaction, and transactions at once.
-const ROWS_TOGETHER: usize = 4 * search::TEXTS_PER_PAGE;
+const ROWS_TOGETHER: usize = search::TEXTS_PER_VOLUME;
 const CONNECTIONS: usize = 2;
 /// Old rows that one transaction deletes.
 const WIPED_TOGETHER: u32 = 10_000;

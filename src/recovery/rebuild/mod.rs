@@ -2,9 +2,9 @@
 //!
 //! In this order, each step safe to repeat: read what the packs say (`survey`), make tenants and users that are missing
 //! and take the chains that are not whole out of use, give packs and blobs their rows (`packs`), write those chains anew
-//! (`chains`). A chain is not whole when it has no row, when a pack without a row speaks of it, or when an earlier rebuild
-//! began it. Killed in between, the next rebuild finds by the same three signs what is left to do: no pack gets a row
-//! before every chain that it speaks of is out of use.
+//! (`chains`). A chain is not whole when it has no row, when a pack without a row speaks of it, when an earlier rebuild
+//! began it, or when an upgrade left its words out of the index. Killed in between, the next rebuild finds by the same
+//! signs what is left to do: no pack gets a row before every chain that it speaks of is out of use.
 
 mod chains;
 mod packs;
@@ -162,7 +162,8 @@ async fn begin(
                 let (resource, tenant_added) = tenants::ensure_found(conn, resource)?;
                 out.1.extend(tenant_added);
                 let key = ChainKey { resource, feature: feature.clone(), storage };
-                let whole = catalog::chains::find(conn, &key)?.is_some_and(|chain| chain.state != rebuild::REBUILDING);
+                let known = catalog::chains::find(conn, &key)?;
+                let whole = known.is_some_and(|chain| chain.state != rebuild::REBUILDING && !chain.unsearched);
                 if *news || !whole {
                     out.0.push((name.clone(), rebuild::begin(conn, &key)?));
                 }

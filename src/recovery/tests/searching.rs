@@ -34,7 +34,8 @@ fn version(container: ContainerId, user: u32, n: u32) -> NewVersion {
         change_tag: 0,
         name: format!("Plan of u{user}, {odd}, {n}"),
         party: "ann@contoso.example".to_owned(),
-        time: time(n),
+        // In no order.
+        time: time(n * 7919 % 4001),
         bytes: 1,
         properties: ContentRef { pack: PackId::new(1), blob: BlobId::from_bytes([1; 16]) },
         content: None,
@@ -44,19 +45,33 @@ fn version(container: ContainerId, user: u32, n: u32) -> NewVersion {
 
 /// A chain of two points with a page for each of its items. The second point does not hold the first item any more.
 fn fill(conn: &mut Conn, user: u32, n_items: u32) -> QueryResult<ChainId> {
+    fill_with(conn, user, n_items, |conn, chain, texts| {
+        (1..)
+            .zip(texts)
+            .try_for_each(|(number, text)| search::put_pages(conn, chain, number, std::slice::from_ref(text)))
+    })
+}
+
+/// The same, with texts written in another way.
+fn fill_with(
+    conn: &mut Conn,
+    user: u32,
+    n_items: u32,
+    write: impl Fn(&mut Conn, ChainId, &[Text]) -> QueryResult<()>,
+) -> QueryResult<ChainId> {
     let feature = "mailbox".parse().unwrap();
     let key = ChainKey { resource: ResourceId::new(user), feature, storage: StorageId::new(1) };
     let chain = rebuild::begin(conn, &key)?;
     let container = rebuild::containers(conn, chain, &["inbox".to_owned()])?["inbox"];
     let first = PointNumber::new(1);
-    let mut rows = Vec::new();
+    let (mut rows, mut texts) = (Vec::new(), Vec::new());
     for n in 1..=n_items {
         let version = version(container, user, n);
-        let text = Text::of(version.key, (&version.name, &version.party, version.time), "");
-        search::put_pages(conn, chain, n, &[text])?;
+        texts.push(Text::of(version.key, (&version.name, &version.party, version.time), ""));
         let to = if n == 1 { PointNumber::new(2) } else { PointNumber::OPEN };
         rows.push(VersionRow { number: VersionNumber::new(n), from: first, to, version });
     }
+    write(conn, chain, &texts)?;
     rebuild::put_versions(conn, chain, &rows)?;
     let inbox = ContainerVersion { parent: None, name: "Inbox".to_owned(), hidden: false };
     let versions = vec![(first, PointNumber::OPEN, inbox)];
@@ -142,4 +157,56 @@ async fn users_whose_chains_lie_far_apart_are_searched_without_those_between() {
     let chains = filled(&server, 5, 70).await;
 
     compare(&server, vec![chains[0], chains[4]], 70).await;
+}
+
+#[tokio::test]
+async fn texts_are_found_wherever_in_pages_and_volumes_they_came_to_lie() {
+    let server = TestDb::start();
+    let n_items = search::TEXTS_PER_VOLUME as u32 + 900;
+    let fill = move |conn: &mut Conn| {
+        let at_once = fill_with(conn, 1, n_items, |conn, chain, texts| search::put_pages(conn, chain, 1, texts))?;
+        let bit_by_bit = fill_with(conn, 2, n_items, |conn, chain, texts| {
+            let mut rest = texts;
+            for n in [2299, 1, 1, 11_000, 3_000].into_iter().chain(std::iter::repeat(500)) {
+                let (these, others) = rest.split_at(rest.len().min(n));
+                search::put(conn, chain, these)?;
+                rest = others;
+                if rest.is_empty() {
+                    break;
+                }
+            }
+            Ok(())
+        })?;
+        Ok([at_once, bit_by_bit])
+    };
+    let chains = server.db.run("fill", fill).await.unwrap();
+
+    for n in [2, 2298, 2299, 2300, 2301, 2302, 13_301, 13_302, 16_099, 16_100, 16_101, 16_102, n_items] {
+        let filter = Filter { text: format!("plan {n}"), ..Filter::default() };
+        let mut found = server.db.run("search", move |conn| all(conn, &chains, &filter)).await.unwrap();
+
+        found.sort();
+        let wanted = [1, 2].map(|user| (version(ContainerId::new(1), user, n).name, PointNumber::new(2)));
+        assert_eq!(found, wanted, "{n}");
+    }
+}
+
+#[tokio::test]
+async fn an_address_is_found_as_such_and_one_that_nobody_has_by_its_words() {
+    let server = TestDb::start();
+    let chains: Vec<ChainId> = filled(&server, 2, 60).await.into_iter().map(|(_, chain)| chain).collect();
+
+    for (text, n_found) in [
+        ("ANN@contoso.example", 2 * 59),
+        ("plan <ann@contoso.example> odd", 2 * 29),
+        // More than a page of hits: what a question is taken for does not change on the way.
+        ("contoso@example.ann", 2 * 59),
+        ("contoso@ann", 2 * 59),
+        ("bob@contoso.example", 0),
+    ] {
+        let (chains, filter) = (chains.clone(), Filter { text: text.to_owned(), ..Filter::default() });
+        let found = server.db.run("search", move |conn| all(conn, &chains, &filter)).await.unwrap();
+
+        assert_eq!(found.len(), n_found, "{text}");
+    }
 }

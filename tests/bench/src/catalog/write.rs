@@ -23,7 +23,7 @@ pub enum How {
 }
 
 /// Rows of one transaction that loads.
-const TOGETHER: usize = 2 * search::TEXTS_PER_PAGE;
+const TOGETHER: usize = search::TEXTS_PER_VOLUME;
 /// Items of one commit.
 const COMMIT: usize = 1000;
 
