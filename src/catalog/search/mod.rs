@@ -18,8 +18,6 @@ mod sql;
 mod standing;
 mod words;
 
-use std::collections::BTreeMap;
-
 use chrono::{DateTime, Utc};
 
 use super::fit;
@@ -200,14 +198,14 @@ fn append_texts(conn: &mut Conn, mut page: Page, mut held: usize, texts: &[&Text
 
 /// Adds the words of texts to a volume, which stand there one behind the other, the first one at this place.
 fn append_words(conn: &mut Conn, volume: Volume, place: usize, texts: &[&Text]) -> QueryResult<()> {
-    let mut shelves: BTreeMap<u8, Vec<(u32, u16)>> = BTreeMap::new();
+    let mut shelves: Vec<Vec<(u32, u16)>> = vec![Vec::new(); usize::from(words::SHELVES)];
     for (place, text) in (place..).zip(texts) {
         for word in &text.words {
-            shelves.entry(word.shelf).or_default().push((word.tag, place as u16));
+            shelves[usize::from(word.shelf)].push((word.tag, place as u16));
         }
     }
-    let blocks: Vec<(u8, Vec<u8>)> =
-        shelves.into_iter().map(|(shelf, standing)| (shelf, postings::block(standing))).collect();
+    let shelves = (0..).zip(shelves).filter(|(_, standing)| !standing.is_empty());
+    let blocks: Vec<(u8, Vec<u8>)> = shelves.map(|(shelf, standing)| (shelf, postings::block(standing))).collect();
     sql::append_postings(conn, volume, &blocks)
 }
 

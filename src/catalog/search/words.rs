@@ -58,6 +58,15 @@ fn number(word: &str) -> u64 {
 /// Hands over each word of a text.
 pub fn split(text: &str, mut each: impl FnMut(&str)) {
     let mut word = String::new();
+    if text.is_ascii() {
+        for run in text.split(|c: char| !c.is_ascii_alphanumeric()).filter(|run| !run.is_empty()) {
+            word.clear();
+            word.push_str(&run[..run.len().min(WORD_CHARS_MAX)]);
+            word.make_ascii_lowercase();
+            each(&word);
+        }
+        return;
+    }
     let mut n_chars = 0;
     let mut before: Option<char> = None;
     let mut alone = false;
@@ -67,7 +76,8 @@ pub fn split(text: &str, mut each: impl FnMut(&str)) {
         if is_unspaced(c) || !c.is_alphanumeric() {
             if !word.is_empty() {
                 each(&word);
-                (word, n_chars) = (String::new(), 0);
+                word.clear();
+                n_chars = 0;
             }
             match (before, is_unspaced(c)) {
                 (Some(first), true) => {
@@ -157,6 +167,8 @@ pub fn of_item(shown: [&str; 2], gathered: &str) -> Vec<Word> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn words(text: &str) -> Vec<String> {
@@ -177,6 +189,15 @@ mod tests {
             ("3.5\u{a0}kg", "3 5 kg"),
         ] {
             assert_eq!(words(text).join(" "), wanted, "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_ascii_falls_into_the_words_that_it_has_beside_other_letters(text in "[ -~\t]{0,200}") {
+            let mut beside = words(&format!("{text} ü"));
+            prop_assert_eq!(beside.pop(), Some("ü".to_owned()));
+            prop_assert_eq!(words(&text), beside);
         }
     }
 

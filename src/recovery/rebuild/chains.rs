@@ -246,7 +246,7 @@ impl Chain {
     /// Numbers versions in the order in which they are browsed: written in the order of their keys, each would come to
     /// another page of the index for browsing, and leave it half empty.
     fn number(&mut self, rows: &mut [VersionRow]) {
-        rows.sort_by_key(|row| (row.version.container, row.version.parent, row.version.time));
+        rows.sort_by_cached_key(|row| (row.version.container, row.version.parent, row.version.time));
         for row in rows {
             self.number = VersionNumber::new(self.number.get().saturating_add(1));
             row.number = self.number;

@@ -2,7 +2,8 @@
 //!
 //! A statement has two values, however many rows it writes: one holds records of equal length, the other what is of any
 //! length, and the statement says how the columns are cut out of them. To parse or to bind a value for each column takes
-//! the server longer than to write the rows. The values are bound, so nothing in them can end them.
+//! the server longer than to write the rows. The values are bound, so nothing in them can end them. What all rows of a
+//! statement have in common, such as the chain, stands in its text.
 
 use std::fmt::Write;
 
@@ -26,20 +27,66 @@ const U64: usize = 20;
 const TIME: usize = 14;
 /// Items and blobs are named by as many bytes.
 const ID_BYTES: usize = 16;
+const N_COLUMNS: usize = 20;
+/// A longer value, even one that all rows have, does not stand in the text of a statement.
+const LITERAL_BYTES_MAX: usize = 1024;
+/// What a row takes in a statement besides what is of any length, at most.
+const ROW_BYTES: usize = 300;
 
 pub(in crate::catalog) fn insert_rows(conn: &mut Conn, chain: ChainId, rows: &[VersionRow]) -> QueryResult<()> {
-    let mut batch = Batch::default();
+    let (mut together, mut bytes) = (Vec::new(), 0);
     for row in rows {
-        batch.push(&columns(&VersionRecord::new(chain, row.number, (row.from, row.to), &row.version))?);
-        if batch.records.len() + batch.runs.len() >= STATEMENT_BYTES {
-            batch.insert(conn)?;
+        together.push(VersionRecord::new(chain, row.number, (row.from, row.to), &row.version));
+        bytes += ROW_BYTES + row.version.name.len() + row.version.party.len() + row.version.refs.len() * ID_BYTES;
+        if bytes >= STATEMENT_BYTES {
+            insert(conn, &together)?;
+            together.clear();
+            bytes = 0;
         }
     }
-    batch.insert(conn)
+    insert(conn, &together)
+}
+
+/// Writes rows with one statement. The tables `seq_0_to_N` are MariaDB's own and hold the numbers from 0 to N; the join is
+/// straight, so that the two values are looked up once and not for each of the numbers.
+fn insert(conn: &mut Conn, rows: &[VersionRecord]) -> QueryResult<()> {
+    let Some((first, rest)) = rows.split_first() else { return Ok(()) };
+    let first = columns(first)?;
+    let mut common = first.map(|column| column.is_short());
+    for row in rest {
+        for ((common, of_first), of_row) in common.iter_mut().zip(&first).zip(&columns(row)?) {
+            *common &= of_first == of_row;
+        }
+    }
+    let record_bytes = varying(first, common).map(|column| column.width()).sum();
+    let (mut names, mut values, mut at) = (String::new(), String::new(), 0);
+    for (column, common) in first.iter().zip(common) {
+        let comma = if names.is_empty() { "" } else { "," };
+        let value = if common { column.literal() } else { column.cut(at, record_bytes) };
+        at += if common { 0 } else { column.width() };
+        write!(names, "{comma}{}", column.name)
+            .and_then(|()| write!(values, "{comma}{value}"))
+            .expect("writing to memory cannot fail");
+    }
+    let (mut records, mut runs) = (Vec::with_capacity(rows.len() * record_bytes), Vec::new());
+    for row in rows {
+        varying(columns(row)?, common).for_each(|column| column.write(&mut records, &mut runs));
+    }
+    let last = rows.len() - 1;
+    let text = format!(
+        "INSERT INTO item_versions ({names}) SELECT {values} FROM (SELECT ? AS records, ? AS runs) AS given \
+         STRAIGHT_JOIN seq_0_to_{last}"
+    );
+    diesel::sql_query(text).bind::<Binary, _>(records).bind::<Binary, _>(runs).execute(conn).map(drop)
+}
+
+/// The columns that rows do not have in common.
+fn varying<'a>(columns: [Column<'a>; N_COLUMNS], common: [bool; N_COLUMNS]) -> impl Iterator<Item = Column<'a>> {
+    columns.into_iter().zip(common).filter(|(_, common)| !common).map(|(column, _)| column)
 }
 
 /// Of which kind a column is must be the same for all versions: the first one of a statement tells how all are cut.
-fn columns(row: &VersionRecord) -> QueryResult<[Column<'_>; 20]> {
+fn columns(row: &VersionRecord) -> QueryResult<[Column<'_>; N_COLUMNS]> {
     let VersionRecord {
         chain_id,
         version_number,
@@ -96,6 +143,7 @@ fn digits_of(time: NaiveDateTime) -> QueryResult<u64> {
 }
 
 /// A value as it lies in a record.
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Cell<'a> {
     /// A number with that many digits: more than the server needs, and quickly read by it.
     Digits(u64, usize),
@@ -126,6 +174,14 @@ impl Cell<'_> {
         }
     }
 
+    /// As it stands in the text of a statement.
+    fn literal(&self) -> String {
+        match self {
+            Self::Digits(number, _) => number.to_string(),
+            Self::Id(bytes) | Self::Run(bytes) => format!("x'{}'", hex::encode(bytes)),
+        }
+    }
+
     /// How the server cuts it out of records of `record_bytes`, when it lies at `at`.
     fn cut(&self, at: usize, record_bytes: usize) -> String {
         let slice = |at, width| format!("SUBSTR(records,seq*{record_bytes}+{},{width})", at + 1);
@@ -146,6 +202,7 @@ fn push_digits(out: &mut Vec<u8>, number: u64, digits: usize) {
     }
 }
 
+#[derive(Clone, Copy, PartialEq, Eq)]
 struct Column<'a> {
     name: &'static str,
     cell: Cell<'a>,
@@ -153,7 +210,7 @@ struct Column<'a> {
 }
 
 /// Whether a column has a value in a row.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Presence {
     Always,
     Here,
@@ -186,64 +243,28 @@ impl<'a> Column<'a> {
         self.cell.width() + usize::from(self.presence.mark().is_some())
     }
 
+    fn write(&self, records: &mut Vec<u8>, runs: &mut Vec<u8>) {
+        records.extend(self.presence.mark());
+        self.cell.write(records, runs);
+    }
+
+    /// Whether it may stand in the text of a statement.
+    fn is_short(&self) -> bool {
+        !matches!(self.cell, Cell::Run(run) if run.len() > LITERAL_BYTES_MAX)
+    }
+
+    fn literal(&self) -> String {
+        match self.presence {
+            Presence::Always | Presence::Here => self.cell.literal(),
+            Presence::Null => "NULL".to_owned(),
+        }
+    }
+
     fn cut(&self, at: usize, record_bytes: usize) -> String {
         if self.presence.mark().is_none() {
             return self.cell.cut(at, record_bytes);
         }
         let value = self.cell.cut(at + 1, record_bytes);
         format!("IF(SUBSTR(records,seq*{record_bytes}+{},1)='1',{value},NULL)", at + 1)
-    }
-}
-
-/// Rows that one statement writes.
-#[derive(Default)]
-struct Batch {
-    /// The names of the columns, and how each is cut out.
-    names: String,
-    cuts: String,
-    records: Vec<u8>,
-    runs: Vec<u8>,
-    n_rows: usize,
-}
-
-impl Batch {
-    fn push(&mut self, columns: &[Column<'_>]) {
-        if self.names.is_empty() {
-            self.lay_out(columns);
-        }
-        for Column { cell, presence, .. } in columns {
-            self.records.extend(presence.mark());
-            cell.write(&mut self.records, &mut self.runs);
-        }
-        self.n_rows += 1;
-    }
-
-    fn lay_out(&mut self, columns: &[Column<'_>]) {
-        let record_bytes = columns.iter().map(Column::width).sum();
-        let mut at = 0;
-        for column in columns {
-            let comma = if at == 0 { "" } else { "," };
-            let written = write!(self.names, "{comma}{}", column.name)
-                .and_then(|()| write!(self.cuts, "{comma}{}", column.cut(at, record_bytes)));
-            written.expect("writing to memory cannot fail");
-            at += column.width();
-        }
-    }
-
-    /// Writes what was pushed. The tables `seq_0_to_N` are MariaDB's own and hold the numbers from 0 to N; the join is
-    /// straight, so that the two values are looked up once and not for each of the numbers.
-    fn insert(&mut self, conn: &mut Conn) -> QueryResult<()> {
-        let Some(last) = self.n_rows.checked_sub(1) else { return Ok(()) };
-        let (names, cuts) = (&self.names, &self.cuts);
-        let text = format!(
-            "INSERT INTO item_versions ({names}) SELECT {cuts} FROM (SELECT ? AS records, ? AS runs) AS given \
-             STRAIGHT_JOIN seq_0_to_{last}"
-        );
-        let query = diesel::sql_query(text).bind::<Binary, _>(self.records.as_slice());
-        query.bind::<Binary, _>(self.runs.as_slice()).execute(conn)?;
-        self.records.clear();
-        self.runs.clear();
-        self.n_rows = 0;
-        Ok(())
     }
 }
