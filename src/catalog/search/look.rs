@@ -19,7 +19,8 @@ const ROWS_COUNTED: u32 = 32;
 const PAGES_AT_ONCE: usize = 64;
 
 /// Where a text stands in the order of answers, which is from the greatest to the least: by day, newest first, then by
-/// chain and by when it was written.
+/// chain and by its place there. When a volume becomes full its texts change places: whoever asks for the next page of an
+/// answer at that moment may meet one of the same day and chain twice, or not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Position {
     day: u16,
