@@ -88,15 +88,16 @@ pub async fn search(app: Data<Shared>, query: Query<SearchQuery>) -> ApiResult<J
     };
     let mut page = Page::leading_to(found.hits.into_iter().filter_map(view).collect(), found.next.as_ref());
     let n_unsearched = chains.values().filter(|chain| chain.unsearched).count() as u64;
-    page.notes.extend((n_unsearched > 0).then(|| unsearched(n_unsearched)));
+    page.notes.extend(unsearched(n_unsearched));
     Ok(Json(page))
 }
 
-/// What a search does not look at, and what to do about it.
-pub fn unsearched(n_chains: u64) -> String {
-    format!(
+/// What a search does not look at of so many chains, and what to do about it; of none, there is nothing to say.
+pub fn unsearched(n_chains: u64) -> Option<String> {
+    let told = format!(
         "of {n_chains} chains, what was backed up before an upgrade is not searched: \"kodo rebuild-catalog\" mends that"
-    )
+    );
+    (n_chains > 0).then_some(told)
 }
 
 impl SearchHit {

@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::{Args, Subcommand};
-use serde::Serialize;
 
 use super::exit::CliError;
 use super::output::{Output, bytes, count, remark, time};
@@ -108,7 +107,7 @@ async fn open(at: &At) -> Result<Place, CliError> {
 
 async fn list(out: Output, place: &Place, list: &List) -> Result<(), CliError> {
     let Some(user) = &list.user else {
-        let users = page(place.users(None).await?);
+        let users = Page::of_all(place.users(None).await?);
         return out.list(&users, &["user", "name", "feature", "points", "newest", "items"], |view| {
             let newest = view.points.iter().rev().find(|point| point.sealed);
             vec![
@@ -125,19 +124,19 @@ async fn list(out: Output, place: &Place, list: &List) -> Result<(), CliError> {
     let (view, chosen) = place.choose(user, list.feature.as_deref(), point).await?;
     if let Some(folder) = &list.folder {
         let selection = Selection { folder: Some(folder.clone()), item: None };
-        let items = page(place.items(&view.chain, chosen, &selection, list.limit).await?);
+        let items = Page::of_all(place.items(&view.chain, chosen, &selection, list.limit).await?);
         return out.list(&items, &["key", "folder", "time", "size", "party", "name"], |item| {
             let (folder, party, name) = (item.folder.clone(), item.party.clone(), item.name.clone());
             vec![item.key.clone(), folder, time(item.time), bytes(item.bytes), party, name]
         });
     }
     if point.is_some() {
-        let folders = page(place.folders(&view.chain, chosen).await?);
+        let folders = Page::of_all(place.folders(&view.chain, chosen).await?);
         return out.list(&folders, &["folder", "items", "size"], |folder| {
             vec![folder.path.clone(), count(folder.items), bytes(folder.bytes)]
         });
     }
-    out.list(&page(view.points), &["point", "at", "items", "state"], |point| {
+    out.list(&Page::of_all(view.points), &["point", "at", "items", "state"], |point| {
         let state = if point.sealed { "sealed" } else { "open" };
         vec![point.number.to_string(), time(point.at), count(point.items), state.to_owned()]
     })
@@ -178,8 +177,4 @@ fn verdict(place: &Place, done: &Extracted) -> Result<(), CliError> {
         (0, 0) => Ok(()),
         (packs, items) => Err(CliError::Incomplete(format!("{packs} packs and {items} items could not be read"))),
     }
-}
-
-fn page<T: Serialize>(items: Vec<T>) -> Page<T> {
-    Page::of_all(items)
 }

@@ -27,7 +27,7 @@ pub async fn run(session: &Session) -> Result<(), CliError> {
                 ),
             ),
             ("open issues", count(view.open_issues)),
-            ("search", if chains.unsearched > 0 { unsearched(chains.unsearched) } else { String::new() }),
+            ("search", unsearched(chains.unsearched).unwrap_or_default()),
             ("last rehearsal", rehearsal(&view)),
             ("space", storage::space_warnings(&view.storages)),
         ],

@@ -113,8 +113,8 @@ pub(super) fn newest_below(
     let asked = asked.iter().enumerate().map(one).collect::<Vec<_>>().join(",");
     let text = format!(
         "WITH asked (place, chain, below) AS (VALUES {asked}) SELECT CAST(place AS UNSIGNED), (SELECT number \
-         FROM restore_points FORCE INDEX (PRIMARY) WHERE chain_id=asked.chain AND number<asked.below AND state='{sealed}' {by} \
-         ORDER BY number DESC LIMIT 1) FROM asked"
+         FROM restore_points FORCE INDEX (PRIMARY) WHERE chain_id=asked.chain AND number<asked.below \
+         AND state='{sealed}' {by} ORDER BY number DESC LIMIT 1) FROM asked"
     );
     let found: Vec<(u64, Option<u32>)> = sql::<(Unsigned<BigInt>, Nullable<Unsigned<Integer>>)>(&text).load(conn)?;
     let point = |(place, number): (u64, Option<u32>)| Some((place as usize, PointNumber::new(number?)));

@@ -85,8 +85,8 @@ pub fn find(
     let any = &[Field::Text, Field::Recipient, Field::Attachment];
     let words = [
         look::questions(&filter.text, any),
-        look::questions(&filter.from, &[Field::Text]),
-        look::questions(&filter.to, &[Field::Recipient]),
+        look::people(&filter.from, &[Field::Text]),
+        look::people(&filter.to, &[Field::Recipient]),
         look::questions(&filter.attachment, &[Field::Attachment]),
         look::questions(&filter.extension, &[Field::Text]),
     ]

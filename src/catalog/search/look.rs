@@ -66,10 +66,15 @@ impl Asked {
 
 /// The words of a question that may stand in these fields.
 pub(super) fn questions(text: &str, fields: &[Field]) -> Vec<Asked> {
-    let words = |text: &str| words::asked(text).into_iter().map(|word| Asked::of(&word, fields, Vec::new()));
+    words::asked(text).iter().map(|word| Asked::of(word, fields, Vec::new())).collect()
+}
+
+/// The same of a question for people: an address is one word. Where people are told, an address stands by itself; in
+/// other texts it may be a part of something, such as the name of a file, and is found by its parts.
+pub(super) fn people(text: &str, fields: &[Field]) -> Vec<Asked> {
     let addresses: BTreeSet<String> = words::addresses(text).collect();
-    let mut asked: Vec<Asked> = words(&words::without_addresses(text)).collect();
-    asked.extend(addresses.iter().map(|address| Asked::of(address, fields, words(address).collect())));
+    let mut asked = questions(&words::without_addresses(text), fields);
+    asked.extend(addresses.iter().map(|address| Asked::of(address, fields, questions(address, fields))));
     asked
 }
 

@@ -1,9 +1,9 @@
 //! From texts to words, and from words to the numbers by which they are found. Pure.
 //!
 //! A word is a run of letters and digits in lower case, so that `report_final.pdf` is three words and an address the
-//! words of its parts; an address is one word besides, because its parts stand in most texts of a company. Chinese, Japanese and Thai put no spaces between words: there each two neighbouring characters
-//! are a word. Only numbers are kept: two words that share one are taken for each other, which happens to one word
-//! among a thousand million.
+//! words of its parts; an address is one word besides, because its parts stand in most texts of a company. Chinese,
+//! Japanese and Thai put no spaces between words: there each two neighbouring characters are a word. Only numbers are
+//! kept: two words that share one are taken for each other, which happens to one word among a thousand million.
 
 use std::collections::BTreeSet;
 

@@ -43,6 +43,12 @@ fn version(container: ContainerId, user: u32, n: u32) -> NewVersion {
     }
 }
 
+/// Whom a user writes to, as features gather it.
+fn recipient(user: u32) -> String {
+    let name = if user == 1 { "to.ann" } else { "ann" };
+    format!(">{name}@contoso.example")
+}
+
 /// A chain of two points with a page for each of its items. The second point does not hold the first item any more.
 fn fill(conn: &mut Conn, user: u32, n_items: u32) -> QueryResult<ChainId> {
     fill_with(conn, user, n_items, |conn, chain, texts| {
@@ -67,7 +73,7 @@ fn fill_with(
     let (mut rows, mut texts) = (Vec::new(), Vec::new());
     for n in 1..=n_items {
         let version = version(container, user, n);
-        texts.push(Text::of(version.key, (&version.name, &version.party, version.time), ""));
+        texts.push(Text::of(version.key, (&version.name, &version.party, version.time), &recipient(user)));
         let to = if n == 1 { PointNumber::new(2) } else { PointNumber::OPEN };
         rows.push(VersionRow { number: VersionNumber::new(n), from: first, to, version });
     }
@@ -192,21 +198,25 @@ async fn texts_are_found_wherever_in_pages_and_volumes_they_came_to_lie() {
 }
 
 #[tokio::test]
-async fn an_address_is_found_as_such_and_one_that_nobody_has_by_its_words() {
+async fn people_are_found_by_their_whole_address_and_by_its_words_where_nobody_has_it() {
     let server = TestDb::start();
     let chains: Vec<ChainId> = filled(&server, 2, 60).await.into_iter().map(|(_, chain)| chain).collect();
+    let to = |address: &str| Filter { to: address.to_owned(), ..Filter::default() };
+    let text = |text: &str| Filter { text: text.to_owned(), ..Filter::default() };
 
-    for (text, n_found) in [
-        ("ANN@contoso.example", 2 * 59),
-        ("plan <ann@contoso.example> odd", 2 * 29),
-        // More than a page of hits: what a question is taken for does not change on the way.
-        ("contoso@example.ann", 2 * 59),
-        ("contoso@ann", 2 * 59),
-        ("bob@contoso.example", 0),
+    for (filter, n_found) in [
+        // The first user writes to `to.ann`, the second one to `ann`, each of them more than a page of answers.
+        (to("ANN@contoso.example"), 59),
+        (to("Ann <to.ann@contoso.example>"), 59),
+        (to("contoso@to.ann"), 59),
+        (to("bob@contoso.example"), 0),
+        (to("contoso@ann.example"), 2 * 59),
+        (text("plan ann@contoso.example"), 2 * 59),
+        (text("plan to.ann@contoso.example odd"), 29),
     ] {
-        let (chains, filter) = (chains.clone(), Filter { text: text.to_owned(), ..Filter::default() });
-        let found = server.db.run("search", move |conn| all(conn, &chains, &filter)).await.unwrap();
+        let (chains, asked) = (chains.clone(), filter.clone());
+        let found = server.db.run("search", move |conn| all(conn, &chains, &asked)).await.unwrap();
 
-        assert_eq!(found.len(), n_found, "{text}");
+        assert_eq!(found.len(), n_found, "{filter:?}");
     }
 }
