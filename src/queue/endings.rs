@@ -23,8 +23,8 @@ const FORGET_BATCH: i64 = 2_000;
 const DELAY_PER_LOSS: Duration = Duration::from_secs(30);
 
 /// A process that was killed leaves requests behind that may still be at work at Microsoft, where a mailbox takes four at
-/// once. Whoever is silent until its lease runs out has been dead for longer.
-const RESPITE: Duration = Duration::from_secs(1);
+/// once, and answers that nobody heard. Whoever is silent until its lease runs out has been dead for longer.
+pub const RESPITE: Duration = Duration::from_secs(1);
 
 /// Where a task went when its attempt ended without an outcome.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -140,14 +140,12 @@ impl Queue {
         Ok(reaped)
     }
 
-    /// Takes back what an earlier process of this agent held, without waiting for its leases to run out. To be called
-    /// by a process that has just registered: whoever held them under this name has ended.
-    pub async fn take_back(&self, agent: AgentId) -> Result<Reaped, DbError> {
-        let work = move |conn: &mut Conn| {
-            let left = sql::lock_leased(conn, sql::leased_by(agent), REAP_MAX)?;
-            take_away(conn, &left, RESPITE)
-        };
-        self.db.transaction("take back tasks", work).await.map_err(only_db)
+    /// Has the leases of an earlier process of this agent run out after [`RESPITE`], in which nobody else gets what they
+    /// hold; then they are reaped. To be called by a process that has just registered: whoever held them under this name
+    /// has ended. Returns how many there are.
+    pub async fn take_back(&self, agent: AgentId) -> Result<u64, DbError> {
+        let work = move |conn: &mut Conn| sql::shorten(conn, agent, RESPITE);
+        Ok(self.db.run("take back tasks", work).await? as u64)
     }
 
     /// Cancels one task. Repeating it changes nothing; a task that has ended stays as it is.
@@ -241,10 +239,6 @@ const LOST: &str = "the agent did not renew its lease: it was stopped, or it los
 
 fn reap_in(conn: &mut Conn) -> Result<Reaped, NoRefusal> {
     let expired = sql::lock_leased(conn, sql::expired(), REAP_MAX)?;
-    take_away(conn, &expired, Duration::ZERO)
-}
-
-fn take_away(conn: &mut Conn, expired: &[sql::HeldRow], respite: Duration) -> Result<Reaped, NoRefusal> {
     if expired.is_empty() {
         return Ok(Reaped::default());
     }
@@ -262,18 +256,18 @@ fn take_away(conn: &mut Conn, expired: &[sql::HeldRow], respite: Duration) -> Re
             sql::in_state(&cancelled, TaskState::Leased),
             &ended(TaskState::Cancelled, Some(LOST)),
         )? as u64,
-        queued: requeue_lost(conn, expired, respite)?,
+        queued: requeue_lost(conn, &expired)?,
     };
     Ok(reaped)
 }
 
-fn requeue_lost(conn: &mut Conn, expired: &[sql::HeldRow], respite: Duration) -> Result<u64, NoRefusal> {
+fn requeue_lost(conn: &mut Conn, expired: &[sql::HeldRow]) -> Result<u64, NoRefusal> {
     let mut queued = 0;
     for attempts in 0..ATTEMPTS_MAX - 1 {
         let lost = expired.iter().filter(|row| row.attempts == attempts && !row.cancel_requested);
         let ids: Vec<u64> = lost.map(|row| row.id).collect();
         if !ids.is_empty() {
-            let delay = respite + DELAY_PER_LOSS * attempts;
+            let delay = DELAY_PER_LOSS * attempts;
             let back = Requeue { delay, attempts_used: 1, error: Some(LOST), waits_for: None };
             queued += sql::requeue(conn, sql::in_state(&ids, TaskState::Leased), &back)? as u64;
         }

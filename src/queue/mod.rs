@@ -27,7 +27,7 @@ use tokio::sync::Notify;
 
 use crate::db::{Db, DbError, TxError};
 
-pub use endings::{AfterAttempt, Cancelled, Reaped, finish_in, made_progress_in};
+pub use endings::{AfterAttempt, Cancelled, RESPITE, Reaped, finish_in, made_progress_in};
 pub use lease::{HeartbeatAnswer, Held, assert_held};
 pub use retry::{ATTEMPTS_MAX, retry_delay};
 pub use sql::exporting::points_being_exported;

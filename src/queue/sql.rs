@@ -198,6 +198,15 @@ pub(super) fn extend(conn: &mut Conn, ids: &[u64], lease_time: Duration) -> Quer
         .execute(conn)
 }
 
+/// Has the leases of an agent run out after `left` at the latest.
+pub(super) fn shorten(conn: &mut Conn, agent: AgentId, left: Duration) -> QueryResult<usize> {
+    let leased =
+        tasks::table.filter(tasks::state.eq(TaskState::Leased.as_str())).filter(tasks::agent_id.eq(agent.get()));
+    diesel::update(leased.filter(tasks::expires_at.gt(db_now_plus::<Nullable<Datetime>>(left))))
+        .set(tasks::expires_at.eq(db_now_plus::<Nullable<Datetime>>(left)))
+        .execute(conn)
+}
+
 pub(super) fn set_progress(conn: &mut Conn, lease: &Lease, progress: &Progress) -> QueryResult<usize> {
     diesel::update(tasks::table.filter(held(lease)))
         .set((
@@ -250,11 +259,6 @@ pub(super) fn requeue(conn: &mut Conn, which: Condition, back: &Requeue<'_>) -> 
 /// Leases that have run out.
 pub(super) fn expired() -> Condition {
     Box::new(tasks::expires_at.le(db_now::<Nullable<Datetime>>()))
-}
-
-/// Leases of this agent.
-pub(super) fn leased_by(agent: AgentId) -> Condition {
-    Box::new(tasks::agent_id.eq(agent.get()))
 }
 
 /// Forgets the attempts that failed before.

@@ -13,7 +13,7 @@ use super::task::{Control, Done, TaskError};
 use super::workshop::Workshop;
 use super::{backup, collect, export, prune, restore, sync, verify};
 use crate::ids::{AgentId, TaskId};
-use crate::queue::{HeartbeatAnswer, Held, Lease, LeasedTask, Outcome, Queue, Reaped, TaskKind, retry_delay};
+use crate::queue::{HeartbeatAnswer, Held, Lease, LeasedTask, Outcome, Queue, RESPITE, Reaped, TaskKind, retry_delay};
 
 /// Expired leases are looked for this often by every agent; whoever comes first reaps them.
 const REAP_EVERY: Duration = Duration::from_secs(5);
@@ -101,7 +101,8 @@ async fn pulse(workshop: Arc<Workshop>, queue: Queue, agent: AgentId, slots: Slo
     // Cancelling is to be felt within seconds, so a long lease does not mean a slow pulse.
     let mut ticks = tokio::time::interval((lease_time / 3).min(Duration::from_secs(2)));
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let mut reaped = tokio::time::Instant::now();
+    // What an earlier process of this agent held runs out first.
+    let mut reap_at = tokio::time::Instant::now() + RESPITE;
     loop {
         ticks.tick().await;
         let leases: Vec<Lease> = lock(&slots).values().map(|slot| slot.lease).collect();
@@ -112,8 +113,8 @@ async fn pulse(workshop: Arc<Workshop>, queue: Queue, agent: AgentId, slots: Slo
         if let Err(err) = workshop.heartbeat(agent).await {
             tracing::warn!(error = format!("{err:#}"), "the agent's heartbeat failed");
         }
-        if reaped.elapsed() >= REAP_EVERY {
-            reaped = tokio::time::Instant::now();
+        if reap_at.elapsed() > Duration::ZERO {
+            reap_at = tokio::time::Instant::now() + REAP_EVERY;
             match queue.reap().await {
                 Ok(reaped) if reaped == Reaped::default() => {}
                 Ok(reaped) => tracing::warn!(?reaped, "tasks of silent agents were taken back"),

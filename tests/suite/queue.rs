@@ -6,8 +6,8 @@ use kodo::db::Db;
 use kodo::ids::{AgentId, OrganizationId, ResourceId, RestoreId, RunId, TaskId, TenantId};
 use kodo::queue::agents::{self, AgentState, NewAgent};
 use kodo::queue::{
-    ATTEMPTS_MAX, AfterAttempt, Held, LeasedTask, NewTask, Outcome, Priority, Progress, Queue, TaskFilter, TaskKind,
-    TaskState, TaskView,
+    ATTEMPTS_MAX, AfterAttempt, Held, LeasedTask, NewTask, Outcome, Priority, Progress, Queue, RESPITE, TaskFilter,
+    TaskKind, TaskState, TaskView,
 };
 
 use crate::support::mariadb::MariaDb;
@@ -144,6 +144,28 @@ async fn agents_that_lease_at_once_get_different_tasks_and_keys() {
     assert_eq!(ids.len(), leased.len());
     assert_eq!(keys.len(), leased.len());
     assert_eq!(leased.len(), 20, "twenty keys, and every agent gets its five");
+}
+
+#[tokio::test]
+async fn what_a_killed_process_held_is_left_alone_for_a_moment_and_so_is_all_that_excludes_it() {
+    let f = Fixture::new().await;
+    f.queue.enqueue(vec![keyed("mailbox:1"), keyed("mailbox:1")]).await.unwrap();
+    let held = f.lease(1).await;
+    let other = register(&f.db, "b").await;
+
+    assert_eq!(f.queue.take_back(f.agent).await.unwrap(), 1);
+
+    assert!(f.queue.lease(other, 5, &TaskKind::ALL, LONG).await.unwrap().is_empty());
+    let mut ticks = tokio::time::interval(RESPITE / 10);
+    let reaped = async {
+        while f.queue.reap().await.unwrap().queued == 0 {
+            ticks.tick().await;
+        }
+    };
+    tokio::time::timeout(RESPITE * 20, reaped).await.expect("its lease runs out");
+    let leased = f.queue.lease(other, 5, &TaskKind::ALL, LONG).await.unwrap();
+    assert_eq!(leased.len(), 1);
+    assert_eq!(f.view(held[0].id).await.attempts, 1);
 }
 
 #[tokio::test]
