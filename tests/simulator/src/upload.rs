@@ -8,6 +8,7 @@ use crate::request::Request;
 use crate::store::folder::Changed;
 use crate::store::ids::{self, IdKind, Name, What};
 use crate::store::message::{Attachment, AttachmentContent, Blob};
+use bytes::Bytes;
 use chrono::NaiveDate;
 use serde_json::json;
 use std::collections::HashMap;
@@ -17,7 +18,11 @@ pub const LIFE_SECONDS: i64 = 3 * 3600;
 const PART_MAX: u64 = 4 * 1024 * 1024;
 
 #[derive(Debug, Default)]
-pub struct Sessions(Mutex<HashMap<String, Arc<Mutex<Session>>>>);
+pub struct Sessions {
+    open: Mutex<HashMap<String, Arc<Mutex<Session>>>>,
+    /// What was uploaded and is attached somewhere: equal contents are held once.
+    kept: Mutex<HashMap<blake3::Hash, Bytes>>,
+}
 
 #[derive(Debug)]
 pub struct Session {
@@ -64,18 +69,25 @@ impl Sessions {
     pub fn open(&self, planned: Planned, now: i64) -> String {
         let key = uuid::Uuid::new_v4().simple().to_string();
         let session = Session { planned, received: Vec::new(), expires: now + LIFE_SECONDS };
-        lock(&self.0).insert(key.clone(), Arc::new(Mutex::new(session)));
+        lock(&self.open).insert(key.clone(), Arc::new(Mutex::new(session)));
         key
     }
 
     pub fn find(&self, key: &str, now: i64) -> Option<Arc<Mutex<Session>>> {
-        let found = lock(&self.0).get(key).cloned()?;
+        let found = lock(&self.open).get(key).cloned()?;
         let alive = lock(&found).expires > now;
         alive.then_some(found)
     }
 
+    fn keep(&self, content: Vec<u8>) -> Blob {
+        let mut kept = lock(&self.kept);
+        kept.retain(|_, content| !content.is_unique());
+        let held = kept.entry(blake3::hash(&content)).or_insert_with(|| content.into());
+        Blob::Held(held.clone())
+    }
+
     fn close(&self, key: &str) {
-        lock(&self.0).remove(key);
+        lock(&self.open).remove(key);
     }
 }
 
@@ -172,7 +184,7 @@ fn finish(app: &App, session: &mut Session) -> Result<String, Refusal> {
         is_inline: planned.is_inline,
         content_id: planned.content_id,
         modified: now,
-        content: AttachmentContent::File(Blob::Held(std::mem::take(&mut session.received).into())),
+        content: AttachmentContent::File(app.sessions.keep(std::mem::take(&mut session.received))),
     };
     let (holder, kind) = (planned.holder, planned.kind);
     let (held_by, attachment) = match holder {
