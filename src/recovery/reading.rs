@@ -19,7 +19,19 @@ pub struct Unit {
     /// The first and the last part of these chains.
     pub first: bool,
     pub last: bool,
+    /// Item records, about.
+    pub n_items: u64,
 }
+
+impl Unit {
+    /// Whether it tells all of its chains.
+    pub fn is_whole(&self) -> bool {
+        self.first && self.last
+    }
+}
+
+/// Chains are read together up to one of so many parts of what a unit may have: while some are written, others are read.
+const TOGETHER: u64 = 8;
 
 /// Cuts the work into units of at most `items_max` item records: small chains together, a large one in parts.
 pub fn units(survey: &Survey, chains: &[ChainName], items_max: u64) -> Vec<Unit> {
@@ -29,10 +41,11 @@ pub fn units(survey: &Survey, chains: &[ChainName], items_max: u64) -> Vec<Unit>
     ordered.sort_by_key(|(name, _)| survey.chains.get(*name).and_then(|chain| chain.packs.first().copied()));
     let mut units: Vec<Unit> = Vec::new();
     let (mut together, mut n_together): (Vec<ChainName>, u64) = (Vec::new(), 0);
-    let whole = |chains: Vec<ChainName>| Unit { chains, keys: KeyRange::ALL, first: true, last: true };
+    let whole =
+        |chains: Vec<ChainName>, n_items| Unit { chains, keys: KeyRange::ALL, first: true, last: true, n_items };
     for (name, n_items) in ordered {
-        if n_together + n_items > items_max && !together.is_empty() {
-            units.push(whole(std::mem::take(&mut together)));
+        if n_together + n_items > items_max / TOGETHER && !together.is_empty() {
+            units.push(whole(std::mem::take(&mut together), n_together));
             n_together = 0;
         }
         if n_items <= items_max {
@@ -43,11 +56,11 @@ pub fn units(survey: &Survey, chains: &[ChainName], items_max: u64) -> Vec<Unit>
         let n_parts = u32::try_from(n_items.div_ceil(items_max)).unwrap_or(u32::MAX);
         for keys in KeyRange::parts(n_parts) {
             let (first, last) = (keys.from == 0, keys.to == u32::MAX);
-            units.push(Unit { chains: vec![name.clone()], keys, first, last });
+            units.push(Unit { chains: vec![name.clone()], keys, first, last, n_items: items_max });
         }
     }
     if !together.is_empty() {
-        units.push(whole(together));
+        units.push(whole(together, n_together));
     }
     units
 }

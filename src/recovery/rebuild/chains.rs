@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::convert::Infallible;
+use std::sync::Arc;
 
 use futures_util::{StreamExt, TryStreamExt};
 
@@ -26,10 +27,11 @@ const CONNECTIONS: usize = 2;
 const WIPED_TOGETHER: u32 = 10_000;
 
 /// Writes chains, several at once. A large one comes in several parts.
-pub struct Loader<'a> {
-    pub db: &'a Db,
-    pub survey: &'a Survey,
-    pub numbers: &'a Numbers,
+#[derive(Clone)]
+pub struct Loader {
+    pub db: Db,
+    pub survey: Arc<Survey>,
+    pub numbers: Arc<Numbers>,
     /// Records may be missing, of whatever chain.
     pub distrust: bool,
 }
@@ -57,7 +59,7 @@ pub struct Chain {
     lost: BTreeSet<PackUid>,
 }
 
-impl Loader<'_> {
+impl Loader {
     /// Takes one part of a chain, behind what is known from the parts `before`; the last one puts it into use again.
     /// Returns what the next part goes on from, and what this one did.
     pub async fn load(
@@ -176,7 +178,7 @@ impl Loader<'_> {
         chain.issues_of(std::mem::take(&mut story.issues), &story.ends);
         chain.number(&mut rows);
         chain.n_versions += rows.len() as u64;
-        let (db, id) = (self.db, chain.id);
+        let (db, id) = (&self.db, chain.id);
         let mut batches = Vec::with_capacity(rows.len() / ROWS_TOGETHER + 1);
         while !rows.is_empty() {
             let rest = rows.split_off(rows.len().min(ROWS_TOGETHER));

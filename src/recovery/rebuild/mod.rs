@@ -14,9 +14,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use futures_util::stream::{self, StreamExt, TryStreamExt};
 use serde::Serialize;
-use tokio::task::JoinHandle;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::task::{JoinError, JoinSet};
 
 use self::chains::{Chain, Loader};
 use self::packs::Numbers;
@@ -34,6 +34,8 @@ use crate::tenants::{self, FoundResource};
 const CHAINS_TOGETHER: usize = 200;
 /// Chains that are written at once.
 const CHAINS_AT_ONCE: usize = 2;
+/// The largest units that are in memory at once: one is read while another is written.
+const UNITS_AT_ONCE: usize = 2;
 
 /// What a rebuild did.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -202,15 +204,34 @@ struct Ground<'a> {
     numbers: Arc<Numbers>,
 }
 
+/// A unit that was read, and the room in memory that it takes.
+struct Read {
+    stories: Stories,
+    room: OwnedSemaphorePermit,
+}
+
 impl Ground<'_> {
-    /// Reads beside what is being written.
-    fn read(&self, unit: Option<Unit>) -> Option<JoinHandle<anyhow::Result<Stories>>> {
+    /// Reads units one after the other, as far as there is room for what they hold.
+    fn read(&self, units: Vec<Unit>, items_at_once: u64) -> mpsc::Receiver<anyhow::Result<Read>> {
+        let room_max = u32::try_from(items_at_once).unwrap_or(u32::MAX);
+        let room = Arc::new(Semaphore::new(UNITS_AT_ONCE * room_max as usize));
         let (store, survey, numbers) = (self.store.clone(), Arc::clone(&self.survey), Arc::clone(&self.numbers));
-        let reading = |unit| async move { reading::read(&store, &survey, unit, numbers.as_ref()).await };
-        unit.map(|unit| tokio::spawn(reading(unit)))
+        let (sender, read) = mpsc::channel(1);
+        tokio::spawn(async move {
+            for unit in units {
+                let wanted = u32::try_from(unit.n_items).unwrap_or(u32::MAX).min(room_max);
+                let room = Arc::clone(&room).acquire_many_owned(wanted).await.expect("it is never closed");
+                let stories = reading::read(&store, &survey, unit, numbers.as_ref()).await;
+                // Nobody goes on after an error.
+                if sender.send(stories.map(|stories| Read { stories, room })).await.is_err() {
+                    return;
+                }
+            }
+        });
+        read
     }
 
-    /// Writes the chains anew, unit by unit; the next unit is read while one is written.
+    /// Writes the chains anew; the next units are read while some are written.
     async fn load(
         &self,
         chains: &HashMap<ChainName, ChainId>,
@@ -219,34 +240,43 @@ impl Ground<'_> {
         hear: Hear<'_>,
     ) -> anyhow::Result<()> {
         let names: Vec<ChainName> = chains.keys().cloned().collect();
-        let of_items = names.iter().filter_map(|name| self.survey.chains.get(name)).map(|chain| chain.n_items).sum();
-        let (db, survey, numbers) = (self.db, self.survey.as_ref(), self.numbers.as_ref());
-        let mut loader = Loader { db, survey, numbers, distrust: !survey.unreadable.is_empty() };
-        let mut under_way: Option<Chain> = None;
-        let mut units = units(survey, &names, items_at_once).into_iter();
-        let mut reading = self.read(units.next());
-        while let Some(now) = reading {
-            let Stories { unit, stories, unreadable } = now.await.context("a reader of packs failed")??;
-            reading = self.read(units.next());
-            loader.distrust |= !unreadable.is_empty();
-            report.unreadable.extend(unreadable);
-            let (loader, unit, mut before) = (&loader, &unit, under_way.take());
-            let mut loading = stream::iter(stories)
-                .map(|(name, story)| {
-                    let before = before.take();
-                    async move {
-                        let id = *chains.get(&name).context("a unit holds chains that were begun")?;
-                        loader.load(before, id, &name, story, unit).await
-                    }
-                })
-                .buffer_unordered(CHAINS_AT_ONCE);
-            while let Some((chain, done)) = loading.try_next().await? {
-                under_way = chain;
-                report.add(done);
-                let (chains, items) = (report.chains_rebuilt, report.item_records);
-                hear(Step::Loaded { chains, of: names.len() as u64, items, of_items });
+        let (db, survey, numbers) = (self.db.clone(), Arc::clone(&self.survey), Arc::clone(&self.numbers));
+        let of_items = names.iter().filter_map(|name| survey.chains.get(name)).map(|chain| chain.n_items).sum();
+        let mut read = self.read(units(&survey, &names, items_at_once), items_at_once);
+        let mut loader = Loader { db, distrust: !survey.unreadable.is_empty(), survey, numbers };
+        let mut loading = JoinSet::new();
+        let mut ended = |loaded: Result<anyhow::Result<(Option<Chain>, Report)>, JoinError>| {
+            let (chain, done) = loaded.context("a writer of chains failed")??;
+            report.add(done);
+            let (chains, items) = (report.chains_rebuilt, report.item_records);
+            hear(Step::Loaded { chains, of: names.len() as u64, items, of_items });
+            anyhow::Ok(chain)
+        };
+        let mut unreadable = Vec::new();
+        while let Some(read) = read.recv().await {
+            let Read { stories: Stories { unit, stories, unreadable: lost }, room } = read?;
+            loader.distrust |= !lost.is_empty();
+            unreadable.extend(lost);
+            let (unit, room) = (Arc::new(unit), Arc::new(room));
+            for (name, story) in stories {
+                let id = *chains.get(&name).context("a unit holds chains that were begun")?;
+                // A part goes on from what the one before it came to.
+                let others_max = if unit.is_whole() { CHAINS_AT_ONCE - 1 } else { 0 };
+                let mut before = None;
+                while loading.len() > others_max {
+                    before = loading.join_next().await.map(&mut ended).transpose()?.flatten();
+                }
+                let (loader, unit, room) = (loader.clone(), Arc::clone(&unit), Arc::clone(&room));
+                loading.spawn(async move {
+                    let _room = room;
+                    loader.load(before, id, &name, story, &unit).await
+                });
             }
         }
+        while let Some(loaded) = loading.join_next().await {
+            ended(loaded)?;
+        }
+        report.unreadable.extend(unreadable);
         Ok(())
     }
 }

@@ -119,7 +119,7 @@ impl Place {
             })
         };
         let chains: Vec<ChainName> = self.survey.chains.keys().filter(wanted).cloned().collect();
-        let unit = Unit { chains, keys: KeyRange::NONE, first: true, last: true };
+        let unit = Unit { chains, keys: KeyRange::NONE, first: true, last: true, n_items: 0 };
         let read = reading::read(&self.store, &self.survey, unit, self.survey.as_ref()).await?;
         let view = |(chain, mut story): (ChainName, Story)| {
             let identity = &self.survey.chains[&chain].identity;
