@@ -1,14 +1,14 @@
-//! Opening the pool: session settings, the server's version, and the promise that nothing travels in the clear.
+//! Opening the pool: the server's version, and the promise that nothing travels in the clear.
 
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
-use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
-use diesel::r2d2::{ConnectionManager, CustomizeConnection, Pool};
+use diesel::r2d2::Pool;
 use serde::Deserialize;
 use url::Url;
 
+use super::pool::Manager;
 use super::{Conn, Db};
 use crate::secret::Secret;
 
@@ -35,12 +35,6 @@ impl Default for DatabaseConfig {
 const MINIMUM_VERSION: (u32, u32) = (10, 6);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// READ COMMITTED, because a lease must see what others committed; strict, so that nothing is cut short silently.
-/// The isolation is set by statement, because its variable has another name before MariaDB 11.1.
-const SESSION: &str = "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED; SET SESSION time_zone = '+00:00', \
-     sql_mode = 'STRICT_ALL_TABLES,NO_ZERO_DATE,NO_ZERO_IN_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION', \
-     innodb_lock_wait_timeout = 20, wait_timeout = 28800";
-
 /// Opens the pool and checks the server: reachable, MariaDB of a supported version, safely connected.
 pub fn connect(url: &str, config: &DatabaseConfig) -> anyhow::Result<Db> {
     let remote = remote_host(url)?;
@@ -60,8 +54,7 @@ pub fn connect(url: &str, config: &DatabaseConfig) -> anyhow::Result<Db> {
         .min_idle(Some(1))
         .connection_timeout(CONNECT_TIMEOUT)
         .test_on_check_out(true)
-        .connection_customizer(Box::new(Session))
-        .build(ConnectionManager::<Conn>::new(url))
+        .build(Manager::new(url))
         .context("cannot open the database pool")?;
     Ok(Db::new(pool))
 }
@@ -104,15 +97,6 @@ fn remote_host(url: &str) -> anyhow::Result<Option<String>> {
     let host = url.host_str().unwrap_or("localhost");
     let local = by_socket || matches!(host, "localhost" | "127.0.0.1" | "[::1]");
     Ok((!local).then(|| host.to_owned()))
-}
-
-#[derive(Debug)]
-struct Session;
-
-impl CustomizeConnection<Conn, diesel::r2d2::Error> for Session {
-    fn on_acquire(&self, conn: &mut Conn) -> Result<(), diesel::r2d2::Error> {
-        conn.batch_execute(SESSION).map_err(diesel::r2d2::Error::QueryError)
-    }
 }
 
 #[cfg(test)]

@@ -14,10 +14,10 @@ impl Db {
     ///
     /// Fails when the database holds a migration that this version does not know: an older kodo must not touch it.
     pub fn pending_migrations(&self) -> anyhow::Result<Vec<String>> {
-        let mut conn = self.connection()?;
+        let mut pooled = self.connection()?;
         let known = known_versions()?;
         let applied: Vec<MigrationVersion<'_>> =
-            conn.applied_migrations().map_err(|err| anyhow::anyhow!("cannot read the schema version: {err}"))?;
+            pooled.conn.applied_migrations().map_err(|err| anyhow::anyhow!("cannot read the schema version: {err}"))?;
         let newer: Vec<String> =
             applied.iter().map(ToString::to_string).filter(|version| !known.contains(version)).collect();
         ensure!(
@@ -33,8 +33,8 @@ impl Db {
 /// Brings the schema up to this version and returns the migrations that were applied.
 pub fn migrate(db: &Db) -> anyhow::Result<Vec<String>> {
     let pending = db.pending_migrations()?;
-    let mut conn = db.connection()?;
-    conn.run_pending_migrations(MIGRATIONS).map_err(|err| anyhow::anyhow!("a migration failed: {err}"))?;
+    let mut pooled = db.connection()?;
+    pooled.conn.run_pending_migrations(MIGRATIONS).map_err(|err| anyhow::anyhow!("a migration failed: {err}"))?;
     Ok(pending)
 }
 

@@ -10,17 +10,20 @@ mod connect;
 mod error;
 pub mod managed;
 mod migrate;
+mod pool;
 pub mod schema;
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use diesel::connection::{AnsiTransactionManager, TransactionManager};
-use diesel::r2d2::{ConnectionManager, Pool, PooledConnection};
+use diesel::r2d2::{Pool, PooledConnection};
 use tokio::sync::Semaphore;
 
 pub use connect::{DatabaseConfig, check_server, connect};
 pub use error::{DbError, TxError};
 pub use migrate::migrate;
+use pool::Manager;
 
 /// The one place that names the connection type: a move to another client changes this line.
 pub type Conn = diesel::mysql::MysqlConnection;
@@ -32,12 +35,12 @@ const RETRIES_MAX: u32 = 8;
 /// A handle to the database; clones share one pool.
 #[derive(Clone)]
 pub struct Db {
-    pool: Pool<ConnectionManager<Conn>>,
+    pool: Pool<Manager>,
     permits: Arc<Semaphore>,
 }
 
 impl Db {
-    fn new(pool: Pool<ConnectionManager<Conn>>) -> Self {
+    fn new(pool: Pool<Manager>) -> Self {
         let permits = Arc::new(Semaphore::new(pool.max_size() as usize));
         Self { pool, permits }
     }
@@ -95,7 +98,11 @@ impl Db {
         let mut tries = 0;
         loop {
             let outcome = match self.connection() {
-                Ok(mut conn) => f(&mut conn),
+                Ok(mut pooled) => {
+                    let outcome = f(&mut pooled.conn);
+                    pooled.worked = outcome.is_ok().then(Instant::now);
+                    outcome
+                }
                 Err(err) => Err(X::from(err)),
             };
             match outcome {
@@ -110,7 +117,7 @@ impl Db {
         }
     }
 
-    fn connection(&self) -> Result<PooledConnection<ConnectionManager<Conn>>, DbError> {
+    fn connection(&self) -> Result<PooledConnection<Manager>, DbError> {
         self.pool.get().map_err(|err| DbError::Unreachable(err.to_string()))
     }
 }

@@ -359,3 +359,16 @@ async fn old_tasks_are_forgotten_but_for_restores_and_running_runs() {
         f.queue.list(TaskFilter::default(), None, 9).await.unwrap().iter().map(|t| t.id.get()).collect();
     assert_eq!(left, [4, 3, 2]);
 }
+
+#[tokio::test]
+async fn calls_go_on_when_all_connections_were_killed() {
+    let f = Fixture::new().await;
+    f.queue.enqueue(vec![task(1, Priority::Manual)]).await.unwrap();
+    let task = f.lease(1).await[0].id;
+
+    for _ in 0..3 {
+        let views = futures_util::future::join_all((0..16).map(|_| f.view(task))).await;
+        assert!(views.iter().all(|view| view.state == TaskState::Leased));
+        f.server.kill_connections().unwrap();
+    }
+}

@@ -4,9 +4,10 @@ mod collecting;
 mod verifying;
 
 use diesel::dsl::{DuplicatedKeys, sql};
+use diesel::mysql::Mysql;
 use diesel::prelude::*;
 use diesel::result::Error as DieselError;
-use diesel::sql_types::{Binary, Integer, TinyInt, Unsigned};
+use diesel::sql_types::{Binary, Bool, Integer, TinyInt, Unsigned};
 
 use crate::db::Conn;
 use crate::db::schema::blobs;
@@ -19,6 +20,8 @@ pub use verifying::{delete_in_pack, drop_blobs_of, repoint_blobs};
 
 /// Ids in one `IN (…)`.
 pub const PAGE_ROWS: usize = 500;
+/// So many ids at most are asked for with a statement that stays prepared.
+const FEW: usize = 16;
 /// Rows in one INSERT.
 const INSERT_ROWS: usize = 1000;
 
@@ -70,12 +73,25 @@ pub fn find_live_blobs(conn: &mut Conn, storage: StorageId, ids: &[BlobId]) -> Q
 
 /// Where at most [`PAGE_ROWS`] blobs lie, whatever their state.
 pub fn find_blob_packs(conn: &mut Conn, storage: StorageId, ids: &[BlobId]) -> QueryResult<Vec<(BlobId, PackId)>> {
-    let found: Vec<(Vec<u8>, u32)> = blobs::table
-        .filter(blobs::storage_id.eq(storage.get()).and(blobs::id.eq_any(raw(ids))))
-        .select((blobs::id, blobs::pack_id))
-        .load(conn)?;
+    let which = blobs::table.filter(blobs::storage_id.eq(storage.get())).select((blobs::id, blobs::pack_id));
+    let found: Vec<(Vec<u8>, u32)> = match ids {
+        [] => return Ok(Vec::new()),
+        few if few.len() <= FEW => which.filter(one_of(few)).load(conn)?,
+        many => which.filter(blobs::id.eq_any(raw(many))).load(conn)?,
+    };
     found.iter().map(|(id, pack)| Ok((blob_id(id)?, PackId::new(*pack)))).collect()
 }
+
+/// The condition of few ids, in one of few forms: the server keeps such a statement prepared, and to prepare one takes as
+/// long as to carry it out. The last id is named until the form is full.
+fn one_of(ids: &[BlobId]) -> OneOf<'_> {
+    let last = ids.last().into_iter().cycle();
+    let all = ids.iter().chain(last).take(ids.len().next_power_of_two());
+    let named = all.map(|id| -> OneOf<'_> { Box::new(blobs::id.eq(id.as_bytes().as_slice())) });
+    named.reduce(|one, other| Box::new(one.or(other))).unwrap_or_else(|| Box::new(false.into_sql::<Bool>()))
+}
+
+type OneOf<'a> = Box<dyn BoxableExpression<blobs::table, Mysql, SqlType = Bool> + 'a>;
 
 /// Locks at most [`PAGE_ROWS`] blobs against collection until the transaction ends, in ascending order.
 ///

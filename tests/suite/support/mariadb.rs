@@ -44,6 +44,16 @@ impl MariaDb {
         Ok(())
     }
 
+    /// Ends every connection but the one that says so.
+    pub fn kill_connections(&self) -> anyhow::Result<()> {
+        const OTHERS: &str =
+            "SELECT id FROM information_schema.processlist WHERE id <> CONNECTION_ID() AND user = 'root'";
+        let each = format!("BEGIN NOT ATOMIC FOR other IN ({OTHERS}) DO KILL CONNECTION other.id; END FOR; END");
+        let done = self.client().arg("--delimiter=//").arg(format!("--execute={each}")).status()?;
+        ensure!(done.success(), "the connections cannot be killed");
+        Ok(())
+    }
+
     /// Puts an empty database in the place of the one that is there: not even a table.
     pub fn empty(&self) -> anyhow::Result<()> {
         self.execute("DROP DATABASE kodo; CREATE DATABASE kodo CHARACTER SET utf8mb4")
