@@ -14,6 +14,7 @@ use super::task::{Control, Done, TaskError};
 use super::workshop::{Workshop, identity};
 use crate::catalog::expiry::{Deleted, Pace, Step, Sweep};
 use crate::catalog::retention::{self, Judge};
+use crate::catalog::search::{self, Compaction};
 use crate::catalog::{Chain, Keep, PointState, chains, points};
 use crate::db::{Conn, QueryResult, TxError};
 use crate::ids::{ChainId, PointNumber, PolicyId, StorageId};
@@ -35,6 +36,9 @@ const RESTORES_MAX: i64 = 10_000;
 /// How long a prune rests that a restore came in the way of.
 const REST: Duration = Duration::from_secs(10);
 
+/// An index of words that takes less is not worth writing anew.
+const COMPACT_ABOVE_BYTES: u64 = 64 << 20;
+
 /// Prunes one storage.
 pub async fn run(workshop: &Workshop, control: &Control) -> Result<Done, TaskError> {
     let work: PruneWork = control.work()?;
@@ -47,6 +51,7 @@ pub async fn run(workshop: &Workshop, control: &Control) -> Result<Done, TaskErr
             break;
         }
     }
+    prune.compact_index().await?;
     let Deleted { points, versions } = prune.deleted;
     Ok(Done::new(json!({ "chains": prune.n_chains, "points": points, "versions": versions }), 0))
 }
@@ -89,6 +94,17 @@ impl From<TxError<Refused>> for TaskError {
 }
 
 impl Prune<'_> {
+    /// The index of words grows with each backup of a user, here and there; once a day is often enough to look at it.
+    async fn compact_index(&self) -> Result<(), TaskError> {
+        let compact = |conn: &mut Conn| search::compact(conn, COMPACT_ABOVE_BYTES);
+        match self.workshop.db.run("compact the index of words", compact).await? {
+            Compaction::NotNeeded => {}
+            Compaction::Done { bytes_before } => tracing::info!(bytes_before, "the index of words was written anew"),
+            Compaction::PutOff { why } => tracing::info!(why, "the index of words stays as large as it is for now"),
+        }
+        Ok(())
+    }
+
     async fn give_up(&mut self) -> Result<(), TaskError> {
         let storage = self.storage;
         let mut after = ChainId::new(0);

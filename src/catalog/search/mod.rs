@@ -243,6 +243,35 @@ fn texts_of<'a>(days: &'a [u8], texts: &'a [u8]) -> impl Iterator<Item = (u16, &
     days.zip(texts.chunks_exact(TEXT_BYTES))
 }
 
+/// What became of an index that may have room to spare.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Compaction {
+    NotNeeded,
+    /// The bytes that the words took before.
+    Done {
+        bytes_before: u64,
+    },
+    /// Another time: the index is as it was.
+    PutOff {
+        why: String,
+    },
+}
+
+/// Writes the index anew when rows that grew bit by bit have left much of its pages empty, and only if it takes more than
+/// so many bytes. Others go on with it meanwhile.
+pub fn compact(conn: &mut Conn, above_bytes: u64) -> QueryResult<Compaction> {
+    let bytes_before = sql::bytes_of_words(conn)?;
+    // Written anew it takes 1.3 to 1.45 times what its rows do.
+    if bytes_before <= above_bytes || bytes_before <= sql::bytes_of_rows(conn)? / 5 * 8 {
+        return Ok(Compaction::NotNeeded);
+    }
+    Ok(match sql::write_anew(conn) {
+        Ok(()) => Compaction::Done { bytes_before },
+        // Nothing needs it: whatever is in the way now may be gone tomorrow.
+        Err(err) => Compaction::PutOff { why: err.to_string() },
+    })
+}
+
 /// Forgets the texts of a chain, some rows at a time; 0: none is left.
 pub fn wipe(conn: &mut Conn, chain: ChainId, limit: u32) -> QueryResult<usize> {
     sql::delete_of(conn, chain, limit)

@@ -1,5 +1,6 @@
 //! Tables `search_pages` and `search_words`.
 
+use diesel::connection::SimpleConnection;
 use diesel::dsl::sql;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Binary, Integer, SmallInt, Unsigned};
@@ -19,6 +20,11 @@ const NAMED: usize = 64;
 const ROWS: usize = 64;
 /// One of so many is dense enough to read them all: to name a page costs the server more than to pass over one.
 const DENSE: usize = 4;
+
+/// What a row of words takes besides its postings: its key and what the server adds.
+const ROW_BYTES: u64 = 27;
+/// Who wants to change a table waits for those who use it, and all others wait behind: no longer than this.
+const WAIT_S: u32 = 1;
 
 /// A chain and the number of a page or a volume.
 type At = (ChainId, u32);
@@ -306,6 +312,29 @@ fn ways(column: &str, at: &[At], n_among: usize) -> Vec<String> {
 fn each(column: &str, at: &[At]) -> String {
     let one = |(chain, number): &At| format!("chain_id={chain} AND {column}={number}");
     format!("({})", at.iter().map(one).collect::<Vec<_>>().join(" OR "))
+}
+
+/// How many bytes the table of words takes.
+pub(super) fn bytes_of_words(conn: &mut Conn) -> QueryResult<u64> {
+    // What the server remembers may be as old as a tenth of the rows.
+    conn.batch_execute("ANALYZE LOCAL TABLE search_words")?;
+    let length = "(SELECT CAST(data_length AS UNSIGNED) FROM information_schema.tables \
+         WHERE table_schema = DATABASE() AND table_name = 'search_words')";
+    diesel::select(sql::<Unsigned<BigInt>>(length)).get_result(conn)
+}
+
+/// How many bytes its rows take.
+pub(super) fn bytes_of_rows(conn: &mut Conn) -> QueryResult<u64> {
+    let length = format!("CAST(COALESCE(SUM(LENGTH(postings) + {ROW_BYTES}), 0) AS UNSIGNED)");
+    search_words::table.select(sql::<Unsigned<BigInt>>(&length)).get_result(conn)
+}
+
+/// Writes both tables anew, one behind the other, while others read and write them.
+pub(super) fn write_anew(conn: &mut Conn) -> QueryResult<()> {
+    for table in ["search_words", "search_pages"] {
+        conn.batch_execute(&format!("ALTER TABLE {table} WAIT {WAIT_S} FORCE, ALGORITHM=INPLACE, LOCK=NONE"))?;
+    }
+    Ok(())
 }
 
 /// Postings are not what `postings` writes.

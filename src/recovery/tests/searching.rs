@@ -7,7 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::catalog::containers::Cursors;
 use crate::catalog::rebuild::{self, ContainerVersion, Finished, FinishedContainer};
-use crate::catalog::search::{self, Filter, Text};
+use crate::catalog::search::{self, Compaction, Filter, Text};
 use crate::catalog::{ChainKey, ContentRef, NewVersion, PointCounts, PointRow, PointState, VersionRow};
 use crate::db::{Conn, QueryResult};
 use crate::ids::{
@@ -63,7 +63,7 @@ fn fill_with(
     conn: &mut Conn,
     user: u32,
     n_items: u32,
-    write: impl Fn(&mut Conn, ChainId, &[Text]) -> QueryResult<()>,
+    mut write: impl FnMut(&mut Conn, ChainId, &[Text]) -> QueryResult<()>,
 ) -> QueryResult<ChainId> {
     let feature = "mailbox".parse().unwrap();
     let key = ChainKey { resource: ResourceId::new(user), feature, storage: StorageId::new(1) };
@@ -219,4 +219,52 @@ async fn people_are_found_by_their_whole_address_and_by_its_words_where_nobody_h
 
         assert_eq!(found.len(), n_found, "{filter:?}");
     }
+}
+
+#[tokio::test]
+async fn an_index_that_grew_bit_by_bit_is_made_compact_and_finds_the_same() {
+    const USERS: u32 = 20;
+    const N_ITEMS: u32 = 800;
+    const N_WORDS: u32 = 20;
+    let server = TestDb::start();
+    // As backups write: a few texts of each user, again and again.
+    let work = |conn: &mut Conn| {
+        let mut waiting = Vec::new();
+        for user in 1..=USERS {
+            let mut texts = Vec::new();
+            let chain = fill_with(conn, user, N_ITEMS, |_, _, all| {
+                texts.extend_from_slice(all);
+                Ok(())
+            })?;
+            for (n, text) in (1..).zip(&mut texts) {
+                let shown = version(ContainerId::new(1), user, n);
+                let shown = (shown.name.as_str(), shown.party.as_str(), shown.time);
+                let files: Vec<String> = (0..N_WORDS).map(|word| format!("f{}", word * 7919 * n % 5003)).collect();
+                text.join(Text::of(text.key(), shown, &format!("+{}", files.join(" "))));
+            }
+            waiting.push((chain, texts));
+        }
+        for n in 0..N_ITEMS as usize / 100 {
+            for (chain, texts) in &waiting {
+                search::put(conn, *chain, &texts[n * 100..(n + 1) * 100])?;
+            }
+        }
+        Ok(waiting.into_iter().map(|(chain, _)| chain).collect::<Vec<_>>())
+    };
+    let chains = server.db.run("fill", work).await.unwrap();
+
+    let find = async || {
+        let (ids, filter) = (chains.clone(), Filter { text: "f7 plan".to_owned(), ..Filter::default() });
+        server.db.run("search", move |conn| all(conn, &ids, &filter)).await.unwrap()
+    };
+    let compact = |above_bytes| server.db.run("compact", move |conn| search::compact(conn, above_bytes));
+    let found = find().await;
+    assert!(!found.is_empty());
+
+    assert_eq!(compact(1 << 30).await.unwrap(), Compaction::NotNeeded);
+    let done = compact(0).await.unwrap();
+
+    assert!(matches!(done, Compaction::Done { .. }), "{done:?}");
+    assert_eq!(find().await, found);
+    assert_eq!(compact(0).await.unwrap(), Compaction::NotNeeded);
 }
