@@ -142,7 +142,7 @@ impl Queue {
 
     /// Has the leases of an earlier process of this agent run out after [`RESPITE`], in which nobody else gets what they
     /// hold; then they are reaped. To be called by a process that has just registered: whoever held them under this name
-    /// has ended. Returns how many there are.
+    /// has ended. Returns how many would have run longer.
     pub async fn take_back(&self, agent: AgentId) -> Result<u64, DbError> {
         let work = move |conn: &mut Conn| sql::shorten(conn, agent, RESPITE);
         Ok(self.db.run("take back tasks", work).await? as u64)

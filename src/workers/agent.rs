@@ -113,8 +113,9 @@ async fn pulse(workshop: Arc<Workshop>, queue: Queue, agent: AgentId, slots: Slo
         if let Err(err) = workshop.heartbeat(agent).await {
             tracing::warn!(error = format!("{err:#}"), "the agent's heartbeat failed");
         }
-        if reap_at.elapsed() > Duration::ZERO {
-            reap_at = tokio::time::Instant::now() + REAP_EVERY;
+        let now = tokio::time::Instant::now();
+        if now >= reap_at {
+            reap_at = now + REAP_EVERY;
             match queue.reap().await {
                 Ok(reaped) if reaped == Reaped::default() => {}
                 Ok(reaped) => tracing::warn!(?reaped, "tasks of silent agents were taken back"),

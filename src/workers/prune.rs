@@ -2,7 +2,8 @@
 //!
 //! First the storage is told, with records in a pack; the transaction that makes the pack part of the store also takes
 //! the points from view. Then their rows go, in steps of their own. Stopped anywhere, the next prune finds the points
-//! that are on their way out and goes on: `expiring` is the last thing of a point to be deleted.
+//! that are on their way out and goes on: `expiring` is the last thing of a point to be deleted. In the end it
+//! looks whether the index of words has room to spare.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -51,7 +52,7 @@ pub async fn run(workshop: &Workshop, control: &Control) -> Result<Done, TaskErr
             break;
         }
     }
-    prune.compact_index().await?;
+    prune.compact_index().await;
     let Deleted { points, versions } = prune.deleted;
     Ok(Done::new(json!({ "chains": prune.n_chains, "points": points, "versions": versions }), 0))
 }
@@ -95,14 +96,18 @@ impl From<TxError<Refused>> for TaskError {
 
 impl Prune<'_> {
     /// The index of words grows with each backup of a user, here and there; once a day is often enough to look at it.
-    async fn compact_index(&self) -> Result<(), TaskError> {
+    /// What is in its way is no reason for the prune to fail.
+    async fn compact_index(&self) {
+        let put_off = |why: String| tracing::info!(why, "the index of words stays as large as it is for now");
         let compact = |conn: &mut Conn| search::compact(conn, COMPACT_ABOVE_BYTES);
-        match self.workshop.db.run("compact the index of words", compact).await? {
-            Compaction::NotNeeded => {}
-            Compaction::Done { bytes_before } => tracing::info!(bytes_before, "the index of words was written anew"),
-            Compaction::PutOff { why } => tracing::info!(why, "the index of words stays as large as it is for now"),
+        match self.workshop.db.run("compact the index of words", compact).await {
+            Ok(Compaction::NotNeeded) => {}
+            Ok(Compaction::Done { bytes_before }) => {
+                tracing::info!(bytes_before, "the index of words was written anew")
+            }
+            Ok(Compaction::PutOff { why }) => put_off(why),
+            Err(err) => put_off(err.to_string()),
         }
-        Ok(())
     }
 
     async fn give_up(&mut self) -> Result<(), TaskError> {

@@ -153,6 +153,7 @@ async fn what_a_killed_process_held_is_left_alone_for_a_moment_and_so_is_all_tha
     let held = f.lease(1).await;
     let other = register(&f.db, "b").await;
 
+    let began = tokio::time::Instant::now();
     assert_eq!(f.queue.take_back(f.agent).await.unwrap(), 1);
 
     assert!(f.queue.lease(other, 5, &TaskKind::ALL, LONG).await.unwrap().is_empty());
@@ -163,6 +164,7 @@ async fn what_a_killed_process_held_is_left_alone_for_a_moment_and_so_is_all_tha
         }
     };
     tokio::time::timeout(RESPITE * 20, reaped).await.expect("its lease runs out");
+    assert!(began.elapsed() >= RESPITE);
     let leased = f.queue.lease(other, 5, &TaskKind::ALL, LONG).await.unwrap();
     assert_eq!(leased.len(), 1);
     assert_eq!(f.view(held[0].id).await.attempts, 1);

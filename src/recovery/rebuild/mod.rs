@@ -16,7 +16,7 @@ use std::time::Duration;
 use anyhow::Context;
 use serde::Serialize;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
-use tokio::task::{JoinError, JoinSet};
+use tokio::task::{JoinError, JoinHandle, JoinSet};
 
 use self::chains::{Chain, Loader};
 use self::packs::Numbers;
@@ -211,13 +211,14 @@ struct Read {
 }
 
 impl Ground<'_> {
-    /// Reads units one after the other, as far as there is room for what they hold.
-    fn read(&self, units: Vec<Unit>, items_at_once: u64) -> mpsc::Receiver<anyhow::Result<Read>> {
+    /// Reads units one after the other, as far as there is room for what they hold. Units that do not come any more were
+    /// all only if the reader ended well.
+    fn read(&self, units: Vec<Unit>, items_at_once: u64) -> (JoinHandle<()>, mpsc::Receiver<anyhow::Result<Read>>) {
         let room_max = u32::try_from(items_at_once).unwrap_or(u32::MAX);
         let room = Arc::new(Semaphore::new(UNITS_AT_ONCE * room_max as usize));
         let (store, survey, numbers) = (self.store.clone(), Arc::clone(&self.survey), Arc::clone(&self.numbers));
         let (sender, read) = mpsc::channel(1);
-        tokio::spawn(async move {
+        let reader = tokio::spawn(async move {
             for unit in units {
                 let wanted = u32::try_from(unit.n_items).unwrap_or(u32::MAX).min(room_max);
                 let room = Arc::clone(&room).acquire_many_owned(wanted).await.expect("it is never closed");
@@ -228,7 +229,7 @@ impl Ground<'_> {
                 }
             }
         });
-        read
+        (reader, read)
     }
 
     /// Writes the chains anew; the next units are read while some are written.
@@ -242,7 +243,7 @@ impl Ground<'_> {
         let names: Vec<ChainName> = chains.keys().cloned().collect();
         let (db, survey, numbers) = (self.db.clone(), Arc::clone(&self.survey), Arc::clone(&self.numbers));
         let of_items = names.iter().filter_map(|name| survey.chains.get(name)).map(|chain| chain.n_items).sum();
-        let mut read = self.read(units(&survey, &names, items_at_once), items_at_once);
+        let (reader, mut read) = self.read(units(&survey, &names, items_at_once), items_at_once);
         let mut loader = Loader { db, distrust: !survey.unreadable.is_empty(), survey, numbers };
         let mut loading = JoinSet::new();
         let mut ended = |loaded: Result<anyhow::Result<(Option<Chain>, Report)>, JoinError>| {
@@ -276,6 +277,7 @@ impl Ground<'_> {
         while let Some(loaded) = loading.join_next().await {
             ended(loaded)?;
         }
+        reader.await.context("a reader of packs failed")?;
         report.unreadable.extend(unreadable);
         Ok(())
     }

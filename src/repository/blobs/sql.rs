@@ -75,7 +75,6 @@ pub fn find_live_blobs(conn: &mut Conn, storage: StorageId, ids: &[BlobId]) -> Q
 pub fn find_blob_packs(conn: &mut Conn, storage: StorageId, ids: &[BlobId]) -> QueryResult<Vec<(BlobId, PackId)>> {
     let which = blobs::table.filter(blobs::storage_id.eq(storage.get())).select((blobs::id, blobs::pack_id));
     let found: Vec<(Vec<u8>, u32)> = match ids {
-        [] => return Ok(Vec::new()),
         few if few.len() <= FEW => which.filter(one_of(few)).load(conn)?,
         many => which.filter(blobs::id.eq_any(raw(many))).load(conn)?,
     };

@@ -79,10 +79,12 @@ impl Sessions {
         alive.then_some(found)
     }
 
+    /// Holds content that was uploaded, or what equals it.
     fn keep(&self, content: Vec<u8>) -> Blob {
+        let hash = blake3::hash(&content);
         let mut kept = lock(&self.kept);
         kept.retain(|_, content| !content.is_unique());
-        let held = kept.entry(blake3::hash(&content)).or_insert_with(|| content.into());
+        let held = kept.entry(hash).or_insert_with(|| content.into());
         Blob::Held(held.clone())
     }
 
