@@ -74,8 +74,8 @@ impl<B: Backend> Backend for Faulty<B> {
         }
     }
 
-    fn get_range(&self, key: &str, offset: u64, len: usize) -> Result<Bytes, BackendError> {
-        self.reading(|| self.inner.get_range(key, offset, len))
+    fn read_range(&self, key: &str, offset: u64, buffer: &mut [u8]) -> Result<(), BackendError> {
+        self.reading(|| self.inner.read_range(key, offset, buffer))
     }
 
     fn get_tail(&self, key: &str, len: usize) -> Result<Tail, BackendError> {

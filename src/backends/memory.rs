@@ -53,6 +53,11 @@ impl Backend for Memory {
         Ok(())
     }
 
+    fn read_range(&self, key: &str, offset: u64, buffer: &mut [u8]) -> Result<(), BackendError> {
+        buffer.copy_from_slice(&self.get_range(key, offset, buffer.len())?);
+        Ok(())
+    }
+
     fn get_range(&self, key: &str, offset: u64, len: usize) -> Result<Bytes, BackendError> {
         let object = self.object(key)?;
         let start = usize::try_from(offset).unwrap_or(usize::MAX);

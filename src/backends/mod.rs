@@ -37,8 +37,15 @@ pub trait Backend: Send + Sync + std::fmt::Debug {
     /// the key is taken.
     fn put(&self, key: &str, parts: &[Bytes]) -> Result<(), BackendError>;
 
-    /// Reads exactly `len` bytes from `offset`; an object that ends before is [`BackendError::Corrupt`].
-    fn get_range(&self, key: &str, offset: u64, len: usize) -> Result<Bytes, BackendError>;
+    /// Fills `buffer` with the bytes from `offset` on; an object that ends before is [`BackendError::Corrupt`].
+    fn read_range(&self, key: &str, offset: u64, buffer: &mut [u8]) -> Result<(), BackendError>;
+
+    /// As [`Self::read_range`], for `len` bytes that are kept.
+    fn get_range(&self, key: &str, offset: u64, len: usize) -> Result<Bytes, BackendError> {
+        let mut buffer = vec![0; len];
+        self.read_range(key, offset, &mut buffer)?;
+        Ok(buffer.into())
+    }
 
     /// Reads the last `len` bytes, or all when there are fewer.
     fn get_tail(&self, key: &str, len: usize) -> Result<Tail, BackendError>;

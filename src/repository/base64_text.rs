@@ -1,7 +1,5 @@
 //! Base64 as messages have it: in lines, undone only when it can be made again to the byte.
 
-use std::borrow::Cow;
-
 use base64_simd::{AsOut, STANDARD};
 use memchr::memchr;
 
@@ -37,34 +35,79 @@ pub fn decode_exactly(text: &[u8]) -> Option<(Base64Lines, Vec<u8>)> {
             Base64Lines { width: u32::try_from(width).ok()?, crlf }
         }
     };
-    let digits = without_line_ends(text, lines)?;
-    let decoded = STANDARD.decode_to_vec(&digits).ok()?;
-    (STANDARD.encode_to_string(&decoded).as_bytes() == &*digits).then_some((lines, decoded))
+    let mut decoding = Decoding {
+        digits: [0; STRETCH_DIGITS],
+        n_digits: 0,
+        again: [0; STRETCH_DIGITS],
+        decoded: Vec::with_capacity(text.len() / 4 * GROUP + GROUP),
+    };
+    each_line(text, lines, |line| decoding.push(line))?;
+    Some((lines, decoding.finish()?))
 }
 
-/// The digits alone; `None` unless every line but the last is as wide as the layout says and ends as it says.
-fn without_line_ends(text: &[u8], lines: Base64Lines) -> Option<Cow<'_, [u8]>> {
+/// Hands over the lines of a text without their ends; `None` unless every line but the last is as wide as the layout says
+/// and ends as it says, or when `take` wants no more.
+fn each_line(text: &[u8], lines: Base64Lines, mut take: impl FnMut(&[u8]) -> Option<()>) -> Option<()> {
     let width = lines.width as usize;
     if width == 0 {
-        return Some(Cow::Borrowed(text));
+        return take(text);
     }
     let end: &[u8] = if lines.crlf { b"\r\n" } else { b"\n" };
-    let mut digits = Vec::with_capacity(text.len());
     let mut rest = text;
     while rest.len() > width {
         let (line, after) = rest.split_at(width);
-        digits.extend_from_slice(line);
+        take(line)?;
         rest = after.strip_prefix(end)?;
     }
     // A text whose last line is full has no line end behind it: it was trimmed.
-    digits.extend_from_slice(rest);
-    (!rest.is_empty()).then_some(Cow::Owned(digits))
+    if rest.is_empty() { None } else { take(rest) }
+}
+
+/// Digits on their way to what they stand for, a stretch at a time.
+struct Decoding {
+    digits: [u8; STRETCH_DIGITS],
+    n_digits: usize,
+    /// What they were decoded to, encoded again.
+    again: [u8; STRETCH_DIGITS],
+    decoded: Vec<u8>,
+}
+
+impl Decoding {
+    fn push(&mut self, digits: &[u8]) -> Option<()> {
+        let mut digits = digits;
+        while !digits.is_empty() {
+            // Only now is it sure that this stretch is not the last one, in which the digits may end early.
+            if self.n_digits == STRETCH_DIGITS && self.decode()? != STRETCH {
+                return None;
+            }
+            let n_fit = digits.len().min(STRETCH_DIGITS - self.n_digits);
+            self.digits[self.n_digits..self.n_digits + n_fit].copy_from_slice(&digits[..n_fit]);
+            self.n_digits += n_fit;
+            digits = &digits[n_fit..];
+        }
+        Some(())
+    }
+
+    /// Decodes what is there; returns how many bytes that were, if they encode to the very same digits.
+    fn decode(&mut self) -> Option<usize> {
+        let digits = &self.digits[..std::mem::take(&mut self.n_digits)];
+        let before = self.decoded.len();
+        STANDARD.decode_append(digits, &mut self.decoded).ok()?;
+        let plain = &self.decoded[before..];
+        (STANDARD.encode(plain, self.again[..].as_out()) == digits).then_some(plain.len())
+    }
+
+    fn finish(mut self) -> Option<Vec<u8>> {
+        self.decode()?;
+        Some(self.decoded)
+    }
 }
 
 /// Bytes that four digits stand for.
 const GROUP: usize = 3;
-/// Bytes that are encoded at once: they and their digits stay in the processor's cache.
+/// Bytes that are encoded or decoded at once: they and their digits stay in the processor's cache.
 const STRETCH: usize = 4096 * GROUP;
+const STRETCH_DIGITS: usize = STRETCH / GROUP * 4;
 
 /// Encodes content piece by piece into lines of base64.
 pub struct Base64Text {
@@ -102,7 +145,7 @@ impl Base64Text {
     }
 
     fn write(&mut self, content: &[u8], out: &mut Vec<u8>) {
-        let mut digits = [0; STRETCH / GROUP * 4];
+        let mut digits = [0; STRETCH_DIGITS];
         for stretch in content.chunks(STRETCH) {
             let encoded = STANDARD.encode(stretch, digits[..].as_out());
             self.write_digits(encoded, out);
@@ -125,6 +168,43 @@ impl Base64Text {
             out.extend_from_slice(&digits[..n]);
             self.column += n;
             digits = &digits[n..];
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn content(bytes: usize) -> Vec<u8> {
+        (0..bytes).map(|n| (n * 7 % 251) as u8).collect()
+    }
+
+    fn in_lines(digits: &str, width: usize) -> String {
+        let lines: Vec<_> = digits.as_bytes().chunks(width).map(String::from_utf8_lossy).collect();
+        lines.join("\r\n")
+    }
+
+    #[test]
+    fn texts_of_any_length_and_width_are_undone() {
+        for bytes in (1..5).chain(STRETCH - 4..STRETCH + 5).chain(3 * STRETCH - 2..3 * STRETCH + 3) {
+            let digits = STANDARD.encode_to_string(content(bytes));
+            for width in [76, 63, STRETCH_DIGITS, 1 << 20] {
+                let (_, decoded) = decode_exactly(in_lines(&digits, width).as_bytes()).unwrap();
+                assert_eq!(decoded, content(bytes), "{bytes} bytes in lines of {width}");
+            }
+        }
+    }
+
+    #[test]
+    fn digits_behind_an_end_are_not_undone() {
+        for bytes in [1, STRETCH - 1, STRETCH - 2, 2 * STRETCH - 1] {
+            let ended = STANDARD.encode_to_string(content(bytes));
+            for more in ["QQ==", "QUJD"] {
+                for width in [76, 1 << 20] {
+                    assert_eq!(decode_exactly(in_lines(&format!("{ended}{more}"), width).as_bytes()), None, "{bytes}");
+                }
+            }
         }
     }
 }

@@ -112,19 +112,17 @@ impl Backend for Filesystem {
         self.put_new(key, &path, parts).map_err(|err| self.full_or(err, total_bytes(parts)))
     }
 
-    fn get_range(&self, key: &str, offset: u64, len: usize) -> Result<Bytes, BackendError> {
+    fn read_range(&self, key: &str, offset: u64, buffer: &mut [u8]) -> Result<(), BackendError> {
         let path = self.path(key)?;
         let read = patiently(self.profile, Step::Read, || {
-            let mut buffer = vec![0; len];
             let file = self.system.open(&path)?;
-            read_exact(self.system.as_ref(), &file, &mut buffer, offset)?;
-            Ok(buffer)
+            read_exact(self.system.as_ref(), &file, buffer, offset)
         });
         match read {
-            Ok(buffer) => Ok(buffer.into()),
+            Ok(()) => Ok(()),
             Err(err) if err.kind() == ErrorKind::UnexpectedEof => Err(BackendError::Corrupt {
                 key: key.to_owned(),
-                reason: format!("it ends before {len} bytes from {offset} on"),
+                reason: format!("it ends before {} bytes from {offset} on", buffer.len()),
             }),
             Err(err) => Err(self.about(&err, "read", &path, key)),
         }

@@ -22,7 +22,7 @@ pub(super) const TAG_BYTES: usize = 16;
 const ZSTD_RATIO_MAX: usize = (128 << 10) / 4;
 /// How many [`Scratch`] wait for their next use at most, and how large each may be.
 const SCRATCHES_MAX: usize = 8;
-const SCRATCH_BYTES_MAX: usize = 3 << 20;
+const SCRATCH_BYTES_MAX: usize = 4 << 20;
 const PACK_KEY_CONTEXT: &str = "kodo format 1: pack key";
 
 /// Where the keys of packs come from.
@@ -140,7 +140,7 @@ impl PackCipher {
         plain_bytes: usize,
     ) -> Result<&'a [u8], Damage> {
         let damage = |what: &str| Damage::new(self.pack, piece.name(), what);
-        let Scratch { opened, plain, zstd } = scratch;
+        let Scratch { window: _, opened, plain, zstd } = scratch;
         let body: &[u8] = match &self.key {
             None => stored,
             Some(key) => {
@@ -185,6 +185,7 @@ impl PackCipher {
 
 /// What opening one piece after the other works in; as large as the largest of them.
 pub struct Scratch {
+    window: Vec<u8>,
     opened: Vec<u8>,
     plain: Vec<u8>,
     zstd: Decompressor<'static>,
@@ -193,7 +194,20 @@ pub struct Scratch {
 impl Scratch {
     pub fn new() -> Self {
         let zstd = Decompressor::new().expect("a context without a dictionary needs memory only");
-        Self { opened: Vec::new(), plain: Vec::new(), zstd }
+        Self { window: Vec::new(), opened: Vec::new(), plain: Vec::new(), zstd }
+    }
+
+    /// A buffer for what is stored, which holds whatever it held before. [`Self::put_window`] gives it back.
+    pub fn take_window(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.window)
+    }
+
+    pub fn put_window(&mut self, window: Vec<u8>) {
+        self.window = window;
+    }
+
+    fn bytes(&self) -> usize {
+        self.window.capacity() + self.opened.capacity() + self.plain.capacity()
     }
 
     /// Lends one to `work`. To make the context of a decompression anew takes as long as to open a small frame.
@@ -201,7 +215,7 @@ impl Scratch {
         let mut scratch = waiting().pop().unwrap_or_else(Self::new);
         let result = work(&mut scratch);
         let mut waiting = waiting();
-        if scratch.opened.capacity() + scratch.plain.capacity() <= SCRATCH_BYTES_MAX && waiting.len() < SCRATCHES_MAX {
+        if scratch.bytes() <= SCRATCH_BYTES_MAX && waiting.len() < SCRATCHES_MAX {
             waiting.push(scratch);
         }
         result
