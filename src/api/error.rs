@@ -114,7 +114,9 @@ impl ResponseError for ApiError {
 impl From<DbError> for ApiError {
     fn from(err: DbError) -> Self {
         match err {
-            DbError::Unreachable(_) | DbError::Contended(_) | DbError::Lost(_) => Self::Unavailable(err.to_string()),
+            DbError::Unreachable(_) | DbError::Contended(_) | DbError::Lost(_) | DbError::TooManyStatements(_) => {
+                Self::Unavailable(err.to_string())
+            }
             DbError::CommitUnknown(_) => Self::Unavailable(format!("{err}; look before you repeat the request")),
             DbError::Duplicate(_) => Self::Conflict(err.to_string()),
             DbError::NotFound => Self::NotFound("what was asked for does not exist".to_owned()),

@@ -8,7 +8,7 @@ use diesel::r2d2::Pool;
 use serde::Deserialize;
 use url::Url;
 
-use super::pool::Manager;
+use super::pool::{Generation, Manager};
 use super::{Conn, Db};
 use crate::secret::Secret;
 
@@ -49,14 +49,15 @@ pub fn connect(url: &str, config: &DatabaseConfig) -> anyhow::Result<Db> {
     }
     let mut probe = Conn::establish(url).map_err(|err| anyhow::anyhow!("cannot connect to the database: {err}"))?;
     check_server(&mut probe)?;
+    let generation = Generation::default();
     let pool = Pool::builder()
         .max_size(config.pool_size)
         .min_idle(Some(1))
         .connection_timeout(CONNECT_TIMEOUT)
         .test_on_check_out(true)
-        .build(Manager::new(url))
+        .build(Manager::new(url, generation.clone()))
         .context("cannot open the database pool")?;
-    Ok(Db::new(pool))
+    Ok(Db::new(pool, generation))
 }
 
 /// Refuses what is not MariaDB 10.6 or newer: older ones have no SKIP LOCKED.

@@ -14,6 +14,9 @@ pub enum DbError {
     /// The connection broke before anything was committed. Retry later.
     #[error("the connection to the database was lost: {0}")]
     Lost(String),
+    /// All connections together have as many statements prepared as the server keeps. Retry later, on other connections.
+    #[error("the database server keeps no more prepared statements: raise its max_prepared_stmt_count ({0})")]
+    TooManyStatements(String),
     /// The connection broke during COMMIT: it may or may not have happened.
     #[error("the connection to the database was lost during a commit; whether it happened is unknown: {0}")]
     CommitUnknown(String),
@@ -44,7 +47,8 @@ impl DbError {
         }
     }
 
-    /// diesel does not hand out MariaDB's error numbers, so the texts of 1205, 1213, 1020, 1047, 2006 and 2013 decide.
+    /// diesel does not hand out MariaDB's error numbers, so the texts of 1205, 1213, 1020, 1047, 1461, 2006 and 2013
+    /// decide.
     fn by_text(message: &str) -> Self {
         let text = message.to_ascii_lowercase();
         let has = |needles: &[&str]| needles.iter().any(|needle| text.contains(needle));
@@ -52,6 +56,8 @@ impl DbError {
             Self::Contended(message.to_owned())
         } else if has(&["server has gone away", "lost connection", "connection was killed", "server shutdown"]) {
             Self::Lost(message.to_owned())
+        } else if has(&["max_prepared_stmt_count"]) {
+            Self::TooManyStatements(message.to_owned())
         } else {
             Self::Query(message.to_owned())
         }
@@ -69,6 +75,7 @@ impl DbError {
             Self::Unreachable(text) => Self::Unreachable(text),
             Self::Contended(text) => Self::Contended(format!("{what}: {text}")),
             Self::Lost(text) => Self::Lost(format!("{what}: {text}")),
+            Self::TooManyStatements(text) => Self::TooManyStatements(format!("{what}: {text}")),
             Self::CommitUnknown(text) => Self::CommitUnknown(format!("{what}: {text}")),
             Self::Duplicate(text) => Self::Duplicate(text),
             Self::NotFound => Self::NotFound,
@@ -128,6 +135,8 @@ mod tests {
         assert!(matches!(DbError::by_text(contended), DbError::Contended(_)));
         assert!(matches!(DbError::by_text("MySQL server has gone away"), DbError::Lost(_)));
         assert!(matches!(DbError::by_text("Unknown column 'x'"), DbError::Query(_)));
+        let full = "Can't create more than max_prepared_stmt_count statements (current value: 16382)";
+        assert!(matches!(DbError::by_text(full), DbError::TooManyStatements(_)));
         let lost = DbError::by_text("Lost connection to server during query").while_committing();
         assert!(matches!(lost, DbError::CommitUnknown(_)));
     }

@@ -11,6 +11,7 @@ mod error;
 pub mod managed;
 mod migrate;
 mod pool;
+mod prepared;
 pub mod schema;
 
 use std::sync::Arc;
@@ -23,7 +24,8 @@ use tokio::sync::Semaphore;
 pub use connect::{DatabaseConfig, check_server, connect};
 pub use error::{DbError, TxError};
 pub use migrate::migrate;
-use pool::Manager;
+use pool::{Generation, Manager};
+pub use prepared::{Kept, among, form};
 
 /// The one place that names the connection type: a move to another client changes this line.
 pub type Conn = diesel::mysql::MysqlConnection;
@@ -36,13 +38,14 @@ const RETRIES_MAX: u32 = 8;
 #[derive(Clone)]
 pub struct Db {
     pool: Pool<Manager>,
+    generation: Generation,
     permits: Arc<Semaphore>,
 }
 
 impl Db {
-    fn new(pool: Pool<Manager>) -> Self {
+    fn new(pool: Pool<Manager>, generation: Generation) -> Self {
         let permits = Arc::new(Semaphore::new(pool.max_size() as usize));
-        Self { pool, permits }
+        Self { pool, generation, permits }
     }
 
     /// Runs one statement (or several that need no transaction). `what` names it in errors.
@@ -101,6 +104,9 @@ impl Db {
                 Ok(mut pooled) => {
                     let outcome = f(&mut pooled.conn);
                     pooled.worked = outcome.is_ok().then(Instant::now);
+                    if outcome.as_ref().is_err_and(X::too_many_statements) {
+                        self.generation.end(pooled.generation);
+                    }
                     outcome
                 }
                 Err(err) => Err(X::from(err)),
@@ -125,12 +131,17 @@ impl Db {
 /// Errors that know whether the call they ended can be made again without harm.
 trait Retryable: From<DbError> {
     fn changed_nothing(&self) -> bool;
+    fn too_many_statements(&self) -> bool;
     fn named(self, what: &'static str) -> Self;
 }
 
 impl Retryable for DbError {
     fn changed_nothing(&self) -> bool {
-        matches!(self, Self::Contended(_) | Self::Lost(_))
+        matches!(self, Self::Contended(_) | Self::Lost(_) | Self::TooManyStatements(_))
+    }
+
+    fn too_many_statements(&self) -> bool {
+        matches!(self, Self::TooManyStatements(_))
     }
 
     fn named(self, what: &'static str) -> Self {
@@ -141,6 +152,10 @@ impl Retryable for DbError {
 impl<E> Retryable for TxError<E> {
     fn changed_nothing(&self) -> bool {
         matches!(self, Self::Db(err) if err.changed_nothing())
+    }
+
+    fn too_many_statements(&self) -> bool {
+        matches!(self, Self::Db(err) if err.too_many_statements())
     }
 
     fn named(self, what: &'static str) -> Self {

@@ -374,3 +374,18 @@ async fn calls_go_on_when_all_connections_were_killed() {
         f.server.kill_connections().unwrap();
     }
 }
+
+#[tokio::test]
+async fn calls_go_on_when_the_server_keeps_no_more_statements() {
+    let f = Fixture::new().await;
+    f.server.execute("SET GLOBAL max_prepared_stmt_count = 8").unwrap();
+
+    for _ in 0..3 {
+        f.queue.enqueue(vec![task(1, Priority::Manual)]).await.unwrap();
+        let leased = f.lease(1).await.remove(0);
+        let views = futures_util::future::join_all((0..8).map(|_| f.view(leased.id))).await;
+        assert!(views.iter().all(|view| view.state == TaskState::Leased));
+        f.queue.finish(leased.lease, succeeded()).await.unwrap();
+        f.queue.list(TaskFilter::default(), None, 9).await.unwrap();
+    }
+}

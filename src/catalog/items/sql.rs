@@ -19,7 +19,7 @@ use super::{ContentRef, NewVersion, VersionRow};
 use crate::catalog::fit;
 use crate::catalog::retention::Gap;
 use crate::db::schema::item_versions;
-use crate::db::{Conn, QueryResult};
+use crate::db::{Conn, QueryResult, among};
 use crate::ids::{BlobId, ChainId, ContainerId, ItemKey, PackId, PointNumber, VersionNumber, WalkNumber};
 
 #[derive(Queryable, QueryableByName, Selectable, Insertable)]
@@ -141,7 +141,7 @@ pub(super) fn versions_of(
 ) -> QueryResult<Vec<VersionRow>> {
     let records: Vec<VersionRecord> = item_versions::table
         .filter(item_versions::chain_id.eq(chain.get()))
-        .filter(item_versions::item_key.eq_any(raw(keys)))
+        .filter(among(item_versions::item_key, raw(keys)))
         .filter(item_versions::to_point.ge(to_min.get()))
         .select(VersionRecord::as_select())
         .load(conn)?;
@@ -151,7 +151,7 @@ pub(super) fn versions_of(
 pub(super) fn known(conn: &mut Conn, chain: ChainId, keys: &[ItemKey]) -> QueryResult<Vec<ItemKey>> {
     let known: Vec<Vec<u8>> = item_versions::table
         .filter(item_versions::chain_id.eq(chain.get()))
-        .filter(item_versions::item_key.eq_any(raw(keys)))
+        .filter(among(item_versions::item_key, raw(keys)))
         .select(item_versions::item_key)
         .distinct()
         .load(conn)?;
@@ -198,7 +198,7 @@ pub(super) fn delete_written_in(
 ) -> QueryResult<usize> {
     let written = item_versions::table
         .filter(item_versions::chain_id.eq(chain.get()))
-        .filter(item_versions::item_key.eq_any(raw(keys)))
+        .filter(among(item_versions::item_key, raw(keys)))
         .filter(item_versions::from_point.eq(point.get()));
     match container {
         Some(container) => {
@@ -218,7 +218,7 @@ pub(super) fn close(
 ) -> QueryResult<usize> {
     let open = item_versions::table
         .filter(item_versions::chain_id.eq(chain.get()))
-        .filter(item_versions::item_key.eq_any(raw(keys)))
+        .filter(among(item_versions::item_key, raw(keys)))
         .filter(item_versions::to_point.eq(PointNumber::OPEN.get()));
     let set = item_versions::to_point.eq(point.get());
     match container {
@@ -232,7 +232,7 @@ pub(super) fn close(
 pub(super) fn set_full_walk(conn: &mut Conn, chain: ChainId, walk: WalkNumber, keys: &[ItemKey]) -> QueryResult<()> {
     diesel::update(item_versions::table)
         .filter(item_versions::chain_id.eq(chain.get()))
-        .filter(item_versions::item_key.eq_any(raw(keys)))
+        .filter(among(item_versions::item_key, raw(keys)))
         .filter(item_versions::to_point.eq(PointNumber::OPEN.get()))
         .set(item_versions::full_walk.eq(walk.get()))
         .execute(conn)
@@ -248,7 +248,7 @@ pub(super) fn open_of(
 ) -> QueryResult<Vec<(ContainerId, u64)>> {
     let mut query = item_versions::table
         .filter(item_versions::chain_id.eq(chain.get()))
-        .filter(item_versions::item_key.eq_any(raw(keys)))
+        .filter(among(item_versions::item_key, raw(keys)))
         .filter(item_versions::to_point.eq(PointNumber::OPEN.get()))
         .into_boxed();
     if let Some(container) = container {
@@ -278,7 +278,7 @@ pub(super) fn version_at(
 pub(super) fn delete_swallowed(conn: &mut Conn, chain: ChainId, gap: &Gap, keys: &[ItemKey]) -> QueryResult<usize> {
     diesel::delete(item_versions::table)
         .filter(item_versions::chain_id.eq(chain.get()))
-        .filter(item_versions::item_key.eq_any(raw(keys)))
+        .filter(among(item_versions::item_key, raw(keys)))
         .filter(item_versions::from_point.gt(gap.after.get()))
         .filter(item_versions::to_point.le(gap.until.get()))
         .execute(conn)

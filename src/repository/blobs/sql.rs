@@ -4,13 +4,12 @@ mod collecting;
 mod verifying;
 
 use diesel::dsl::{DuplicatedKeys, sql};
-use diesel::mysql::Mysql;
 use diesel::prelude::*;
 use diesel::result::Error as DieselError;
-use diesel::sql_types::{Binary, Bool, Integer, TinyInt, Unsigned};
+use diesel::sql_types::{Binary, Integer, TinyInt, Unsigned};
 
-use crate::db::Conn;
 use crate::db::schema::blobs;
+use crate::db::{Conn, Kept, among, form};
 use crate::ids::{BlobId, PackId, StorageId};
 
 pub use collecting::{
@@ -20,8 +19,6 @@ pub use verifying::{delete_in_pack, drop_blobs_of, repoint_blobs};
 
 /// Ids in one `IN (…)`.
 pub const PAGE_ROWS: usize = 500;
-/// So many ids at most are asked for with a statement that stays prepared.
-const FEW: usize = 16;
 /// Rows in one INSERT.
 const INSERT_ROWS: usize = 1000;
 
@@ -65,7 +62,7 @@ fn blob_id(bytes: &[u8]) -> QueryResult<BlobId> {
 /// Which of at most [`PAGE_ROWS`] blobs are stored and not on their way out.
 pub fn find_live_blobs(conn: &mut Conn, storage: StorageId, ids: &[BlobId]) -> QueryResult<Vec<BlobId>> {
     let found: Vec<Vec<u8>> = blobs::table
-        .filter(blobs::storage_id.eq(storage.get()).and(blobs::id.eq_any(raw(ids))).and(blobs::state.eq(LIVE)))
+        .filter(blobs::storage_id.eq(storage.get()).and(among(blobs::id, raw(ids))).and(blobs::state.eq(LIVE)))
         .select(blobs::id)
         .load(conn)?;
     found.iter().map(|id| blob_id(id)).collect()
@@ -74,23 +71,9 @@ pub fn find_live_blobs(conn: &mut Conn, storage: StorageId, ids: &[BlobId]) -> Q
 /// Where at most [`PAGE_ROWS`] blobs lie, whatever their state.
 pub fn find_blob_packs(conn: &mut Conn, storage: StorageId, ids: &[BlobId]) -> QueryResult<Vec<(BlobId, PackId)>> {
     let which = blobs::table.filter(blobs::storage_id.eq(storage.get())).select((blobs::id, blobs::pack_id));
-    let found: Vec<(Vec<u8>, u32)> = match ids {
-        few if few.len() <= FEW => which.filter(one_of(few)).load(conn)?,
-        many => which.filter(blobs::id.eq_any(raw(many))).load(conn)?,
-    };
+    let found: Vec<(Vec<u8>, u32)> = which.filter(among(blobs::id, raw(ids))).load(conn)?;
     found.iter().map(|(id, pack)| Ok((blob_id(id)?, PackId::new(*pack)))).collect()
 }
-
-/// The condition of few ids, in one of few forms: the server keeps such a statement prepared, and to prepare one takes as
-/// long as to carry it out. The last id is named until the form is full.
-fn one_of(ids: &[BlobId]) -> OneOf<'_> {
-    let last = ids.last().into_iter().cycle();
-    let all = ids.iter().chain(last).take(ids.len().next_power_of_two());
-    let named = all.map(|id| -> OneOf<'_> { Box::new(blobs::id.eq(id.as_bytes().as_slice())) });
-    named.reduce(|one, other| Box::new(one.or(other))).unwrap_or_else(|| Box::new(false.into_sql::<Bool>()))
-}
-
-type OneOf<'a> = Box<dyn BoxableExpression<blobs::table, Mysql, SqlType = Bool> + 'a>;
 
 /// Locks at most [`PAGE_ROWS`] blobs against collection until the transaction ends, in ascending order.
 ///
@@ -104,24 +87,23 @@ pub fn lock_blobs(conn: &mut Conn, storage: StorageId, ids: &[BlobId]) -> QueryR
         #[diesel(sql_type = Unsigned<TinyInt>)]
         state: u8,
     }
-    if ids.is_empty() {
-        return Ok(Vec::new());
-    }
-    let marks = vec!["?"; ids.len()].join(",");
+    let Some(last) = ids.last() else { return Ok(Vec::new()) };
+    let n_form = form(ids.len());
+    let marks = vec!["?"; n_form].join(",");
     let text =
         format!("SELECT id, state FROM blobs WHERE storage_id = ? AND id IN ({marks}) ORDER BY id LOCK IN SHARE MODE");
     let mut query = diesel::sql_query(text).into_boxed().bind::<Unsigned<Integer>, _>(storage.get());
-    for id in ids {
+    for id in ids.iter().chain(std::iter::repeat(last)).take(n_form) {
         query = query.bind::<Binary, _>(id.as_bytes().to_vec());
     }
-    let rows: Vec<Row> = query.load(conn)?;
+    let rows: Vec<Row> = Kept(query).load(conn)?;
     rows.iter().map(|row| Ok((blob_id(&row.id)?, BlobState::of(row.state)?))).collect()
 }
 
 /// Takes condemned blobs back.
 pub fn resurrect_blobs(conn: &mut Conn, storage: StorageId, ids: &[BlobId]) -> QueryResult<usize> {
     let condemned = blobs::table
-        .filter(blobs::storage_id.eq(storage.get()).and(blobs::id.eq_any(raw(ids))).and(blobs::state.eq(CONDEMNED)));
+        .filter(blobs::storage_id.eq(storage.get()).and(among(blobs::id, raw(ids))).and(blobs::state.eq(CONDEMNED)));
     diesel::update(condemned).set(blobs::state.eq(LIVE)).execute(conn)
 }
 

@@ -8,8 +8,8 @@ use diesel::prelude::*;
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use diesel::sql_types::{BigInt, Datetime, Unsigned};
 
-use crate::db::Conn;
 use crate::db::schema::packs;
+use crate::db::{Conn, among};
 use crate::ids::{PackId, PackUid, StorageId};
 use crate::repository::adopt::FoundPack;
 use crate::repository::commit::PublishedPack;
@@ -100,7 +100,7 @@ pub fn find_packs(conn: &mut Conn, storage: StorageId, uids: &[PackUid]) -> Quer
     for page in uids.chunks(PAGE_ROWS) {
         let wanted: Vec<&[u8]> = page.iter().map(|uid| uid.as_bytes().as_slice()).collect();
         let found: Vec<(u32, Vec<u8>, String, Option<u32>)> = packs::table
-            .filter(packs::storage_id.eq(storage.get()).and(packs::uid.eq_any(wanted)))
+            .filter(packs::storage_id.eq(storage.get()).and(among(packs::uid, wanted)))
             .select((packs::id, packs::uid, packs::state, packs::moved_to))
             .load(conn)?;
         for row in found {

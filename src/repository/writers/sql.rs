@@ -6,8 +6,8 @@ use diesel::dsl::sql;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Binary, Bool, Datetime, Integer, Unsigned};
 
-use crate::db::Conn;
 use crate::db::schema::writers;
+use crate::db::{Conn, Kept};
 use crate::ids::{StorageId, WriterId};
 
 /// Registers this process as a writer of a storage.
@@ -63,12 +63,12 @@ pub(in crate::repository) fn lock_alive(conn: &mut Conn, storage: StorageId, id:
         #[diesel(sql_type = Bool)]
         alive: bool,
     }
-    let rows: Vec<Row> = diesel::sql_query(
+    let alive = diesel::sql_query(
         "SELECT state = 'alive' AS alive FROM writers WHERE id = ? AND storage_id = ? LOCK IN SHARE MODE",
     )
     .bind::<Binary, _>(id.as_bytes().as_slice())
-    .bind::<Unsigned<Integer>, _>(storage.get())
-    .load(conn)?;
+    .bind::<Unsigned<Integer>, _>(storage.get());
+    let rows: Vec<Row> = Kept(alive).load(conn)?;
     Ok(rows.first().is_some_and(|row| row.alive))
 }
 
