@@ -98,10 +98,10 @@ async fn report(control: &Control, collection: &Collection<CatalogItems>, phase:
 
 /// The catalog's versions, chain by chain, each in the order in which they were written: what is written meanwhile comes
 /// behind all that it builds on.
-struct CatalogItems;
+pub struct CatalogItems;
 
 /// A chain, and the version behind which it goes on.
-type Position = (ChainId, VersionNumber);
+pub type Position = (ChainId, VersionNumber);
 
 impl References for CatalogItems {
     type Position = Position;

@@ -27,6 +27,7 @@ use anyhow::ensure;
 use serde::Deserialize;
 
 pub use agent::run_agent;
+pub use collect::CatalogItems;
 pub use connection::{CheckError, TenantFindings};
 pub use export::ExportsConfig;
 pub use name::{AgentName, claim_name};

@@ -1,5 +1,5 @@
 //! Stores a corpus as backups would: a chain for each user and kind of data, items through packers, commits with
-//! catalog rows and records, and a sealed point at the end. Can be repeated, also after it was killed.
+//! catalog rows and records, and a sealed point at the end. Can be repeated, also after it was killed or refused.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
@@ -30,7 +30,7 @@ const FIRST_TIME_S: i64 = 1_672_531_200;
 
 /// What was stored, of one share or of all.
 #[derive(Clone, Copy, Default)]
-struct Sum {
+pub struct Sum {
     items: u64,
     bytes: u64,
     stored: u64,
@@ -50,7 +50,7 @@ pub async fn run(ground: Ground, dir: &Path, workers: usize) -> anyhow::Result<V
             loop {
                 let next = shares.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
                 let Some((number, share)) = next else { return anyhow::Ok(sum) };
-                sum.add(back_up(&ground, writer, number, share).await?);
+                sum.add(back_up(&ground, writer, number, share, |_| false).await?);
             }
         });
     }
@@ -104,29 +104,57 @@ struct Backup {
     chain: ChainId,
     point: PointNumber,
     waiting: Vec<Waiting>,
+    /// Items whose end waits for the same commit.
+    gone: Vec<ItemKey>,
     committed_at: Instant,
     sum: Sum,
 }
 
-async fn back_up(ground: &Ground, writer: WriterId, number: u32, share: Share) -> anyhow::Result<Sum> {
+/// What records call the chain of a share.
+pub fn identity_of(share: &Share) -> ChainIdentity {
+    let feature = match share.kind.as_str() {
+        "mail" => "mailbox",
+        "items" => "calendar",
+        _ => "onedrive",
+    };
+    ChainIdentity {
+        entra_tenant_id: "00000000-0000-4000-8000-000000000001".to_owned(),
+        resource_graph_id: share.user.clone(),
+        resource_kind: "user".to_owned(),
+        resource_name: share.user.clone(),
+        address: format!("{}@contoso.example", share.user),
+        feature: feature.to_owned(),
+    }
+}
+
+/// What an item is called by the service that it comes from.
+fn graph_id(folder: &str, name: &str) -> String {
+    format!("{folder}/{name}")
+}
+
+/// Backs a share up, without those of its files that `gone` says are not there any more.
+pub async fn back_up(
+    ground: &Ground,
+    writer: WriterId,
+    number: u32,
+    share: Share,
+    gone: impl Fn(&Path) -> bool,
+) -> anyhow::Result<Sum> {
     let mut backup = Backup::open(ground, writer, number, &share).await?;
     backup.tell(Record::PointBegin(record::PointBegin { started_ms: FIRST_TIME_S * 1000 }));
     for (folder, files) in share.folders {
-        backup.folder(&folder, &share.kind, files).await?;
+        let (gone, files) = files.into_iter().partition(|path| gone(path));
+        backup.folder(&folder, &share.kind, files, gone).await?;
     }
     backup.seal().await
 }
 
 impl Backup {
     async fn open(ground: &Ground, writer: WriterId, number: u32, share: &Share) -> anyhow::Result<Self> {
-        let feature = match share.kind.as_str() {
-            "mail" => "mailbox",
-            "items" => "calendar",
-            _ => "onedrive",
-        };
+        let identity = identity_of(share);
         let key = ChainKey {
             resource: ResourceId::new(number),
-            feature: feature.parse().context("the features of the corpus have plain names")?,
+            feature: identity.feature.parse().context("the features of the corpus have plain names")?,
             storage: ground.storage(),
         };
         let (chain, point) = ground
@@ -136,14 +164,6 @@ impl Backup {
                 Ok((chain, catalog::points::open_point(conn, chain, None, TaskId::new(1))?))
             })
             .await?;
-        let identity = ChainIdentity {
-            entra_tenant_id: "00000000-0000-4000-8000-000000000001".to_owned(),
-            resource_graph_id: share.user.clone(),
-            resource_kind: "user".to_owned(),
-            resource_name: share.user.clone(),
-            address: format!("{}@contoso.example", share.user),
-            feature: feature.to_owned(),
-        };
         Ok(Self {
             packer: ground.store.packer(ground.db.clone(), writer),
             ground: ground.clone(),
@@ -152,6 +172,7 @@ impl Backup {
             chain,
             point,
             waiting: Vec::new(),
+            gone: Vec::new(),
             committed_at: Instant::now(),
             sum: Sum::default(),
         })
@@ -161,8 +182,19 @@ impl Backup {
         self.packer.add_record(&self.identity, self.point, record);
     }
 
-    async fn folder(&mut self, folder: &str, kind: &str, files: Vec<PathBuf>) -> anyhow::Result<()> {
+    async fn folder(
+        &mut self,
+        folder: &str,
+        kind: &str,
+        files: Vec<PathBuf>,
+        gone: Vec<PathBuf>,
+    ) -> anyhow::Result<()> {
         let container = self.container(folder).await?;
+        for path in gone {
+            let key = ItemKey::of(&graph_id(folder, &name(&path)?));
+            self.tell(Record::ItemGone(record::ItemGone { item: key, container: None }));
+            self.gone.push(key);
+        }
         let mut batch = Vec::new();
         let mut batch_bytes = 0;
         for (number, path) in files.into_iter().enumerate() {
@@ -225,7 +257,7 @@ impl Backup {
         for ((name, time_s), stored) in facts.into_iter().zip(stored) {
             let content = stored.content.as_ref();
             let bytes = content.map_or(0, |content| content.bytes);
-            let graph_id = format!("{folder}/{name}");
+            let graph_id = graph_id(folder, &name);
             let item = record::Item {
                 parent: None,
                 words: None,
@@ -260,7 +292,7 @@ impl Backup {
             self.tell(Record::Cursor(record::Cursor { container: folder.to_owned(), state, full_walk_point: None }));
         }
         let flushed = self.packer.flush().await?;
-        let waiting = std::mem::take(&mut self.waiting);
+        let (waiting, gone) = (std::mem::take(&mut self.waiting), std::mem::take(&mut self.gone));
         self.sum.items += waiting.len() as u64;
         self.sum.stored += flushed.bytes_stored();
         self.sum.packs += flushed.n_packs() as u64;
@@ -274,16 +306,27 @@ impl Backup {
             }
             let mut versions: Vec<NewVersion> = waiting.iter().map(|waiting| waiting.resolve(&packs)).collect();
             versions.sort_unstable_by_key(|version| version.key);
+            let removed = catalog::items::remove(conn, chain, point, None, &gone)?;
             let written = catalog::items::put(conn, chain, point, &versions)?;
-            let bytes_stored = flushed.bytes_stored();
-            let counts = PointCounts { added: written.added, bytes_stored, ..PointCounts::default() };
+            let counts = PointCounts {
+                added: written.added,
+                changed: written.changed,
+                removed,
+                bytes_stored: flushed.bytes_stored(),
+                ..PointCounts::default()
+            };
             catalog::points::add_counts(conn, chain, point, &counts)?;
             if let Some(container) = ended {
                 catalog::containers::move_cursor(conn, container, &CursorUpdate::Done(token.clone()))?;
             }
             Ok(())
         });
-        committed.await.context("a page was not committed")
+        let committed = committed.await.inspect_err(|err| {
+            if let TxError::Refused(CommitRefused::ReusedBlobGone(gone)) = err {
+                self.packer.forget(gone);
+            }
+        });
+        committed.context("a page was not committed")
     }
 
     async fn seal(mut self) -> anyhow::Result<Sum> {

@@ -4,6 +4,7 @@
 //! Every step works with the product's own code on a real MariaDB and a real directory. It prints one line of JSON.
 
 mod catalog;
+mod churn;
 mod corpus;
 mod ground;
 mod ingest;
@@ -67,6 +68,19 @@ enum Step {
         /// Folders at once
         #[arg(long, default_value_t = 4)]
         workers: usize,
+    },
+    /// Backs up changing halves of a corpus, gives up older points and frees their space, all at once, until it is killed
+    Churn {
+        #[command(flatten)]
+        at: At,
+        dir: PathBuf,
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+    },
+    /// Reads all that the catalog knows
+    Prove {
+        #[command(flatten)]
+        at: At,
     },
     /// Stores items without content, as many as asked for: what a rebuild of the catalog takes its time with
     Fill {
@@ -140,6 +154,8 @@ async fn run(step: Step) -> anyhow::Result<Option<Value>> {
         }
         Step::AddStorage { at, path } => ground::add_storage(&at.config, &at.storage, &path).await?,
         Step::Ingest { at, dir, workers } => ingest::run(open(&at).await?, &dir, workers).await?,
+        Step::Churn { at, dir, seed } => Box::pin(churn::run(open(&at).await?, &dir, seed)).await?,
+        Step::Prove { at } => churn::prove(&open(&at).await?).await?,
         Step::Fill { at, items } => Box::pin(ingest::fill(open(&at).await?, items)).await?,
         Step::FillCatalog { config, versions, seed, how } => {
             let (config, db) = ground::database(&config)?;

@@ -11,6 +11,7 @@ use kodo::repository::IngestContent;
 use crate::ground::Ground;
 
 /// What one chain gets: the files of one user, of one kind.
+#[derive(Clone)]
 pub struct Share {
     /// `mail`, `items` or `onedrive`.
     pub kind: String,
