@@ -12,6 +12,7 @@ use serde::Deserialize;
 
 use crate::api::ServerConfig;
 use crate::db::DatabaseConfig;
+use crate::db::managed::POOL_SIZE_MAX;
 use crate::graph::GraphConfig;
 use crate::repository::{CollectionConfig, RepositoryConfig, SpaceConfig};
 use crate::scheduler::SchedulerConfig;
@@ -92,6 +93,11 @@ impl Config {
     pub fn validate(&self) -> anyhow::Result<()> {
         ensure!(!self.state.dir.as_os_str().is_empty(), "state.dir is empty");
         ensure!((1..=1000).contains(&self.database.pool_size), "database.pool_size must be 1 to 1000");
+        ensure!(
+            self.database.url.is_some() || self.database.pool_size <= POOL_SIZE_MAX,
+            "database.pool_size must be 1 to {POOL_SIZE_MAX} while database.url is not set: the server that kodo runs \
+             itself takes no more connections"
+        );
         ensure!(self.database.managed_buffer_pool_mb >= 8, "database.managed_buffer_pool_mb must be at least 8");
         self.server.validate()?;
         self.agent.validate()?;

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use kodo::config::{self, Config};
+use kodo::secret::Secret;
 
 #[test]
 fn the_shipped_file_holds_every_key_with_its_default() {
@@ -22,4 +23,18 @@ fn the_shipped_file_holds_every_key_with_its_default() {
 fn keys_of(debug: &str) -> Vec<String> {
     let fields = debug.lines().filter(|line| line.starts_with("        ") && !line.starts_with("         "));
     fields.filter_map(|line| Some(line.trim().split_once(": ")?.0.to_owned())).collect()
+}
+
+#[test]
+fn a_pool_that_the_managed_server_has_no_connections_for_is_refused() {
+    let mut config = Config::default();
+    config.database.pool_size = 100;
+    config.validate().unwrap();
+    config.database.pool_size = 101;
+
+    let refusal = config.validate().unwrap_err().to_string();
+
+    assert!(refusal.contains("database.pool_size must be 1 to 100"), "{refusal}");
+    config.database.url = Some(Secret::new("mysql://kodo@localhost/kodo".to_owned()));
+    config.validate().unwrap();
 }

@@ -20,6 +20,11 @@ use self::server::{Server, supervise};
 /// A Unix socket's path must fit into `sockaddr_un`.
 const SOCKET_PATH_BYTES_MAX: usize = 107;
 
+/// Connections that the server takes, of all processes of the machine.
+const CONNECTIONS_MAX: u32 = 200;
+/// The largest pool for it: as many again are left for a second agent or for commands that work on the database.
+pub const POOL_SIZE_MAX: u32 = CONNECTIONS_MAX / 2;
+
 /// Where the managed server of a state directory is, whether or not it runs.
 #[derive(Clone, Debug)]
 pub struct Place {

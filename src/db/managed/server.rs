@@ -12,7 +12,7 @@ use tokio::process::{Child, Command};
 use tokio_util::sync::CancellationToken;
 
 use super::install::{initialise, server_program};
-use super::{Place, user_name};
+use super::{CONNECTIONS_MAX, Place, user_name};
 use crate::db::Conn;
 
 /// Recovery after a crash reads the log back; that takes seconds, on a slow disk minutes.
@@ -133,7 +133,10 @@ impl Server {
             .arg(format!("--pid-file={}", place.pid_file().display()))
             .arg(format!("--innodb-buffer-pool-size={}M", self.buffer_pool_mb))
             .args(["--skip-networking", "--skip-name-resolve", "--skip-log-bin", "--performance-schema=OFF"])
-            .args(["--character-set-server=utf8mb4", "--max-allowed-packet=64M", "--max-connections=200"])
+            .args(["--character-set-server=utf8mb4", "--max-allowed-packet=64M"])
+            // Each connection keeps a few hundred statements prepared.
+            .arg(format!("--max-connections={CONNECTIONS_MAX}"))
+            .arg(format!("--max-prepared-stmt-count={}", CONNECTIONS_MAX * 1000))
             .args(["--innodb-log-file-size=64M", "--query-cache-size=0", "--thread-stack=256K"])
             // A search reads some megabytes of the index of words: to hand them over 16 KiB at a time takes longer.
             .arg("--net-buffer-length=256K")
