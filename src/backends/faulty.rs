@@ -18,6 +18,8 @@ pub enum Fault {
     Full,
     /// It is stored, and the answer is lost.
     StoredButUnanswered,
+    /// Who calls breaks down: a defect of kodo's own.
+    Panic,
 }
 
 /// Passes calls on, except for the puts and reads that were told to fail.
@@ -42,6 +44,11 @@ impl<B: Backend> Faulty<B> {
         self.reads.lock().unwrap_or_else(PoisonError::into_inner).extend(faults);
     }
 
+    /// Reads work from now on. Returns how many were still to meet a fault, or to work before one.
+    pub fn forgive_reads(&self) -> usize {
+        std::mem::take(&mut *self.reads.lock().unwrap_or_else(PoisonError::into_inner)).len()
+    }
+
     pub fn inner(&self) -> &B {
         &self.inner
     }
@@ -54,6 +61,7 @@ impl<B: Backend> Faulty<B> {
         match Self::next(&self.reads) {
             Fault::None => read(),
             Fault::Io | Fault::Full | Fault::StoredButUnanswered => Err(broken()),
+            Fault::Panic => panic!("a read that breaks down"),
         }
     }
 }
@@ -71,6 +79,7 @@ impl<B: Backend> Backend for Faulty<B> {
                 Err(BackendError::Full { place: "faulty".to_owned(), need: total_bytes(parts), free: Some(0) })
             }
             Fault::StoredButUnanswered => self.inner.put(key, parts).and(Err(broken())),
+            Fault::Panic => panic!("a put that breaks down"),
         }
     }
 

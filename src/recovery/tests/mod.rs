@@ -1,5 +1,6 @@
 //! What records mean together, against a model; and rebuilds, against a real MariaDB.
 
+mod broken;
 mod drives;
 mod history;
 mod loading;

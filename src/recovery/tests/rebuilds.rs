@@ -23,7 +23,7 @@ const MANY: u64 = 1_000_000;
 
 /// A store with the database that knows it, or one that does not know it yet.
 pub(super) struct Site {
-    backend: Arc<Memory>,
+    pub backend: Arc<Memory>,
     server: TestDb,
     pub store: Store,
 }
@@ -37,7 +37,7 @@ impl Site {
     }
 
     /// The same place with an empty database.
-    async fn at(backend: Arc<Memory>) -> Self {
+    pub async fn at(backend: Arc<Memory>) -> Self {
         let server = TestDb::start();
         let place: Arc<dyn Backend> = backend.clone();
         let description = Store::describe(Arc::clone(&place)).await.unwrap();
@@ -54,11 +54,11 @@ impl Site {
         Self { backend, server, store }
     }
 
-    fn db(&self) -> &Db {
+    pub fn db(&self) -> &Db {
         &self.server.db
     }
 
-    async fn rebuild(&self) -> Report {
+    pub async fn rebuild(&self) -> Report {
         self.rebuild_in_parts(MANY).await
     }
 
@@ -132,7 +132,7 @@ impl Site {
         panic!("no pack tells of {user} in point {point}")
     }
 
-    fn packs(&self) -> Vec<String> {
+    pub fn packs(&self) -> Vec<String> {
         let folders = (0..=255).map(|folder| format!("packs/{folder:02x}/"));
         folders.flat_map(|folder| self.backend.list(&folder).unwrap()).map(|entry| entry.key).collect()
     }
@@ -214,7 +214,7 @@ fn gone(name: &str) -> Record {
 }
 
 /// Two users; the first has two points: 20 items, then one less and five more.
-async fn company() -> Site {
+pub(super) async fn company() -> Site {
     let site = Site::new().await;
     back_up(&site, "ada", 1, &names(0..20), Vec::new(), 20).await;
     back_up(&site, "bo", 1, &names(0..3), Vec::new(), 3).await;
@@ -222,7 +222,7 @@ async fn company() -> Site {
     site
 }
 
-async fn assert_whole(site: &Site) {
+pub(super) async fn assert_whole(site: &Site) {
     for (user, point, expected) in [("ada", 1, names(0..20)), ("ada", 2, names(1..25)), ("bo", 1, names(0..3))] {
         let (seen, held) = site.seen(user, point).await;
         let expected: BTreeMap<String, Bytes> =
