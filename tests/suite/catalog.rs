@@ -8,6 +8,7 @@ use kodo::db::{Conn, Db, QueryResult};
 use kodo::ids::{
     BlobId, ChainId, ContainerId, ItemKey, PackId, PointNumber, ResourceId, StorageId, TaskId, WalkNumber,
 };
+use kodo::repository::{self, CommitRefused, Flushed};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
@@ -142,4 +143,27 @@ async fn what_a_container_holds_comes_page_by_page_each_item_once_while_it_is_re
     assert_eq!(met.len(), wanted.len());
     assert_eq!(met.into_iter().collect::<HashSet<_>>(), wanted);
     assert_eq!(left, Holding::default());
+}
+
+#[tokio::test]
+async fn what_a_commit_looks_up_is_prepared_once_for_each_of_few_forms() {
+    let (server, db, chain) = database().await;
+    let storage = StorageId::new(1);
+    let known = "INSERT INTO storages (id, name, backend, settings, store_uuid, layout, created_at) \
+         VALUES (1, 'main', 'filesystem', '{}', REPEAT('x', 16), 'packed', NOW())";
+    server.execute(known).unwrap();
+    let register = move |conn: &mut Conn| repository::register_writer(conn, storage, "agent");
+    let writer = db.run("register a writer", register).await.unwrap();
+    let before = server.statements_prepared().unwrap();
+
+    for n_keys in (1..=16).chain(1..=16) {
+        let look_up = db.transaction::<_, CommitRefused, _>("look up", move |conn| {
+            repository::commit(conn, storage, writer, &Flushed::default())?;
+            Ok(items::known(conn, chain, &(0..n_keys).map(key).collect::<Vec<_>>())?)
+        });
+        look_up.await.unwrap();
+    }
+
+    let n_prepared = server.statements_prepared().unwrap() - before;
+    assert!(n_prepared <= 12, "{n_prepared} statements for 32 commits of five forms");
 }

@@ -58,7 +58,7 @@ impl Site {
         &self.server.db
     }
 
-    pub async fn rebuild(&self) -> Report {
+    async fn rebuild(&self) -> Report {
         self.rebuild_in_parts(MANY).await
     }
 

@@ -76,7 +76,17 @@ impl MariaDb {
 
     /// How many rows the server has read from tables and indexes since it started.
     pub fn rows_read(&self) -> anyhow::Result<u64> {
-        let output = self.client().args(["--batch", "--execute=SHOW GLOBAL STATUS LIKE 'Handler_read%'"]).output()?;
+        self.counted("Handler_read%")
+    }
+
+    /// How many statements the server has prepared since it started.
+    pub fn statements_prepared(&self) -> anyhow::Result<u64> {
+        self.counted("Com_stmt_prepare")
+    }
+
+    fn counted(&self, counters: &str) -> anyhow::Result<u64> {
+        let show = format!("--execute=SHOW GLOBAL STATUS LIKE '{counters}'");
+        let output = self.client().args(["--batch", &show]).output()?;
         let text = String::from_utf8(output.stdout)?;
         let counts = text.lines().filter_map(|line| line.split('\t').nth(1)?.parse::<u64>().ok());
         Ok(counts.sum())
